@@ -1,0 +1,70 @@
+"""Mutual-information pruning for text classifiers trained with the Hugging Face Trainer."""
+
+import importlib
+import sys
+from typing import TYPE_CHECKING
+
+import wrapt
+
+from .version import __version__
+
+
+# Public names and the modules that hold them, imported on first use: `import hf_midropout` does not import torch.
+_MODULE_OF = {
+    "MIDropoutAlbertConfig": "configuration_midropout_albert",
+    "MIDropoutAlbertForSequenceClassification": "modeling_midropout_albert",
+    "MIDropoutCallback": "callback",
+    "MIDropoutConfig": "midropout_config",
+    "NeuronScores": "scores",
+    "score_neurons": "scoring",
+}
+
+if TYPE_CHECKING:
+    from .callback import MIDropoutCallback
+    from .configuration_midropout_albert import MIDropoutAlbertConfig
+    from .midropout_config import MIDropoutConfig
+    from .modeling_midropout_albert import MIDropoutAlbertForSequenceClassification
+    from .scores import NeuronScores
+    from .scoring import score_neurons
+
+
+def __getattr__(name: str):
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f".{_MODULE_OF[name]}", __name__), name)
+    setattr(sys.modules[__name__], name, value)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULE_OF})
+
+
+# The Auto classes import torch, which takes seconds. They are told of our classes as soon as somebody imports them, or
+# right here if that has happened already.
+@wrapt.when_imported("transformers.models.auto.configuration_auto")
+def _register_config(auto_module) -> None:
+    from .configuration_midropout_albert import MIDropoutAlbertConfig
+
+    auto_module.AutoConfig.register(MIDropoutAlbertConfig.model_type, MIDropoutAlbertConfig, exist_ok=True)
+
+
+@wrapt.when_imported("transformers.models.auto.modeling_auto")
+def _register_model(auto_module) -> None:
+    from .configuration_midropout_albert import MIDropoutAlbertConfig
+    from .modeling_midropout_albert import MIDropoutAlbertForSequenceClassification
+
+    auto_module.AutoModelForSequenceClassification.register(
+        MIDropoutAlbertConfig, MIDropoutAlbertForSequenceClassification, exist_ok=True
+    )
+
+
+__all__ = [
+    "MIDropoutAlbertConfig",
+    "MIDropoutAlbertForSequenceClassification",
+    "MIDropoutCallback",
+    "MIDropoutConfig",
+    "NeuronScores",
+    "__version__",
+    "score_neurons",
+]

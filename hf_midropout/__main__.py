@@ -1,0 +1,8 @@
+"""`python -m hf_midropout` is `hf-midropout`."""
+
+import sys
+
+from .cli import main
+
+
+sys.exit(main())

@@ -1,0 +1,90 @@
+"""The options of `hf-midropout train`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+def option(default, help: str, **metadata):
+    """A dataclass field with the help text that `--help` shows."""
+    return field(default=default, metadata={"help": help, **metadata})
+
+
+@dataclass
+class TrainArguments:
+    """Options of `hf-midropout train`; each field is `--field`."""
+
+    model: str | None = option(
+        None,
+        "ALBERT checkpoint to start from: a local folder or a Hub id such as albert/albert-base-v2. "
+        "None: a tiny ALBERT with a tokenizer trained on the spot.",
+    )
+    dataset: str | None = option(
+        None,
+        "Text classification data: a folder or file of parquet, csv, tsv, json or jsonl, a save_to_disk folder, or a "
+        "Hub id such as fancyzhx/ag_news. None: the docstrings of Python's standard library, by subject area.",
+    )
+    dataset_config: str | None = option(None, "Configuration name of a Hub dataset.")
+    text_column: str | None = option(None, "Column with the text. None: found by its usual names.")
+    label_column: str | None = option(None, "Column with the label, ints or strings. None: found by its usual names.")
+    validation_fraction: float = option(
+        0.1, "Fraction of the training rows, in (0, 1), cut off for validation if the data has no such split."
+    )
+    max_train_rows: int | None = option(None, "Training rows to use, drawn at random. None: all.")
+    max_eval_rows: int | None = option(None, "Rows of validation and of test to use, drawn at random. None: all.")
+    output_dir: str = option(
+        "midropout_output",
+        "Folder for the training's checkpoints and, in its subfolder 'compact', the finished model, report and figures.",
+    )
+    overwrite_output_dir: bool = option(False, "Delete what an earlier run left in output_dir.")
+    resume: bool = option(False, "Go on from the last checkpoint in output_dir.")
+
+    head_widths: list[int] | None = field(
+        default=None,
+        metadata={
+            "help": "Neurons of each hidden dense layer of a new head, first to last. None: 256 128 64, or those of a "
+            "MIDropout checkpoint."
+        },
+    )
+    head_activation: str | None = option(
+        None, "Activation function of a new head, a name in transformers' ACT2FN. None: relu."
+    )
+
+    start: str = option(
+        "0.5",
+        "Length of the initial phase: a fraction of the training such as 0.5, optimizer steps such as 300, or "
+        "'2 epochs'.",
+    )
+    threshold: float | None = option(
+        None, "Drop neurons with less mutual information than this, in bits, between 0 and log2(classes)."
+    )
+    keep: float | None = option(
+        None, "Instead of a threshold: the fraction of neurons to keep, in (0, 1). None: 0.5 without a threshold."
+    )
+    scope: str = option("layer", "Keep that fraction of each 'layer', or of all layers together: 'global'.")
+    action: str = option("prune", "'prune' drops neurons; 'none' scores them only, for a dense run to compare with.")
+    score_samples: int = option(10_000, "Training rows to score neurons with, drawn at random; 0 for all.")
+
+    max_length: int = option(128, "Tokens to cut texts to.")
+    num_train_epochs: float = option(4.0, "Passes over the training rows, initial phase and retraining together.")
+    learning_rate: float | None = option(
+        None, "Peak learning rate of AdamW, linearly decayed to 0. None: 1e-4 with --model, 1e-3 without."
+    )
+    warmup_steps: float = option(0.06, "Steps of linear warm-up; below 1, the fraction of all steps.")
+    weight_decay: float = option(0.01, "Weight decay of AdamW.")
+    per_device_train_batch_size: int = option(32, "Rows per step and device.")
+    per_device_eval_batch_size: int = option(64, "Rows per batch and device, in evaluation and scoring.")
+    gradient_accumulation_steps: int = option(1, "Batches per optimizer step.")
+    bf16: bool = option(False, "Mixed precision with bfloat16.")
+    fp16: bool = option(False, "Mixed precision with float16 (GPU only).")
+    seed: int = option(42, "Seed of weights, data order and row draws.")
+    report_to: list[str] | None = field(
+        default=None, metadata={"help": "Where the Trainer logs to: tensorboard, wandb, ... None: only the terminal."}
+    )
+    trainer: list[str] | None = field(
+        default=None,
+        metadata={
+            "help": "Any other field of transformers.TrainingArguments, as name=value; several may follow, e.g. "
+            "--trainer lr_scheduler_type=cosine logging_steps=50."
+        },
+    )

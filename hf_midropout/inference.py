@@ -1,0 +1,124 @@
+"""Forward passes that leave no trace: over agreed batches, in eval mode, without gradients, without random numbers."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import DataCollatorWithPadding, default_data_collator
+
+
+LABEL_NAMES = ("labels", "label", "label_ids")
+
+
+@dataclass
+class FixedBatches:
+    """
+    The same batches whatever the number of processes: a seeded order of the dataset, cut into batches that are dealt
+    out in turn. A batch is never split, so its activations are the same on whichever process it runs.
+
+    Args:
+        dataset (`datasets.Dataset` or `torch.utils.data.Dataset`): Map-style dataset of dictionaries.
+        batch_size (`int`): Items in a batch.
+        collate_fn (`Callable`): Makes a batch of a list of items.
+        keys (`frozenset[str]`, *optional*): Keys of an item to keep; all by default.
+        max_samples (`int`, *optional*): Items to use; all by default.
+        seed (`int`, *optional*): Shuffles the dataset; `None` keeps its order.
+    """
+
+    dataset: Any
+    batch_size: int
+    collate_fn: Callable[[list], dict[str, Any]]
+    keys: frozenset[str] | None = None
+    max_samples: int | None = None
+    seed: int | None = None
+
+    def __post_init__(self):
+        size = len(self.dataset)
+        if self.seed is None:
+            order = torch.arange(size)
+        else:
+            order = torch.randperm(size, generator=torch.Generator().manual_seed(self.seed))
+        self.batches = list(order[: self.max_samples].split(self.batch_size))
+
+    def of_process(self, index: int, num_processes: int) -> DealtBatches:
+        """The batches `index`, `index + num_processes`, ... with their numbers."""
+        return DealtBatches(self, range(index, len(self.batches), num_processes))
+
+
+@dataclass
+class DealtBatches:
+    """One process's share of [`FixedBatches`]: a sized iterable of (batch number, batch)."""
+
+    source: FixedBatches
+    numbers: range
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __iter__(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        keys = self.source.keys
+        for number in self.numbers:
+            items = [self.source.dataset[index] for index in self.source.batches[number].tolist()]
+            if keys is not None:
+                items = [{key: value for key, value in item.items() if key in keys} for item in items]
+            yield number, self.source.collate_fn(items)
+
+
+def batches_for(
+    model: nn.Module,
+    dataset,
+    batch_size: int,
+    collate_fn: Callable[[list], dict[str, Any]] | None = None,
+    processing_class=None,
+    remove_unused_columns: bool = True,
+    max_samples: int | None = None,
+    seed: int | None = None,
+) -> FixedBatches:
+    """[`FixedBatches`] collated as the Trainer does by default, without what `model.forward` does not take."""
+    if collate_fn is None:
+        collate_fn = DataCollatorWithPadding(processing_class) if processing_class else default_data_collator
+    if max_samples is not None and max_samples < 1:
+        raise ValueError(f"max_samples={max_samples}: must be 1 or more, or None for all.")
+    if batch_size < 1:
+        raise ValueError(f"batch_size={batch_size}: must be 1 or more.")
+    keys = None
+    if remove_unused_columns:
+        keys = frozenset(inspect.signature(model.forward).parameters) | frozenset(LABEL_NAMES)
+    return FixedBatches(dataset, batch_size, collate_fn, keys, max_samples, seed)
+
+
+@contextmanager
+def frozen_inference(model: nn.Module) -> Iterator[None]:
+    """Context manager: `model` in eval mode, no gradients; afterwards its mode and all random numbers are as before."""
+    training = {module: module.training for module in model.modules()}
+    device = next(model.parameters()).device
+    with torch.random.fork_rng([device] if device.type == "cuda" else []), torch.no_grad():
+        model.eval()
+        try:
+            yield
+        finally:
+            for module, mode in training.items():
+                module.training = mode
+
+
+def split_labels(batch: dict[str, Any]) -> tuple[dict[str, Any], torch.Tensor]:
+    """A batch's inputs, and its labels; `ValueError` if it has none."""
+    name = next((name for name in LABEL_NAMES if name in batch), None)
+    if name is None:
+        raise ValueError(f"A batch holds {', '.join(batch)} but no labels: needs one of {', '.join(LABEL_NAMES)}.")
+    return {key: value for key, value in batch.items() if key != name}, batch[name]
+
+
+def to_device(inputs: dict[str, Any], model: nn.Module) -> dict[str, Any]:
+    """Tensors of `inputs` on the device of `model`."""
+    device = next(model.parameters()).device
+    return {
+        key: value.to(device, non_blocking=True) if isinstance(value, torch.Tensor) else value
+        for key, value in inputs.items()
+    }

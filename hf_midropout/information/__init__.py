@@ -1,0 +1,8 @@
+"""Mutual information between real-valued activations and class labels, in bits."""
+
+from .contingency import MutualInformation
+from .estimation import mutual_information
+from .statistics import NeuronStatistics
+
+
+__all__ = ["MutualInformation", "NeuronStatistics", "mutual_information"]

@@ -1,0 +1,88 @@
+"""Accuracy, macro F1, cross-entropy and calibration from logits, as an `evaluate` metric that is shipped, not fetched."""
+
+import datasets
+import evaluate
+import numpy as np
+
+
+_DESCRIPTION = """
+Accuracy, macro-averaged F1, mean cross-entropy (nats) and expected calibration error of a single-label classifier,
+computed from its logits.
+"""
+
+_KWARGS_DESCRIPTION = """
+Args:
+    predictions (list of list of float): logits, one row per sample.
+    references (list of int): the true class of each sample, 0..C-1.
+Returns:
+    accuracy (float): fraction of samples whose largest logit is that of the true class.
+    macro_f1 (float): F1 averaged over the classes that occur in references or predictions.
+    loss (float): mean cross-entropy in nats.
+    expected_calibration_error (float): mean gap between confidence and accuracy over 15 equal-width confidence bins,
+        weighted by their samples (Guo et al., 2017).
+"""
+
+_CITATION = """
+@inproceedings{guo2017calibration,
+    title = {On Calibration of Modern Neural Networks},
+    author = {Guo, Chuan and Pleiss, Geoff and Sun, Yu and Weinberger, Kilian Q.},
+    booktitle = {International Conference on Machine Learning},
+    year = {2017},
+}
+"""
+
+CALIBRATION_BINS = 15
+
+
+class TextClassificationMetrics(evaluate.Metric):
+    """`evaluate.load` takes the path of this file; or make an instance and call `compute`."""
+
+    def _info(self):
+        return evaluate.MetricInfo(
+            description=_DESCRIPTION,
+            citation=_CITATION,
+            inputs_description=_KWARGS_DESCRIPTION,
+            features=datasets.Features(
+                {
+                    "predictions": datasets.Sequence(datasets.Value("float32")),
+                    "references": datasets.Value("int64"),
+                }
+            ),
+        )
+
+    def _compute(self, predictions, references):
+        return classification_metrics(np.asarray(predictions), np.asarray(references))
+
+
+def classification_metrics(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """The four metrics of logits `[N, C]` and labels `[N]`."""
+    logits = logits.astype(np.float64)
+    log_probabilities = logits - logits.max(1, keepdims=True)
+    log_probabilities -= np.log(np.exp(log_probabilities).sum(1, keepdims=True))
+    predicted = logits.argmax(1)
+    correct = predicted == labels
+
+    f1 = []
+    for label in np.union1d(labels, predicted):
+        found = (correct & (labels == label)).sum()
+        f1.append(2 * found / ((labels == label).sum() + (predicted == label).sum()))
+
+    confidence = np.exp(log_probabilities.max(1))
+    bins = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    gaps = np.bincount(bins, weights=correct - confidence, minlength=CALIBRATION_BINS)
+    return {
+        "accuracy": float(correct.mean()),
+        "macro_f1": float(np.mean(f1)),
+        "loss": float(-log_probabilities[np.arange(len(labels)), labels].mean()),
+        "expected_calibration_error": float(np.abs(gaps).sum() / len(labels)),
+    }
+
+
+def compute_metrics(prediction) -> dict[str, float]:
+    """For `Trainer(compute_metrics=...)`: accuracy, macro F1 and calibration (the Trainer adds the loss itself)."""
+    logits = prediction.predictions
+    metrics = TextClassificationMetrics(keep_in_memory=True).compute(
+        predictions=logits[0] if isinstance(logits, tuple) else logits, references=prediction.label_ids
+    )
+    metrics.pop("loss")
+    return metrics

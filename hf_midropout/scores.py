@@ -1,0 +1,98 @@
+"""The scores of every neuron of the tapped layers."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .files import write_json
+from .information import MutualInformation
+
+
+@dataclass
+class NeuronScores:
+    """
+    Mutual information between every neuron of some layers and the label.
+
+    Args:
+        layers (`dict[str, MutualInformation]`): By module name, in the order in which the model runs them.
+        num_classes (`int`): Number of classes of the task.
+        num_ignored (`int`): Samples left out because their label was -100.
+        seconds (`float`): Wall time of the pass that gave the scores.
+    """
+
+    layers: dict[str, MutualInformation]
+    num_classes: int
+    num_ignored: int = 0
+    seconds: float = 0.0
+
+    @property
+    def label_entropy(self) -> float:
+        """Entropy of the label in bits: no neuron can carry more."""
+        return next(iter(self.layers.values())).label_entropy
+
+    @property
+    def num_samples(self) -> int:
+        """Labelled samples behind the scores."""
+        return next(iter(self.layers.values())).num_samples
+
+    def layer_average(self, kept: dict[str, torch.Tensor] | None = None) -> dict[str, float]:
+        """
+        Mean bits per layer (eq. 3 of the paper).
+
+        Args:
+            kept (`dict[str, torch.Tensor]`, *optional*): bool masks of the neurons to average over; all by default.
+        """
+        return {
+            name: float((layer.bits if kept is None else layer.bits[kept[name].to(layer.bits.device)]).mean())
+            for name, layer in self.layers.items()
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready content; `from_dict` reads it back."""
+        return {
+            "num_classes": self.num_classes,
+            "num_samples": self.num_samples,
+            "num_ignored": self.num_ignored,
+            "label_entropy_bits": self.label_entropy,
+            "seconds": self.seconds,
+            "layers": {
+                name: {key: getattr(layer, key).tolist() for key in ("bits", "stderr", "p_value")}
+                for name, layer in self.layers.items()
+            },
+        }
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> NeuronScores:
+        """Reads what `to_dict` gave."""
+        layers = {
+            name: MutualInformation(
+                *(torch.tensor(layer[key], dtype=torch.float64) for key in ("bits", "stderr", "p_value")),
+                label_entropy=content["label_entropy_bits"],
+                num_samples=content["num_samples"],
+            )
+            for name, layer in content["layers"].items()
+        }
+        return cls(layers, content["num_classes"], content["num_ignored"], content["seconds"])
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Writes JSON, atomically."""
+        write_json(path, self.to_dict())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> NeuronScores:
+        """Reads what `save` wrote."""
+        return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
+
+    def __str__(self) -> str:
+        lines = [f"{'layer':<28}{'neurons':>8}{'mean':>8}{'min':>8}{'max':>8}   bits"]
+        for name, layer in self.layers.items():
+            bits = layer.bits
+            lines.append(f"{name:<28}{len(bits):>8}{bits.mean():>8.3f}{bits.min():>8.3f}{bits.max():>8.3f}")
+        lines.append(f"{self.num_samples:,} samples; the label has {self.label_entropy:.3f} bits")
+        return "\n".join(lines)

@@ -1,0 +1,179 @@
+"""Runs a model over a dataset and measures what each neuron of the tapped layers knows about the label."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from accelerate import PartialState
+from accelerate.utils import gather_object
+from torch import nn
+from tqdm.auto import tqdm
+
+from .inference import LABEL_NAMES, batches_for, frozen_inference, split_labels, to_device
+from .information import NeuronStatistics
+from .information.statistics import check_labels
+from .scores import NeuronScores
+
+
+def score_neurons(
+    model: nn.Module,
+    dataset,
+    *,
+    layers: Mapping[str, nn.Module] | None = None,
+    collate_fn: Callable[[list], dict[str, Any]] | None = None,
+    processing_class=None,
+    remove_unused_columns: bool = True,
+    batch_size: int = 32,
+    max_samples: int | None = 10_000,
+    calibration_rows: int = 2048,
+    seed: int = 0,
+    progress: bool = True,
+) -> NeuronScores:
+    """
+    Scores every neuron of the tapped layers: I(a; y) = H(a) - H(a | y) in bits (eq. 2 of the paper), with activations
+    taken in eval mode and without gradients. The model, its mode and the random number generators are left as they
+    were. With several processes each takes its share of the batches; integer counts are summed once, at the end, so
+    the scores do not depend on the number of processes.
+
+    Args:
+        model ([`~transformers.PreTrainedModel`]): A classifier; `model.config.num_labels` classes.
+        dataset (`datasets.Dataset` or `torch.utils.data.Dataset`): Map-style; what `collate_fn` makes of its items must
+            hold the model's inputs and integer `labels`. -100 leaves an item out.
+        layers (`Mapping[str, nn.Module]`, *optional*): Modules by name whose output `[batch, neurons]` is scored; the
+            masked layers of the model by default.
+        collate_fn (`Callable`, *optional*): Makes a batch of a list of items; by default as the Trainer does: padding
+            with `processing_class` if there is one, else `default_data_collator`.
+        processing_class ([`~transformers.PreTrainedTokenizerBase`], *optional*): Tokenizer to pad with.
+        remove_unused_columns (`bool`, *optional*, defaults to `True`): Drops what `model.forward` does not take before
+            collation.
+        batch_size (`int`, *optional*, defaults to 32): Items in a batch, per process.
+        max_samples (`int`, *optional*, defaults to 10000): Items to score, drawn at random; `None` for all.
+        calibration_rows (`int`, *optional*, defaults to 2048): Of these, the items that place the bins.
+        seed (`int`, *optional*, defaults to 0): Seed of the draw.
+        progress (`bool`, *optional*, defaults to `True`): Shows a progress bar.
+
+    Returns:
+        [`NeuronScores`]
+
+    Raises:
+        `ValueError`: for an empty dataset, labels that are no classes or all the same, NaN or infinite activations (the
+        message names the layer and counts them), or a model without tapped layers.
+    """
+    taps = dict(layers) if layers is not None else masked_layers(model)
+    num_classes = model.config.num_labels
+    check_dataset(dataset, num_classes)
+    batches = batches_for(
+        model, dataset, batch_size, collate_fn, processing_class, remove_unused_columns, max_samples, seed
+    )
+    process = PartialState()
+    calibration_batches = -(-calibration_rows // batch_size)
+    statistics: dict[str, NeuronStatistics] = {}
+    waiting: list[Waiting] = []
+
+    started = time.perf_counter()
+    with frozen_inference(model), capture_outputs(taps) as captured:
+        mine = batches.of_process(process.process_index, process.num_processes)
+        bar = tqdm(mine, desc="Scoring neurons", unit="batch", disable=not (progress and process.is_main_process))
+        for number, batch in bar:
+            inputs, labels = split_labels(batch)
+            model(**to_device(inputs, model))
+            activations = {name: captured.pop(name) for name in taps}
+            if not statistics and number >= calibration_batches:
+                statistics = calibrate(waiting, num_classes)
+            if statistics:
+                for name, values in activations.items():
+                    statistics[name].update(values, labels)
+            else:
+                waiting.append((number, activations, labels))
+        if not statistics:
+            statistics = calibrate(waiting, num_classes)
+
+    results = {}
+    for name, layer in statistics.items():
+        if process.num_processes > 1:
+            layer.all_reduce()
+        try:
+            results[name] = layer.mutual_information()
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+    num_ignored = next(iter(statistics.values())).num_ignored
+    return NeuronScores(results, num_classes, num_ignored, time.perf_counter() - started)
+
+
+Waiting = tuple[int, dict[str, torch.Tensor], torch.Tensor]
+"""A batch seen before the bins were placed: its number, activations by layer, labels."""
+
+
+def calibrate(waiting: list[Waiting], num_classes: int) -> dict[str, NeuronStatistics]:
+    """Statistics by layer, with bins placed on the `waiting` batches of all processes, and this process's counted."""
+    process = PartialState()
+    if process.num_processes > 1:
+        everyones = gather_object([(number, {n: a.cpu() for n, a in acts.items()}) for number, acts, _ in waiting])
+    else:
+        everyones = [(number, activations) for number, activations, _ in waiting]
+    everyones.sort(key=lambda entry: entry[0])
+    statistics = {}
+    for name in everyones[0][1]:
+        values = torch.cat([activations[name] for _, activations in everyones]).to(process.device)
+        statistics[name] = NeuronStatistics(values.shape[1], num_classes, device=values.device)
+        statistics[name].calibrate(values)
+        for _, activations, labels in waiting:
+            statistics[name].update(activations[name], labels)
+    return statistics
+
+
+def masked_layers(model: nn.Module) -> dict[str, nn.Module]:
+    """The masked layers of `model` by name; `ValueError` if it has none."""
+    if not hasattr(model, "masked_layers"):
+        raise ValueError(
+            f"{type(model).__name__} has no masked layers: load it as MIDropoutAlbertForSequenceClassification, "
+            "or name the layers to score."
+        )
+    return dict(model.masked_layers())
+
+
+def check_dataset(dataset, num_classes: int) -> None:
+    """
+    Looks at the labels before any compute, where the dataset has them in a column.
+
+    Raises:
+        `ValueError`: for an empty dataset, labels out of range, or labels of one class only.
+    """
+    if len(dataset) == 0:
+        raise ValueError("The dataset to score is empty: needs labelled rows of 2 classes at least.")
+    # Rows are only known to be cheap to read by column; other datasets are checked batch by batch.
+    columns = getattr(dataset, "column_names", None) or []
+    column = next((name for name in LABEL_NAMES if name in columns), None)
+    if column is None:
+        return
+    values = torch.as_tensor(dataset.with_format("torch", columns=[column])[column][:])
+    check_labels(values, num_classes)
+    classes = values[values != NeuronStatistics.ignore_index].unique()
+    if len(classes) < 2:
+        raise ValueError(f"Column {column!r} holds {len(classes)} class(es) {classes.tolist()}: needs 2 at least.")
+
+
+@contextmanager
+def capture_outputs(layers: Mapping[str, nn.Module]) -> Iterator[dict[str, torch.Tensor]]:
+    """Forward hooks that leave the last output of each layer in the dictionary they give; removed at the end."""
+    captured: dict[str, torch.Tensor] = {}
+
+    def keep(name: str):
+        def hook(module, args, output):
+            if not isinstance(output, torch.Tensor) or output.ndim != 2:
+                shape = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
+                raise ValueError(f"{name} gives {shape}: only layers that give [batch, neurons] can be scored.")
+            captured[name] = output
+
+        return hook
+
+    handles = [layer.register_forward_hook(keep(name)) for name, layer in layers.items()]
+    try:
+        yield captured
+    finally:
+        for handle in handles:
+            handle.remove()
