@@ -23,7 +23,7 @@ FORMATS = {
 _SPLIT_FILE = re.compile(r"(train|validation|valid|val|dev|test)(?:$|[-.\d]|_\d+$)")
 
 
-def _read_files(paths: list[Path]) -> datasets.Dataset:
+def _read_files(paths: list[Path], split: str) -> datasets.Dataset:
     """Reads data files of one format as one dataset."""
     formats = sorted({path.suffix.lower() for path in paths})
     if len(formats) > 1:
@@ -37,6 +37,8 @@ def _read_files(paths: list[Path]) -> datasets.Dataset:
         # One split at a time: together, they would have to share the first one's columns and types.
         return datasets.load_dataset(builder, data_files=files, split="train", **options)
     except Exception as error:
+        if "corresponds to no data" in str(error):
+            raise ValueError(f"Split {split!r} is empty: there are no rows in {', '.join(files)}.") from error
         raise ValueError(
             f"{', '.join(files)} cannot be read as {builder}: {_reason(error.__cause__ or error)}"
         ) from error
@@ -70,7 +72,7 @@ def _read_folder(folder: Path) -> tuple[dict[str, datasets.Dataset], list[str]]:
     for split, paths in groups.items():
         if len(paths) > 1:
             notes.append(f"{split}: read from {len(paths)} files ({', '.join(path.name for path in paths)})")
-    return {split: _read_files(paths) for split, paths in groups.items()}, notes
+    return {split: _read_files(paths, split) for split, paths in groups.items()}, notes
 
 
 def read_splits(name: str, subset: str | None = None) -> tuple[dict[str, datasets.Dataset], list[str]]:
@@ -98,7 +100,7 @@ def read_splits(name: str, subset: str | None = None) -> tuple[dict[str, dataset
     if path.is_file():
         if path.suffix.lower() not in FORMATS:
             raise ValueError(f"{name!r} has the suffix {path.suffix!r}; allowed are {', '.join(FORMATS)}.")
-        return {"train": _read_files([path])}, [f"train: all rows of the single file {path.name}"]
+        return {"train": _read_files([path], "train")}, [f"train: all rows of the single file {path.name}"]
     if path.is_dir():
         is_dataset = (path / "dataset_info.json").is_file() and (path / "state.json").is_file()
         if not is_dataset and not (path / "dataset_dict.json").is_file():

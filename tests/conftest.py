@@ -1,0 +1,111 @@
+import os
+
+
+# Before any Hugging Face import: no test may reach for the network.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+import copy
+
+import datasets
+import pytest
+import torch
+from transformers import Trainer, TrainingArguments
+
+from hf_midropout import MIDropoutAlbertConfig, MIDropoutAlbertForSequenceClassification
+
+
+datasets.disable_progress_bars()
+
+NUM_LABELS = 3
+
+
+def tiny_config(**overrides) -> MIDropoutAlbertConfig:
+    values = {
+        "vocab_size": 60,
+        "embedding_size": 8,
+        "hidden_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 16,
+        "max_position_embeddings": 16,
+        "head_widths": [12, 8, 6],
+        "num_labels": NUM_LABELS,
+    }
+    return MIDropoutAlbertConfig(**{**values, **overrides})
+
+
+@pytest.fixture(scope="session")
+def tiny_model_once():
+    torch.manual_seed(0)
+    return MIDropoutAlbertForSequenceClassification(tiny_config()).eval()
+
+
+@pytest.fixture
+def tiny_model(tiny_model_once):
+    return copy.deepcopy(tiny_model_once)
+
+
+@pytest.fixture(scope="session")
+def tokens():
+    """[8, 10] token ids."""
+    return torch.randint(5, 60, (8, 10), generator=torch.Generator().manual_seed(1))
+
+
+def make_rows(count: int, seed: int, noise: float = 0.3) -> datasets.Dataset:
+    """Token ids of which the first tells the label, except where it is noise."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.randint(0, NUM_LABELS, (count,), generator=generator)
+    ids = torch.randint(20, 60, (count, 8), generator=generator)
+    shown = torch.where(
+        torch.rand(count, generator=generator) < noise,
+        torch.randint(0, NUM_LABELS, (count,), generator=generator),
+        labels,
+    )
+    ids[:, :4] = 5 + shown[:, None] * 4 + torch.randint(0, 4, (count, 4), generator=generator)
+    return datasets.Dataset.from_dict(
+        {
+            "input_ids": ids.tolist(),
+            "attention_mask": torch.ones_like(ids).tolist(),
+            "labels": labels.tolist(),
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def train_rows():
+    return make_rows(128, seed=2)
+
+
+@pytest.fixture(scope="session")
+def valid_rows():
+    return make_rows(64, seed=3)
+
+
+@pytest.fixture
+def make_trainer(tmp_path, tiny_model_once, train_rows, valid_rows):
+    """A plain Trainer on the tiny model: 8 optimizer steps, quiet."""
+
+    def make(callbacks=(), train_dataset=train_rows, eval_dataset=valid_rows, model=None, **arguments) -> Trainer:
+        values = {
+            "output_dir": str(tmp_path / "out"),
+            "max_steps": 8,
+            "per_device_train_batch_size": 16,
+            "per_device_eval_batch_size": 32,
+            "learning_rate": 1e-2,
+            "logging_steps": 1,
+            "save_strategy": "no",
+            "disable_tqdm": True,
+            "use_cpu": True,
+            "dataloader_pin_memory": False,
+            "seed": 7,
+        }
+        return Trainer(
+            model=model if model is not None else copy.deepcopy(tiny_model_once),
+            args=TrainingArguments(**{**values, **arguments}),
+            train_dataset=train_dataset,
+            eval_dataset=eval_dataset,
+            callbacks=list(callbacks),
+        )
+
+    return make

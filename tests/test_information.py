@@ -1,0 +1,175 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hf_midropout.information import NeuronStatistics, mutual_information
+from hf_midropout.information.binning import bin_indices, equal_mass_edges, merge_to_equal_mass
+from hf_midropout.information.contingency import entropy, mutual_information_from_counts
+
+
+def sample(count: int, classes: int = 4, seed: int = 0, strength: float = 1.0):
+    """Activations [count, 3], noise, Gaussian and ReLU, and labels."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.randint(0, classes, (count,), generator=generator)
+    noise = torch.randn(count, 3, generator=generator)
+    signal = torch.stack([torch.zeros(count), labels * strength, labels * strength], 1)
+    activations = noise + signal
+    activations[:, 2] = activations[:, 2].relu()
+    return activations, labels
+
+
+def test_entropy():
+    assert entropy(torch.tensor([5.0, 5.0, 0.0])) == 1.0
+    assert entropy(torch.tensor([4, 0])) == 0.0
+
+
+def test_a_deterministic_neuron_carries_the_whole_label():
+    labels = torch.arange(3000) % 3
+    bits, stderr = mutual_information(labels[:, None].float(), labels)
+    assert bits.item() == pytest.approx(math.log2(3), abs=1e-3)
+    assert stderr.item() == pytest.approx(0, abs=1e-6)
+
+
+def test_gaussian_classes_against_numerical_integration():
+    labels = torch.arange(40_000) % 2
+    activations = torch.randn(40_000, generator=torch.Generator().manual_seed(3)) + 2.0 * labels
+    grid = torch.linspace(-10, 12, 200_001, dtype=torch.float64)
+    densities = [torch.exp(-((grid - mean) ** 2) / 2) / math.sqrt(2 * math.pi) for mean in (0, 2)]
+    mixture = (densities[0] + densities[1]) / 2
+    truth = sum(0.5 * torch.trapezoid(torch.xlogy(d, d / mixture), grid) for d in densities) / math.log(2)
+    bits, stderr = mutual_information(activations[:, None], labels)
+    assert bits.item() == pytest.approx(truth.item(), abs=3 * stderr.item())
+
+
+def test_noise_scores_next_to_nothing():
+    activations = torch.randn(5000, 50, generator=torch.Generator().manual_seed(1))
+    bits, _ = mutual_information(activations, torch.arange(5000) % 4)
+    assert bits.mean() < 0.004
+
+
+def test_p_values_are_small_for_signal_only():
+    activations, labels = sample(4000)
+    statistics = NeuronStatistics(3, 4)
+    statistics.update(activations, labels)
+    noise, gaussian, relu = statistics.mutual_information().p_value.tolist()
+    assert noise > 1e-3
+    assert gaussian < 1e-12 and relu < 1e-12
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 1000), count=st.integers(60, 400), classes=st.integers(2, 6))
+def test_laws(seed, count, classes):
+    """0 <= I <= H(y); invariant under monotone maps, orders of samples and names of classes."""
+    activations, labels = sample(count, classes, seed)
+    bits, _ = mutual_information(activations, labels, num_classes=classes)
+    ceiling = entropy(labels.bincount().double()).item()
+    assert (bits >= 0).all() and (bits <= ceiling + 1e-12).all()
+
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
+    renamed = (labels + 1) % classes
+    for changed in (
+        mutual_information(activations.double().mul(3).sub(7).exp(), labels, num_classes=classes),
+        mutual_information(activations[order], labels[order], num_classes=classes),
+        mutual_information(activations, renamed, num_classes=classes),
+    ):
+        assert torch.allclose(changed[0], bits, atol=1e-12)
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 1000), cuts=st.lists(st.integers(1, 299), max_size=4))
+def test_counts_add_up(seed, cuts):
+    """Invariant 2: batches of any size, in any order, in any number of parts give the same counts."""
+    activations, labels = sample(300, seed=seed)
+    whole = NeuronStatistics(3, 4)
+    whole.calibrate(activations)
+    whole.update(activations, labels)
+    merged = None
+    for rows in reversed(torch.arange(300).tensor_split(sorted(cuts))):
+        part = NeuronStatistics(3, 4)
+        part.calibrate(activations)
+        part.update(activations[rows], labels[rows])
+        if merged is None:
+            merged = part
+        else:
+            merged.merge(part)
+    assert torch.equal(whole.counts, merged.counts)
+
+
+def test_memory_does_not_grow_with_the_stream():
+    statistics = NeuronStatistics(3, 4, calibration_rows=100)
+    for seed in range(20):
+        statistics.update(*sample(64, seed=seed))
+    assert statistics._pending == []
+    assert statistics.counts.sum() == 3 * 20 * 64
+
+
+def test_a_stream_agrees_with_memory():
+    activations, labels = sample(20_000)
+    statistics = NeuronStatistics(3, 4)
+    for rows in torch.arange(20_000).split(1000):
+        statistics.update(activations[rows], labels[rows])
+    streamed = statistics.mutual_information()
+    bits, stderr = mutual_information(activations, labels)
+    assert (streamed.bits - bits).abs().max() < 0.01
+    assert streamed.num_samples == 20_000
+
+
+def test_a_frequent_value_has_a_bin_of_its_own():
+    activations = torch.cat([torch.zeros(70), torch.linspace(0.01, 1, 30)])[:, None]
+    edges = equal_mass_edges(activations, bins=10)
+    bins = bin_indices(activations, edges)[0]
+    assert len(bins[:70].unique()) == 1
+    assert bins[69] not in bins[70:]
+
+
+def test_merging_bins_keeps_totals():
+    counts = torch.randint(0, 9, (3, 256, 4), generator=torch.Generator().manual_seed(0))
+    merged = merge_to_equal_mass(counts, 16)
+    assert torch.equal(merged.sum(1), counts.sum(1))
+    assert merged.sum(2).max() < 2 * counts[0].sum() / 16
+
+
+def test_empty_bins_and_classes_do_no_harm():
+    counts = torch.zeros(1, 6, 3, dtype=torch.int64)
+    counts[0, 1, 0] = counts[0, 4, 1] = 50
+    assert mutual_information_from_counts(counts).bits.item() == pytest.approx(1.0)
+
+
+def test_numpy_and_ignored_labels():
+    activations, labels = sample(1000)
+    padded = np.concatenate([labels.numpy(), np.full(10, -100)])
+    bits, _ = mutual_information(np.concatenate([activations.numpy(), np.zeros((10, 3), np.float32)]), padded)
+    assert torch.allclose(bits, mutual_information(activations, labels)[0], atol=0.02)
+    statistics = NeuronStatistics(1, 4)
+    statistics.update(torch.randn(4, 1), torch.tensor([0, -100, 1, -100]))
+    assert (statistics.mutual_information().num_samples, statistics.num_ignored) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("activations", "labels", "message"),
+    [
+        (torch.zeros(0, 2), torch.zeros(0, dtype=torch.long), r"activations \(0, 2\)"),
+        (torch.zeros(3, 2), torch.zeros(4, dtype=torch.long), r"\(3, 2\) and labels \(4,\)"),
+        (torch.zeros(3), torch.zeros(3, dtype=torch.long), r"\[N, K\]"),
+        (torch.zeros(3, 2), torch.tensor([0, 1, -1]), "1 label.*-1"),
+        (torch.zeros(3, 2), torch.tensor([0.0, 1.0, 1.0]), "float32"),
+        (torch.zeros(3, 2), torch.tensor([1, 1, 1]), r"3 samples are of 1 class"),
+        (torch.tensor([[0.0, math.nan], [1.0, math.inf], [2.0, 3.0]]), torch.tensor([0, 1, 1]),
+         r"1 of 2 neurons \(neuron 1: 2 samples\)"),
+    ],
+)  # fmt: skip
+def test_bad_input(activations, labels, message):
+    with pytest.raises(ValueError, match=message):
+        mutual_information(activations, labels)
+
+
+def test_states_with_different_edges_are_not_merged():
+    one, other = NeuronStatistics(1, 2), NeuronStatistics(1, 2)
+    one.calibrate(torch.randn(10, 1))
+    other.calibrate(torch.randn(10, 1))
+    with pytest.raises(ValueError, match="cannot be merged"):
+        one.merge(other)
