@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,7 @@ def main(args: TrainArguments) -> Path:
         `ValueError`: for options or data that make no sense, before any training.
         `OSError`: for a model or dataset that cannot be read.
     """
+    args = resolved(args)
     output_dir = Path(args.output_dir)
     config = pruning_config(args)
     checkpoint = prepare_output_dir(output_dir, args)
@@ -94,6 +95,14 @@ def main(args: TrainArguments) -> Path:
     trainer.train(resume_from_checkpoint=checkpoint)
     seconds = {"preparation": training_started - started, "training": time.perf_counter() - training_started}
     return finish(args, data, tokenized, tokenizer, trainer, seconds, started)
+
+
+def resolved(args: TrainArguments) -> TrainArguments:
+    """The options with the defaults that depend on whether a model was named."""
+    length, rate = (128, 1e-4) if args.model else (64, 1e-3)
+    if args.max_length is not None and args.max_length < 3:
+        raise ValueError(f"max_length={args.max_length}: must be 3 or more, two of which are special tokens.")
+    return replace(args, max_length=args.max_length or length, learning_rate=args.learning_rate or rate)
 
 
 def finish(args, data, tokenized, tokenizer, trainer, seconds, started) -> Path:
@@ -207,11 +216,10 @@ def training_arguments(args: TrainArguments):
     import torch
     from transformers import TrainingArguments
 
-    learning_rate = args.learning_rate or (1e-4 if args.model else 1e-3)
     values: dict[str, Any] = {
         "output_dir": args.output_dir,
         "num_train_epochs": args.num_train_epochs,
-        "learning_rate": learning_rate,
+        "learning_rate": args.learning_rate,
         "eval_strategy": "epoch",
         "save_strategy": "epoch",
         "save_total_limit": 2,

@@ -65,7 +65,7 @@ class TrainArguments:
     action: str = option("prune", "'prune' drops neurons; 'none' scores them only, for a dense run to compare with.")
     score_samples: int = option(10_000, "Training rows to score neurons with, drawn at random; 0 for all.")
 
-    max_length: int = option(128, "Tokens to cut texts to.")
+    max_length: int | None = option(None, "Tokens to cut texts to. None: 128 with --model, 64 without.")
     num_train_epochs: float = option(4.0, "Passes over the training rows, initial phase and retraining together.")
     learning_rate: float | None = option(
         None, "Peak learning rate of AdamW, linearly decayed to 0. None: 1e-4 with --model, 1e-3 without."

@@ -1,0 +1,166 @@
+"""The command as a user meets it, in this process; one real training of four steps serves most tests."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+from datasets import Dataset
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
+
+from hf_midropout.cli import main
+from hf_midropout.commands.train_arguments import TrainArguments
+
+
+WORDS = {"sport": "ball goal team match coach", "money": "bank stock price market trade"}
+
+
+@pytest.fixture(scope="module")
+def data_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    for split, count in (("train", 80), ("test", 30)):
+        rows = []
+        for index in range(count):
+            label = ("sport", "money")[index % 2]
+            words = WORDS[label].split()
+            rows.append({"text": " ".join(words[(index + k) % 5] for k in range(4)) + f" item {index}", "label": label})
+        Dataset.from_list(rows).to_csv(folder / f"{split}.csv")
+    return folder
+
+
+def train(data_folder, output_dir, *more: str) -> int:
+    return main(["train", "--dataset", str(data_folder), "--output_dir", str(output_dir), "--max_length", "16",
+                 "--num_train_epochs", "1", "--per_device_train_batch_size", "16", "--head_widths", "16", "8",
+                 "--trainer", "disable_tqdm=true", "use_cpu=true", *more])  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run(data_folder, tmp_path_factory):
+    """(folder of the compact checkpoint, report, what was printed)."""
+    output_dir = tmp_path_factory.mktemp("run") / "out"
+    with pytest.MonkeyPatch.context() as patch:
+        printed: list[str] = []
+        patch.setattr("builtins.print", lambda *values, **_: printed.append(" ".join(map(str, values))))
+        assert train(data_folder, output_dir) == 0
+    folder = output_dir / "compact"
+    return folder, json.loads((folder / "midropout_report.json").read_text()), "\n".join(printed)
+
+
+def test_summary_tells_the_whole_story(run):
+    folder, _, printed = run
+    for phrase in (
+        "2 classes (money, sport)",
+        "validation, before pruning",
+        "validation, after pruning",
+        "validation, after retraining",
+        "test, compact model",
+        "classifier.layers.0",
+        "mean bits",
+        "logits equal",
+        str(folder),
+        "peak memory",
+    ):
+        assert phrase in printed, phrase
+
+
+def test_report_holds_the_run(run):
+    _, report, _ = run
+    assert report["model"]["head_widths_before"] == [16, 8]
+    assert report["model"]["head_widths_after"] == [8, 4]
+    assert report["model"]["parameters_after"] < report["model"]["parameters_before"]
+    assert report["model"]["largest_logit_difference"] <= 1e-5
+    assert report["data"]["rows"] == {"train": 72, "validation": 8, "test": 30}
+    assert report["test"]["rows"] == 30
+    assert {"accuracy", "macro_f1", "loss", "expected_calibration_error"} <= set(report["test"])
+    assert [layer["kept"] for layer in report["pruning"]["layers"]] == [8, 4]
+    assert report["pruning"]["before"]["num_samples"] == 72
+    assert report["training_arguments"]["keep"] is None and report["pruning"]["config"]["keep"] == 0.5
+    assert report["environment"]["torch"] == torch.__version__
+
+
+def test_compact_checkpoint_is_whole_and_holds_no_pickle(run):
+    """Invariant 8."""
+    folder, _, _ = run
+    names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert names == {
+        "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "midropout_report.json",
+        "configuration_midropout_albert.py", "modeling_midropout_albert.py",
+        "figures/bits_per_layer.png", "figures/bits_per_neuron.png", "figures/training_curve.png",
+    }  # fmt: skip
+    for figure in (folder / "figures").iterdir():
+        assert figure.read_bytes().startswith(b"\x89PNG")
+
+
+def test_pipeline_runs_on_it(run):
+    folder, _, _ = run
+    (answer,) = pipeline("text-classification", model=str(folder))("goal team match coach")
+    assert answer["label"] in ("sport", "money")
+
+
+def test_it_is_the_model_that_was_trained(run):
+    """Invariants 4 and 5 on the trained model: the last checkpoint, masked, gives the same logits."""
+    folder, _, _ = run
+    (last,) = sorted(folder.parent.glob("checkpoint-*"))[-1:]
+    masked = AutoModelForSequenceClassification.from_pretrained(last)
+    compact = AutoModelForSequenceClassification.from_pretrained(folder)
+    assert masked.config.head_widths == [16, 8] and compact.config.head_widths == [8, 4]
+    inputs = AutoTokenizer.from_pretrained(folder)(["bank stock", "ball"], padding=True, return_tensors="pt")
+    with torch.no_grad():
+        assert (masked(**inputs).logits - compact(**inputs).logits).abs().max() <= 1e-5
+
+
+def test_an_earlier_run_is_not_overwritten_unasked(run, data_folder, capsys):
+    folder, _, _ = run
+    assert train(data_folder, folder.parent) == 1
+    assert "is not empty" in capsys.readouterr().err
+    assert (folder / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--threshold", "1.0"], "threshold=1.0 bits would drop everything"),
+        (["--keep", "1.5"], "keep=1.5 would drop nothing"),
+        (["--start", "half"], "start='half'"),
+        (["--max_length", "1"], "max_length=1"),
+        (["--dataset", "nowhere/nothing"], "nowhere/nothing"),
+        (["--trainer", "learning_speed=3"], "learning_speed=3"),
+        (["--model", "no/such-model"], "no/such-model"),
+        (["--resume"], "no checkpoint"),
+        (["--head_widths", "8", "0"], r"head_widths=[8, 0]"),
+    ],
+)
+def test_mistakes_are_one_line_before_any_training(data_folder, tmp_path, capsys, options, message):
+    assert train(data_folder, tmp_path / "out", *options) == 1
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert message in error
+    assert not list(tmp_path.glob("out/checkpoint-*"))
+
+
+def test_help_documents_every_option_with_its_default(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    for field in dataclasses.fields(TrainArguments):
+        assert f"--{field.name}" in text
+        help_text = " ".join(field.metadata["help"].split())
+        # the wrapping may break a word at a hyphen
+        assert help_text.replace(" ", "").replace("-", "") in text.replace(" ", "").replace("-", ""), field.name
+    assert "(default: 0.01)" in text
+
+
+def test_usage(capsys):
+    assert main(["--help"]) == 0
+    assert "hf-midropout train" in capsys.readouterr().out
+    assert main([]) == 2
+    assert main(["tarin"]) == 2
+    assert "'tarin': must be one of train" in capsys.readouterr().err
+    assert main(["--version"]) == 0
+
+
+def test_help_is_quick_to_come_by():
+    """`hf-midropout --help` must not wait for torch."""
+    code = "import sys; from hf_midropout.cli import main; main(['--help']); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
