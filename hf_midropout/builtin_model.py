@@ -2,30 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
+import torch
 from transformers import AlbertTokenizer
 
 from .configuration_midropout_albert import MIDropoutAlbertConfig
+from .data import load_text_classification
 from .modeling_midropout_albert import MIDropoutAlbertForSequenceClassification
 
 
 SPECIAL_TOKENS = ("<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]")
+WINDOW = 5
+"""Pieces on either side that count as context."""
+MAX_LENGTH = 512
+"""Positions of the tiny model: more than it is trained on, so that a longer text does not stop a pipeline."""
 
 
-def train_tokenizer(texts: Iterable[str], vocab_size: int = 4000, max_length: int = 128) -> AlbertTokenizer:
+def train_tokenizer(texts: list[str], vocab_size: int = 4000) -> AlbertTokenizer:
     """An ALBERT tokenizer (Unigram) of at most `vocab_size` pieces, trained on `texts`."""
     untrained = AlbertTokenizer(vocab=[(token, 0.0) for token in SPECIAL_TOKENS])
     tokenizer = untrained.train_new_from_iterator(texts, vocab_size=vocab_size, show_progress=False)
-    tokenizer.model_max_length = max_length
+    tokenizer.model_max_length = MAX_LENGTH
     return tokenizer
 
 
+def word_vectors(tokenizer: AlbertTokenizer, texts: list[str], size: int) -> torch.Tensor:
+    """
+    Vectors `[vocabulary, size]` of unit variance from which pieces occur near which: singular vectors of the positive
+    pointwise mutual information matrix, with smoothed contexts (Levy, Goldberg & Dagan, TACL 2015). A model this small
+    does not find out what words mean from a few thousand labelled rows.
+    """
+    vocabulary = len(tokenizer)
+    rows = tokenizer(texts, add_special_tokens=False)["input_ids"]
+    pieces = torch.cat([torch.tensor(row, dtype=torch.long) for row in rows])
+    text = torch.repeat_interleave(torch.arange(len(rows)), torch.tensor([len(row) for row in rows]))
+    counts = torch.zeros(vocabulary * vocabulary)
+    for distance in range(1, WINDOW + 1):
+        together = text[:-distance] == text[distance:]
+        pairs = pieces[:-distance][together] * vocabulary + pieces[distance:][together]
+        counts.scatter_add_(0, pairs, torch.full((len(pairs),), 1.0 / distance))
+    counts = counts.view(vocabulary, vocabulary)
+    counts = counts + counts.T
+    context = counts.sum(0) ** 0.75
+    expected = counts.sum(1, keepdim=True) * context / context.sum()
+    ppmi = torch.where(counts > 0, torch.log(counts / expected), 0.0).clamp(min=0)
+    vectors, values, _ = torch.svd_lowrank(ppmi, q=min(size, vocabulary), niter=3)
+    vectors = torch.nn.functional.pad(vectors * values.sqrt(), (0, size - len(values)))
+    return vectors / vectors.std().clamp(min=1e-6)
+
+
 def tiny_model(
-    tokenizer: AlbertTokenizer, label_names: list[str], **head
+    tokenizer: AlbertTokenizer, texts: list[str], label_names: list[str], **head
 ) -> MIDropoutAlbertForSequenceClassification:
-    """A randomly initialised ALBERT of two layers with 128 units, for `tokenizer` and those labels; `head` options."""
-    return MIDropoutAlbertForSequenceClassification(
+    """
+    An ALBERT of two layers with 128 units: word vectors from `texts`, the rest random.
+
+    Args:
+        tokenizer ([`~transformers.AlbertTokenizer`]): What `train_tokenizer` gave.
+        texts (`list[str]`): Training texts.
+        label_names (`list[str]`): Names of the classes.
+        head: Options of the head, see [`MIDropoutAlbertConfig`].
+    """
+    model = MIDropoutAlbertForSequenceClassification(
         MIDropoutAlbertConfig(
             vocab_size=len(tokenizer),
             embedding_size=64,
@@ -33,7 +70,7 @@ def tiny_model(
             num_hidden_layers=2,
             num_attention_heads=4,
             intermediate_size=256,
-            max_position_embeddings=tokenizer.model_max_length,
+            max_position_embeddings=MAX_LENGTH,
             initializer_range=0.08,  # 1 / sqrt(hidden_size): 0.02 suits wide models and leaves this one slow to start
             pad_token_id=tokenizer.pad_token_id,
             bos_token_id=tokenizer.cls_token_id,
@@ -43,3 +80,21 @@ def tiny_model(
             **head,
         )
     )
+    embeddings = model.albert.embeddings.word_embeddings.weight
+    vectors = word_vectors(tokenizer, texts, embeddings.shape[1])
+    special = len(SPECIAL_TOKENS)
+    embeddings.data[special:] = vectors[special:]
+    return model
+
+
+def builtin_task(max_length: int = 64):
+    """
+    What `hf-midropout train` works on when nothing is named.
+
+    Returns:
+        `tuple`: the tiny model, its tokenizer, and a `datasets.DatasetDict` of tokenized documentation strings.
+    """
+    data = load_text_classification()
+    texts = data.splits["train"]["text"][:]
+    tokenizer = train_tokenizer(texts)
+    return tiny_model(tokenizer, texts, data.label_names), tokenizer, data.tokenize(tokenizer, max_length)

@@ -87,7 +87,10 @@ class MIDropoutCallback(TrainerCallback, ExportableState):
         record = PruningRecord(self.config.to_dict(), state.global_step, state.max_steps, self._score(trainer, model))
         head_inputs = self._head_inputs(trainer, model)
         if head_inputs is not None:
-            record.validation = {"rows": len(head_inputs.labels), "before_pruning": head_inputs.metrics(model.classifier)}
+            record.validation = {
+                "rows": len(head_inputs.labels),
+                "before_pruning": head_inputs.metrics(model.classifier),
+            }
         if self.config.action == "prune":
             self._prune(record, model, state)
             if head_inputs is not None:

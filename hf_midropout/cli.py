@@ -38,13 +38,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv[0] not in COMMANDS:
         print(f"hf-midropout: unknown command {argv[0]!r}: must be one of {', '.join(COMMANDS)}", file=sys.stderr)
         return 2
+    from huggingface_hub.errors import StrictDataclassError
+
     command = importlib.import_module(f".commands.{argv[0]}", __package__)
     try:
         (arguments,) = command.make_parser().parse_args_into_dataclasses(argv[1:])
         command.main(arguments)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, StrictDataclassError) as error:
         # What a user can mend deserves a sentence; the traceback of anything else is for us.
-        print(f"hf-midropout {argv[0]}: error: {error}", file=sys.stderr)
+        reason = error.__cause__ if isinstance(error, StrictDataclassError) else error
+        print(f"hf-midropout {argv[0]}: error: {reason}", file=sys.stderr)
         return 1
     return 0
 

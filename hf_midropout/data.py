@@ -44,6 +44,15 @@ class TextClassificationData:
     label_names: list[str]
     notes: list[str] = field(default_factory=list)
 
+    def tokenize(self, tokenizer, max_length: int) -> datasets.DatasetDict:
+        """The splits as a Trainer takes them: token ids cut to `max_length`, and `labels`."""
+        return self.splits.map(
+            lambda batch: tokenizer(batch["text"], truncation=True, max_length=max_length),
+            batched=True,
+            remove_columns="text",
+            desc="Tokenizing",
+        ).rename_column("label", "labels")
+
 
 def _texts_and_labels(
     dataset: datasets.Dataset, split: str, text: str, label: str, notes: list[str]

@@ -50,7 +50,7 @@ def _reason(error: BaseException) -> str:
 
 def _read_folder(folder: Path) -> tuple[dict[str, datasets.Dataset], list[str]]:
     """Reads the data files of a folder, or of its `data` folder, where Hub repositories keep them."""
-    names = set()
+    names: set[str] = set()
     for place in (folder, folder / "data"):
         files = sorted(path for path in place.glob("*") if path.suffix.lower() in FORMATS and path.is_file())
         matches = {path: _SPLIT_FILE.match(path.name[: -len(path.suffix)].lower()) for path in files}
@@ -63,7 +63,8 @@ def _read_folder(folder: Path) -> tuple[dict[str, datasets.Dataset], list[str]]:
             f"{', '.join(FORMATS)} file named after a split (train, validation, valid, val, dev, test). "
             f"Data files in it: {', '.join(sorted(names)) or 'none'}."
         )
-    notes, groups = [], {}
+    notes: list[str] = []
+    groups: dict[str, list[Path]] = {}
     for path, match in matches.items():
         if match:
             groups.setdefault(match[1], []).append(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import datasets
 
@@ -90,7 +91,7 @@ class LabelEncoder:
     @classmethod
     def fit(cls, column: str, feature: object, labels: Sequence[Hashable]) -> LabelEncoder:
         """Takes the classes from the training labels. `labels` are as `original_labels` returns them."""
-        present = set(labels)
+        present: set[Any] = set(labels)
         if len(present) < 2:
             raise ValueError(
                 f"All {len(labels):,} training rows have the label {next(iter(present))!r} in column {column!r}. "

@@ -85,7 +85,8 @@ def bits_per_neuron(record: PruningRecord):
     figure, all_axes = plt.subplots(
         len(layers), 1, figsize=(6.4, 1.2 + 1.35 * len(layers)), sharex=True, squeeze=False, layout="constrained"
     )
-    edges = [record.before.label_entropy * step / 60 for step in range(61)]
+    ceiling = max(float(layer.bits.max()) for layer in layers.values()) or record.before.label_entropy
+    edges = [ceiling * step / 60 for step in range(61)]
     for index, (axes, (name, layer)) in enumerate(zip(all_axes.flat, layers.items(), strict=True), 1):
         bits = layer.bits.cpu()
         if record.selection:

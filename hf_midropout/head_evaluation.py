@@ -57,7 +57,9 @@ def collect_head_inputs(model: nn.Module, batches: FixedBatches, progress: bool 
                 inputs, labels = split_labels(batch)
                 model(**to_device(inputs, model))
                 hidden_states = received.pop()
-                collected.append((number, hidden_states if process.num_processes == 1 else hidden_states.cpu(), labels))
+                collected.append(
+                    (number, hidden_states if process.num_processes == 1 else hidden_states.cpu(), labels)
+                )
     finally:
         handle.remove()
     if process.num_processes > 1:

@@ -95,7 +95,7 @@ def batches_for(
 
 @contextmanager
 def frozen_inference(model: nn.Module) -> Iterator[None]:
-    """Context manager: `model` in eval mode, no gradients; afterwards its mode and all random numbers are as before."""
+    """Context manager: `model` in eval mode, no gradients; afterwards its mode and random numbers are as before."""
     training = {module: module.training for module in model.modules()}
     device = next(model.parameters()).device
     with torch.random.fork_rng([device] if device.type == "cuda" else []), torch.no_grad():

@@ -70,7 +70,7 @@ class MIDropoutAlbertForSequenceClassification(AlbertForSequenceClassification):
 
     config_class = MIDropoutAlbertConfig
     config: MIDropoutAlbertConfig
-    # ALBERT's loss is a mean over the batch: it ignores `num_items_in_batch`, which the Trainer would otherwise rely on.
+    # ALBERT's loss is a mean over the batch: it ignores `num_items_in_batch`, which the Trainer would rely on.
     accepts_loss_kwargs = False
     _keys_to_ignore_on_load_missing = [r"\.mask$"]
 
@@ -107,7 +107,9 @@ class MIDropoutAlbertForSequenceClassification(AlbertForSequenceClassification):
         kept = {name: layer.mask.nonzero().flatten() for name, layer in self.masked_layers().items()}
         for name, index in kept.items():
             if len(index) == 0:
-                raise ValueError(f"{name} keeps 0 of {self.get_submodule(name).mask.numel()} neurons: needs at least 1.")
+                raise ValueError(
+                    f"{name} keeps 0 of {self.get_submodule(name).mask.numel()} neurons: needs at least 1."
+                )
         state = {key: tensor.detach() for key, tensor in self.state_dict().items()}
         incoming = None
         for name, index in kept.items():
@@ -120,7 +122,7 @@ class MIDropoutAlbertForSequenceClassification(AlbertForSequenceClassification):
 
         config = copy.deepcopy(self.config)
         config.head_widths = [len(index) for index in kept.values()]
-        with torch.random.fork_rng(devices=[]):  # the throw-away initialisation must not shift the caller's random numbers
+        with torch.random.fork_rng(devices=[]):  # the throw-away weights must not shift the caller's
             small = type(self)(config)
         # assign=True takes each tensor's dtype and device as they are; clone, or both models would share the encoder.
         small.load_state_dict({key: tensor.clone() for key, tensor in state.items()}, assign=True)

@@ -1,4 +1,4 @@
-"""What happened to the neurons during a training: the machine-readable account that reports and figures are made of."""
+"""What happened to the neurons during a training: the account that reports and figures are made of."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class PruningRecord:
         selection (`Selection`, *optional*): What was kept; `None` if nothing was dropped.
         refused (`str`, *optional*): Why nothing was dropped although it was asked for.
         after (`NeuronScores`, *optional*): Scores at the end of training, dropped neurons at 0 bits.
-        validation (`dict`): Metrics of the validation rows `"before_pruning"`, `"after_pruning"`, `"after_retraining"`,
-            and their number `"rows"`; empty without validation data.
-        seconds (`dict`): Wall time of `"scoring"` and `"evaluation"`.
+        validation (`dict`): Metrics of the validation rows `"before_pruning"`, `"after_pruning"` and
+            `"after_retraining"`, and their number `"rows"`; empty without validation data.
+        seconds (`dict`): Wall time of the prune step: `"scoring"` and `"total"`.
     """
 
     config: dict[str, Any]
@@ -47,7 +47,7 @@ class PruningRecord:
     def layers(self) -> list[dict[str, Any]]:
         """
         Per layer: neurons, kept, and mean bits (eq. 3) of all neurons before, of the kept ones before, and of the kept
-        ones after. The middle figure tells what is arithmetic (dropping the lowest raises a mean) from what is learned.
+        ones after. The middle figure tells arithmetic (dropping the lowest raises a mean) from what is learned.
         """
         kept = self.selection.kept if self.selection else None
         before, before_kept = self.before.layer_average(), self.before.layer_average(kept)

@@ -72,7 +72,9 @@ class NeuronScores:
         """Reads what `to_dict` gave."""
         layers = {
             name: MutualInformation(
-                *(torch.tensor(layer[key], dtype=torch.float64) for key in ("bits", "stderr", "p_value")),
+                bits=torch.tensor(layer["bits"], dtype=torch.float64),
+                stderr=torch.tensor(layer["stderr"], dtype=torch.float64),
+                p_value=torch.tensor(layer["p_value"], dtype=torch.float64),
                 label_entropy=content["label_entropy_bits"],
                 num_samples=content["num_samples"],
             )

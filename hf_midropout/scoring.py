@@ -41,8 +41,8 @@ def score_neurons(
 
     Args:
         model ([`~transformers.PreTrainedModel`]): A classifier; `model.config.num_labels` classes.
-        dataset (`datasets.Dataset` or `torch.utils.data.Dataset`): Map-style; what `collate_fn` makes of its items must
-            hold the model's inputs and integer `labels`. -100 leaves an item out.
+        dataset (`datasets.Dataset` or `torch.utils.data.Dataset`): Map-style; what `collate_fn` makes of its items
+            must hold the model's inputs and integer `labels`. -100 leaves an item out.
         layers (`Mapping[str, nn.Module]`, *optional*): Modules by name whose output `[batch, neurons]` is scored; the
             masked layers of the model by default.
         collate_fn (`Callable`, *optional*): Makes a batch of a list of items; by default as the Trainer does: padding
@@ -60,8 +60,8 @@ def score_neurons(
         [`NeuronScores`]
 
     Raises:
-        `ValueError`: for an empty dataset, labels that are no classes or all the same, NaN or infinite activations (the
-        message names the layer and counts them), or a model without tapped layers.
+        `ValueError`: for an empty dataset, labels that are no classes or all the same, NaN or infinite activations
+        (the message names the layer and counts them), or a model without tapped layers.
     """
     taps = dict(layers) if layers is not None else masked_layers(model)
     num_classes = model.config.num_labels

@@ -51,6 +51,8 @@ def select(scores: NeuronScores, config: MIDropoutConfig) -> Selection:
     if config.threshold is not None:
         kept = {name: values >= config.threshold for name, values in bits.items()}
         rule = f"threshold={config.threshold} bits"
+    elif config.keep is None:
+        raise ValueError("The configuration has neither a threshold nor a fraction to keep.")
     elif config.scope == "global":
         chosen = best(everything, config.keep)
         kept = dict(zip(bits, chosen.split([len(values) for values in bits.values()]), strict=True))

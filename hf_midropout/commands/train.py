@@ -73,12 +73,7 @@ def main(args: TrainArguments) -> Path:
 
     set_seed(args.seed)
     tokenizer, model = tokenizer_and_model(args, data)
-    tokenized = data.splits.map(
-        lambda batch: tokenizer(batch["text"], truncation=True, max_length=args.max_length),
-        batched=True,
-        remove_columns="text",
-        desc="Tokenizing",
-    ).rename_column("label", "labels")
+    tokenized = data.tokenize(tokenizer, args.max_length)
 
     callback = MIDropoutCallback(config)
     trainer = Trainer(
@@ -120,9 +115,7 @@ def finish(args, data, tokenized, tokenizer, trainer, seconds, started) -> Path:
     masked = trainer.model
     compact = masked.compact()
     split = "test" if "test" in tokenized else "validation"
-    batches = batches_for(
-        compact, tokenized[split], args.per_device_eval_batch_size, processing_class=tokenizer
-    )
+    batches = batches_for(compact, tokenized[split], args.per_device_eval_batch_size, processing_class=tokenizer)
     difference = verify_compaction(masked, compact, batches)
     test = {"split": split, "rows": len(tokenized[split])}
     test |= collect_head_inputs(compact, batches).metrics(compact.classifier)
@@ -133,7 +126,15 @@ def finish(args, data, tokenized, tokenizer, trainer, seconds, started) -> Path:
         return folder
     seconds["total"] = time.perf_counter() - started
     report = build_report(
-        record, data, args.model or "tiny ALBERT, random weights", masked, compact, difference, test, asdict(args), seconds
+        record,
+        data,
+        args.model or "tiny ALBERT, made on the spot",
+        masked,
+        compact,
+        difference,
+        test,
+        asdict(args),
+        seconds,
     )
     transformers_logging.disable_progress_bar()
     with new_folder(folder) as saving:
@@ -194,17 +195,23 @@ def tokenizer_and_model(args: TrainArguments, data):
     head: dict[str, Any] = {"head_widths": args.head_widths, "head_activation": args.head_activation}
     head = {name: value for name, value in head.items() if value is not None}
     if args.model is None:
-        tokenizer = train_tokenizer(data.splits["train"]["text"], max_length=args.max_length)
-        return tokenizer, tiny_model(tokenizer, data.label_names, **head)
-    tokenizer = AutoTokenizer.from_pretrained(args.model)
-    model = MIDropoutAlbertForSequenceClassification.from_pretrained(
-        args.model,
-        num_labels=len(data.label_names),
-        id2label=dict(enumerate(data.label_names)),
-        label2id={name: index for index, name in enumerate(data.label_names)},
-        dtype=torch.float32,  # checkpoints in half precision would otherwise train in it
-        **head,
-    )
+        texts = data.splits["train"]["text"][:]
+        tokenizer = train_tokenizer(texts)
+        return tokenizer, tiny_model(tokenizer, texts, data.label_names, **head)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(args.model)
+        model = MIDropoutAlbertForSequenceClassification.from_pretrained(
+            args.model,
+            num_labels=len(data.label_names),
+            id2label=dict(enumerate(data.label_names)),
+            label2id={name: index for index, name in enumerate(data.label_names)},
+            dtype=torch.float32,  # checkpoints in half precision would otherwise train in it
+            **head,
+        )
+    except OSError as error:
+        raise ValueError(
+            f"--model {args.model}: must be a local folder or the Hub id of an ALBERT checkpoint. {error}"
+        ) from error
     limit = model.config.max_position_embeddings
     if args.max_length > limit:
         raise ValueError(f"max_length={args.max_length}: {args.model} takes at most {limit} tokens.")

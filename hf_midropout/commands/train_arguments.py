@@ -34,7 +34,7 @@ class TrainArguments:
     max_eval_rows: int | None = option(None, "Rows of validation and of test to use, drawn at random. None: all.")
     output_dir: str = option(
         "midropout_output",
-        "Folder for the training's checkpoints and, in its subfolder 'compact', the finished model, report and figures.",
+        "Folder for the training's checkpoints and, in its subfolder 'compact', the finished model, report, figures.",
     )
     overwrite_output_dir: bool = option(False, "Delete what an earlier run left in output_dir.")
     resume: bool = option(False, "Go on from the last checkpoint in output_dir.")

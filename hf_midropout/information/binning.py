@@ -21,8 +21,8 @@ def num_bins(num_samples: int, num_classes: int) -> int:
 
 def equal_mass_edges(activations: torch.Tensor, bins: int = FINE_BINS) -> torch.Tensor:
     """
-    Inner edges of `bins` equal-mass bins of each neuron; bin b holds edge[b-1] <= a < edge[b]. A value so frequent that
-    several edges fall on it (a ReLU's 0) gets a bin of its own.
+    Inner edges of `bins` equal-mass bins of each neuron; bin b holds edge[b-1] <= a < edge[b]. A value so frequent
+    that several edges fall on it (a ReLU's 0) gets a bin of its own.
 
     Args:
         activations (`torch.Tensor` of shape `[N, K]`): Finite activations.

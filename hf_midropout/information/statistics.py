@@ -13,9 +13,9 @@ class NeuronStatistics:
     Counts of (bin, class) for K neurons, gathered in one pass at constant memory.
 
     The first `calibration_rows` rows are kept until they are complete; they fix the edges of 256 equal-mass bins per
-    neuron. From then on only counts are kept: 8 * 256 * (num_classes + 1) bytes a neuron. Feed rows in random order, or
-    the edges come from an unrepresentative start. Counts add exactly, so statistics with the same edges can be merged
-    in any order.
+    neuron. From then on only counts are kept: 8 * 256 * (num_classes + 1) bytes a neuron. Feed rows in random order,
+    or the edges come from an unrepresentative start. Counts add exactly, so statistics with the same edges can be
+    merged in any order.
 
     Args:
         num_neurons (`int`): K.
@@ -151,6 +151,7 @@ def check_labels(labels: torch.Tensor, num_classes: int) -> torch.Tensor:
     invalid = ((labels < 0) & (labels != NeuronStatistics.ignore_index)) | (labels >= num_classes)
     if invalid.any():
         raise ValueError(
-            f"{int(invalid.sum())} label(s) such as {int(labels[invalid][0])}: must be in 0..{num_classes - 1}, or -100."
+            f"{int(invalid.sum())} label(s) such as {int(labels[invalid][0])}: "
+            f"must be in 0..{num_classes - 1}, or -100."
         )
     return torch.where(labels == NeuronStatistics.ignore_index, num_classes, labels)

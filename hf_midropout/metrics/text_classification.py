@@ -1,4 +1,4 @@
-"""Accuracy, macro F1, cross-entropy and calibration from logits, as an `evaluate` metric that is shipped, not fetched."""
+"""Accuracy, macro F1, cross-entropy and calibration from logits: an `evaluate` metric that needs no network."""
 
 import datasets
 import evaluate
