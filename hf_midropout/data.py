@@ -44,7 +44,7 @@ class TextClassificationData:
     label_names: list[str]
     notes: list[str] = field(default_factory=list)
 
-    def tokenize(self, tokenizer, max_length: int) -> datasets.DatasetDict:
+    def tokenize(self, tokenizer, max_length: int | None) -> datasets.DatasetDict:
         """The splits as a Trainer takes them: token ids cut to `max_length`, and `labels`."""
         return self.splits.map(
             lambda batch: tokenizer(batch["text"], truncation=True, max_length=max_length),

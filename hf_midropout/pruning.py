@@ -15,7 +15,7 @@ class CompactionError(RuntimeError):
     """A compact model does not give the logits of the masked model it was made from."""
 
 
-def agree(selection: Selection | None) -> Selection | None:
+def agree(selection: Selection) -> Selection:
     """The selection of the main process, on every process: all ranks must drop the same neurons."""
     if PartialState().num_processes == 1:
         return selection

@@ -112,6 +112,9 @@ def finish(args, data, tokenized, tokenizer, trainer, seconds, started) -> Path:
     from ..pruning_record import PruningRecord
     from ..report import REPORT_NAME, build_report
 
+    record = PruningRecord.load(args.output_dir)
+    if record is None:
+        raise ValueError("Training ended before neurons were scored: give a smaller --start, or --resume.")
     masked = trainer.model
     compact = masked.compact()
     split = "test" if "test" in tokenized else "validation"
@@ -121,7 +124,6 @@ def finish(args, data, tokenized, tokenizer, trainer, seconds, started) -> Path:
     test |= collect_head_inputs(compact, batches).metrics(compact.classifier)
 
     folder = Path(args.output_dir) / COMPACT_FOLDER
-    record = PruningRecord.load(args.output_dir)
     if not trainer.is_world_process_zero():
         return folder
     seconds["total"] = time.perf_counter() - started

@@ -1,0 +1,53 @@
+"""The README's code runs, in order, and prints what the README says."""
+
+import re
+from pathlib import Path
+
+import pytest
+from conftest import tiny_config
+
+from hf_midropout import MIDropoutAlbertForSequenceClassification
+
+
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```python\n(.*?)```", README, re.S)
+
+
+def test_python_blocks_run_and_print_what_they_say(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    MIDropoutAlbertForSequenceClassification(tiny_config()).save_pretrained(tmp_path / "albert")
+    substitutes = {
+        # four steps instead of four epochs, and a checkpoint that is here instead of one on the Hub
+        "num_train_epochs=4": "max_steps=4, use_cpu=True, disable_tqdm=True, save_strategy='no'",
+        "albert/albert-base-v2": str(tmp_path / "albert"),
+    }
+    names: dict = {}
+    whole = "\n".join(BLOCKS)
+    for name, substitute in substitutes.items():
+        assert whole.count(name) == 1, name
+    # The second block would replace the trained model by an untrained one of other shape: it runs by itself, last.
+    trained, from_the_hub, loaded, scored = BLOCKS
+    for block in (trained, loaded, scored, from_the_hub):
+        for name, substitute in substitutes.items():
+            block = block.replace(name, substitute)
+        exec(compile(block, "README.md", "exec"), names)
+    printed = capsys.readouterr().out
+    for line in re.findall(r"^print\(.*\n# (.*)$", whole, re.M):
+        assert line in printed
+    assert "classifier.layers.2" in printed
+    assert names["classify"]("opens a socket and listens for connections")[0]["label"]
+
+
+@pytest.mark.parametrize("option", re.findall(r"^\| `(\w+)` \|", README, re.M))
+def test_options_in_the_table_exist(option):
+    from hf_midropout import MIDropoutConfig
+
+    assert option in MIDropoutConfig.__dataclass_fields__
+
+
+def test_make_targets_exist():
+    makefile = (Path(__file__).parent.parent / "Makefile").read_text(encoding="utf-8")
+    targets = re.findall(r"^make (\w+)|`make (\w+)`", README, re.M)
+    assert len(targets) >= 2
+    for target in targets:
+        assert re.search(rf"^{''.join(target)}:", makefile, re.M), target
