@@ -17,15 +17,18 @@ def test_python_blocks_run_and_print_what_they_say(tmp_path, monkeypatch, capsys
     monkeypatch.chdir(tmp_path)
     MIDropoutAlbertForSequenceClassification(tiny_config()).save_pretrained(tmp_path / "albert")
     substitutes = {
-        # four steps instead of four epochs, and a checkpoint that is here instead of one on the Hub
+        # four steps instead of four epochs, few rows, and a checkpoint that is here instead of one on the Hub
         "num_train_epochs=4": "max_steps=4, use_cpu=True, disable_tqdm=True, save_strategy='no'",
+        "keep=0.25": "keep=0.25, max_samples=200",
+        'eval_dataset=data["validation"]': 'eval_dataset=data["validation"].select(range(64))',
+        'score_neurons(model, data["validation"]': 'score_neurons(model, data["validation"].select(range(200))',
         "albert/albert-base-v2": str(tmp_path / "albert"),
     }
     names: dict = {}
     whole = "\n".join(BLOCKS)
-    for name, substitute in substitutes.items():
+    for name in substitutes:
         assert whole.count(name) == 1, name
-    # The second block would replace the trained model by an untrained one of other shape: it runs by itself, last.
+    # The second block replaces the trained model by an untrained one of another shape: it runs last.
     trained, from_the_hub, loaded, scored = BLOCKS
     for block in (trained, loaded, scored, from_the_hub):
         for name, substitute in substitutes.items():
