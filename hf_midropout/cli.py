@@ -22,7 +22,7 @@ commands:
 {chr(10).join(f"  {name:<10} {description}" for name, description in COMMANDS.items())}
 
 `hf-midropout COMMAND --help` lists the options of a command, with defaults and units.
-`hf-midropout train` alone runs the whole job on built-in data, in about two minutes, without a network.
+`hf-midropout train` alone runs the whole job on built-in data, without a network.
 """
 
 

@@ -26,8 +26,8 @@ def make_parser():
         prog="hf-midropout train",
         description="Trains a text classifier, scores every neuron of its head by the mutual information (bits) "
         "between the neuron and the label, drops the neurons that tell too little, goes on training, and saves the "
-        "smaller model with a JSON report and figures. Without options: built-in data and a tiny model, about two "
-        "minutes on two cores, no network.",
+        "smaller model with a JSON report and figures. Without options: built-in data and a tiny model, "
+        "no network.",
         formatter_class=ArgumentDefaultsHelpFormatter,
     )
 
