@@ -15,7 +15,7 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README, re.S)
 
 def test_python_blocks_run_and_print_what_they_say(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    MIDropoutAlbertForSequenceClassification(tiny_config()).save_pretrained(tmp_path / "albert")
+    MIDropoutAlbertForSequenceClassification(tiny_config(num_labels=4)).save_pretrained(tmp_path / "albert")
     substitutes = {
         # four steps instead of four epochs, few rows, and a checkpoint that is here instead of one on the Hub
         "num_train_epochs=4": "max_steps=4, use_cpu=True, disable_tqdm=True, save_strategy='no'",

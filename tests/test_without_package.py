@@ -5,9 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 from test_modeling_midropout_albert import drop
 
+
+pytestmark = pytest.mark.slow  # each test starts an interpreter that imports torch anew
 
 ROOT = Path(__file__).parent.parent
 
