@@ -4,8 +4,7 @@ import importlib
 import sys
 from typing import TYPE_CHECKING
 
-import wrapt
-
+from .registration import register_when_imported
 from .version import __version__
 
 
@@ -40,23 +39,7 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *_MODULE_OF})
 
 
-# The Auto classes import torch, which takes seconds. They are told of our classes as soon as somebody imports them, or
-# right here if that has happened already.
-@wrapt.when_imported("transformers.models.auto.configuration_auto")
-def _register_config(auto_module) -> None:
-    from .configuration_midropout_albert import MIDropoutAlbertConfig
-
-    auto_module.AutoConfig.register(MIDropoutAlbertConfig.model_type, MIDropoutAlbertConfig, exist_ok=True)
-
-
-@wrapt.when_imported("transformers.models.auto.modeling_auto")
-def _register_model(auto_module) -> None:
-    from .configuration_midropout_albert import MIDropoutAlbertConfig
-    from .modeling_midropout_albert import MIDropoutAlbertForSequenceClassification
-
-    auto_module.AutoModelForSequenceClassification.register(
-        MIDropoutAlbertConfig, MIDropoutAlbertForSequenceClassification, exist_ok=True
-    )
+register_when_imported()
 
 
 __all__ = [

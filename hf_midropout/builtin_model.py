@@ -6,7 +6,7 @@ import torch
 from transformers import AlbertTokenizer
 
 from .configuration_midropout_albert import MIDropoutAlbertConfig
-from .data import load_text_classification
+from .data import TextClassificationData, load_text_classification
 from .modeling_midropout_albert import MIDropoutAlbertForSequenceClassification
 
 
@@ -87,6 +87,15 @@ def tiny_model(
     return model
 
 
+def tiny_tokenizer_and_model(
+    data: TextClassificationData, **head
+) -> tuple[AlbertTokenizer, MIDropoutAlbertForSequenceClassification]:
+    """Both made from the training texts of `data`; `head` as in `tiny_model`."""
+    texts = data.splits["train"]["text"][:]
+    tokenizer = train_tokenizer(texts)
+    return tokenizer, tiny_model(tokenizer, texts, data.label_names, **head)
+
+
 def builtin_task(max_length: int = 64):
     """
     What `hf-midropout train` works on when nothing is named.
@@ -95,6 +104,5 @@ def builtin_task(max_length: int = 64):
         `tuple`: the tiny model, its tokenizer, and a `datasets.DatasetDict` of tokenized documentation strings.
     """
     data = load_text_classification()
-    texts = data.splits["train"]["text"][:]
-    tokenizer = train_tokenizer(texts)
-    return tiny_model(tokenizer, texts, data.label_names), tokenizer, data.tokenize(tokenizer, max_length)
+    tokenizer, model = tiny_tokenizer_and_model(data)
+    return model, tokenizer, data.tokenize(tokenizer, max_length)

@@ -89,7 +89,7 @@ def main(args: TrainArguments) -> Path:
     training_started = time.perf_counter()
     trainer.train(resume_from_checkpoint=checkpoint)
     seconds = {"preparation": training_started - started, "training": time.perf_counter() - training_started}
-    return finish(args, data, tokenized, tokenizer, trainer, seconds, started)
+    return finish(args, data, tokenized, trainer, seconds)
 
 
 def resolved(args: TrainArguments) -> TrainArguments:
@@ -100,7 +100,7 @@ def resolved(args: TrainArguments) -> TrainArguments:
     return replace(args, max_length=args.max_length or length, learning_rate=args.learning_rate or rate)
 
 
-def finish(args, data, tokenized, tokenizer, trainer, seconds, started) -> Path:
+def finish(args: TrainArguments, data, tokenized, trainer, seconds: dict[str, float]) -> Path:
     """Compacts the trained model, proves it equal, tests it, and saves it with its report and figures."""
     from transformers.utils import logging as transformers_logging
 
@@ -112,6 +112,8 @@ def finish(args, data, tokenized, tokenizer, trainer, seconds, started) -> Path:
     from ..pruning_record import PruningRecord
     from ..report import REPORT_NAME, build_report
 
+    started = time.perf_counter()
+    tokenizer = trainer.processing_class
     record = PruningRecord.load(args.output_dir)
     if record is None:
         raise ValueError("Training ended before neurons were scored: give a smaller --start, or --resume.")
@@ -126,7 +128,8 @@ def finish(args, data, tokenized, tokenizer, trainer, seconds, started) -> Path:
     folder = Path(args.output_dir) / COMPACT_FOLDER
     if not trainer.is_world_process_zero():
         return folder
-    seconds["total"] = time.perf_counter() - started
+    seconds["finishing"] = time.perf_counter() - started
+    seconds["total"] = sum(seconds.values())
     report = build_report(
         record,
         data,
@@ -191,15 +194,13 @@ def tokenizer_and_model(args: TrainArguments, data):
     import torch
     from transformers import AutoTokenizer
 
-    from ..builtin_model import tiny_model, train_tokenizer
+    from ..builtin_model import tiny_tokenizer_and_model
     from ..modeling_midropout_albert import MIDropoutAlbertForSequenceClassification
 
     head: dict[str, Any] = {"head_widths": args.head_widths, "head_activation": args.head_activation}
     head = {name: value for name, value in head.items() if value is not None}
     if args.model is None:
-        texts = data.splits["train"]["text"][:]
-        tokenizer = train_tokenizer(texts)
-        return tokenizer, tiny_model(tokenizer, texts, data.label_names, **head)
+        return tiny_tokenizer_and_model(data, **head)
     try:
         tokenizer = AutoTokenizer.from_pretrained(args.model)
         model = MIDropoutAlbertForSequenceClassification.from_pretrained(

@@ -1,0 +1,63 @@
+"""The Auto classes know our model whatever is imported in whatever order; each order needs a fresh interpreter."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+
+CODE = """
+import json, os, sys
+import torch  # what takes longest, once for all orders: transformers itself is imported anew in each
+
+ORDERS = [
+    ["import hf_midropout", "from transformers import AutoConfig, AutoModelForSequenceClassification"],
+    ["from transformers import AutoConfig, AutoModelForSequenceClassification", "import hf_midropout"],
+    ["import hf_midropout", "from transformers import AlbertForSequenceClassification"],
+    ["from hf_midropout import MIDropoutAlbertForSequenceClassification"],
+]
+
+def built(order):
+    for statement in order:
+        exec(statement)
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+    config = AutoConfig.for_model(
+        "midropout_albert", vocab_size=9, embedding_size=4, hidden_size=4, num_hidden_layers=1, num_attention_heads=1,
+        intermediate_size=4, head_widths=[2], num_labels=3,
+    )
+    return type(AutoModelForSequenceClassification.from_config(config)).__module__
+
+for order in ORDERS:
+    sys.stdout.flush()
+    if os.fork() == 0:
+        try:
+            result = built(order)
+        except Exception as error:
+            result = repr(error)[:300]
+        print(json.dumps([order, result]), flush=True)
+        os._exit(0)
+    os.wait()
+"""
+
+
+def test_every_order_of_imports_registers_the_classes():
+    done = subprocess.run([sys.executable, "-c", CODE], cwd=Path(__file__).parents[1], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    results = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(results) == 4
+    for order, module in results:
+        assert module == "hf_midropout.modeling_midropout_albert", order
+
+
+def test_import_brings_neither_torch_nor_transformers():
+    code = "import sys, hf_midropout; print([name for name in ('torch', 'transformers') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1], capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_public_names_are_listed():
+    import hf_midropout
+
+    assert set(hf_midropout.__all__) <= set(dir(hf_midropout))
+    for name in hf_midropout.__all__:
+        assert getattr(hf_midropout, name) is not None
