@@ -19,6 +19,8 @@ PSEUDO_COUNT = 0.1
 FINE_BANDWIDTHS = (0.0, 0.5, 1.0, 2.0, 4.0)
 """In bins of the table as it comes. Wider kernels have width 4 on tables of half, a quarter, ... as many bins."""
 FEWEST_BINS = 16
+ROUNDING = 1e-2
+"""Bits by which a fit must beat the one before: empty neighbourhoods give independence again, up to rounding."""
 BLOCK_ELEMENTS = 2**19
 """Cells smoothed at once: temporaries of this size stay in a processor's cache."""
 
@@ -56,33 +58,34 @@ def smoothed_information(
 def _smooth_block(counts: torch.Tensor, squared: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
     # [bins, classes, neurons]: neurons last, so that every operation below runs along contiguous memory.
     table = counts.permute(1, 2, 0).to(torch.float32).contiguous()
-    own = squared.permute(1, 2, 0).float() / table.clamp(min=1e-30) if squared is not None else torch.ones_like(table)
+    squares = None if squared is None else squared.permute(1, 2, 0).to(torch.float32).contiguous()
+    own = _own_weight(table, squares)
     per_class = table.sum(0)
     total = per_class[:, 0].double().sum()
     samples = float(total)
     prior = (per_class[:, :1] / samples).contiguous()
-    independent = _log_odds(per_class[None], own, prior, 1.0)
-
+    others_prior = _prior_without(own, prior, samples)
     # Independence is the fit to beat: log-ratio 0 for every sample.
-    highest = (table * independent[1]).sum((0, 1))
+    highest = (table * others_prior.log2()).sum((0, 1))
     resubstituted, left_out, square = (torch.zeros_like(highest) for _ in range(3))
     for level_bandwidths in _levels(table.shape[0]):
         for bandwidth in level_bandwidths:
             kernel = reflected_gaussian(table.shape[0], bandwidth, table.device)
             near = (kernel @ table.flatten(1)).view_as(table)
-            fit, loo = _log_odds(near, own, prior, kernel.diagonal()[:, None, None])
+            weight = kernel.diagonal()[:, None, None]
+            fit = _smoothed(near, near.sum(1, keepdim=True), prior)
+            loo = _smoothed(near - weight * own, near.sum(1, keepdim=True) - weight, others_prior)
             likelihood = (table * loo).sum((0, 1))
-            better = likelihood > highest
+            better = likelihood > highest + ROUNDING
             highest = torch.where(better, likelihood, highest)
-            fit, loo = fit - independent[0], loo - independent[1]
+            fit, loo = fit - prior.log2(), loo - others_prior.log2()
             resubstituted = torch.where(better, (table * fit).sum((0, 1)), resubstituted)
             left_out = torch.where(better, (table * loo).sum((0, 1)), left_out)
             square = torch.where(better, (table * ((fit + loo) / 2).square()).sum((0, 1)), square)
         if table.shape[0] > FEWEST_BINS:
-            weight = table * own
-            table, weight = (t.view(-1, 2, *t.shape[1:]).sum(1) for t in (table, weight))
-            own = weight / table.clamp(min=1e-30) if squared is not None else torch.ones_like(table)
-            independent = _log_odds(per_class[None], own, prior, 1.0)
+            table, squares = _halved(table), _halved(squares)
+            own = _own_weight(table, squares)
+            others_prior = _prior_without(own, prior, samples)
     resubstituted, left_out, square = (moment.double() / samples for moment in (resubstituted, left_out, square))
     bits = (resubstituted + left_out) / 2
     # First order: the spread of the terms. Second order: a fit with v degrees of freedom overshoots by v / 2N nats in
@@ -98,13 +101,24 @@ def _levels(bins: int) -> list[tuple[float, ...]]:
     return [FINE_BANDWIDTHS] + [FINE_BANDWIDTHS[-1:]] * coarser
 
 
-def _log_odds(near, own, prior, own_weight) -> tuple[torch.Tensor, torch.Tensor]:
-    """log2 p(class | bin), with and without the sample itself, which is `own_weight * own` of the `near` samples."""
-    near_any = near.sum(1, keepdim=True)
-    fit = (near + PSEUDO_COUNT * prior).log2() - (near_any + PSEUDO_COUNT).log2()
-    others = (near - own_weight * own).clamp(min=0)
-    others_any = (near_any - own_weight).clamp(min=0)
-    return fit, (others + PSEUDO_COUNT * prior).log2() - (others_any + PSEUDO_COUNT).log2()
+def _own_weight(table: torch.Tensor, squares: torch.Tensor | None) -> torch.Tensor:
+    """What one sample adds to its own cell: 1, or on average its probability of the class."""
+    return table.new_ones(1, 1, 1) if squares is None else squares / table.clamp(min=1e-30)
+
+
+def _halved(table: torch.Tensor | None) -> torch.Tensor | None:
+    """Neighbouring bins added up in pairs."""
+    return None if table is None else table.view(-1, 2, *table.shape[1:]).sum(1)
+
+
+def _prior_without(own, prior, samples: float) -> torch.Tensor:
+    """p(class) among the other samples, kept above 0 for a class of one sample."""
+    return (prior * (samples + PSEUDO_COUNT) - own) / (samples - 1 + PSEUDO_COUNT)
+
+
+def _smoothed(near, near_any, prior) -> torch.Tensor:
+    """log2 p(class | bin) from the weights nearby, of the class and of any."""
+    return (near.clamp(min=0) + PSEUDO_COUNT * prior).log2() - (near_any.clamp(min=0) + PSEUDO_COUNT).log2()
 
 
 @lru_cache(maxsize=64)
