@@ -16,8 +16,11 @@ import torch
 
 PSEUDO_COUNT = 0.1
 """Samples of the overall class distribution that are added to every bin, so that no probability is 0."""
-FINE_BANDWIDTHS = (0.0, 0.5, 1.0, 2.0, 4.0)
+FINE_BANDWIDTHS = (0.0, 1.0, 2.0, 4.0)
 """In bins of the table as it comes. Wider kernels have width 4 on tables of half, a quarter, ... as many bins."""
+KERNEL_REACH = 5
+"""Bandwidths after which a kernel's weight is taken as 0."""
+KERNEL_BLOCK = 64
 FEWEST_BINS = 16
 ROUNDING = 1e-2
 """Bits by which a fit must beat the one before: empty neighbourhoods give independence again, up to rounding."""
@@ -56,37 +59,24 @@ def smoothed_information(
 
 
 def _smooth_block(counts: torch.Tensor, squared: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
-    # [bins, classes, neurons]: neurons last, so that every operation below runs along contiguous memory.
-    table = counts.permute(1, 2, 0).to(torch.float32).contiguous()
-    squares = None if squared is None else squared.permute(1, 2, 0).to(torch.float32).contiguous()
-    own = _own_weight(table, squares)
-    per_class = table.sum(0)
-    total = per_class[:, 0].double().sum()
-    samples = float(total)
-    prior = (per_class[:, :1] / samples).contiguous()
-    others_prior = _prior_without(own, prior, samples)
-    # Independence is the fit to beat: log-ratio 0 for every sample.
-    highest = (table * others_prior.log2()).sum((0, 1))
-    resubstituted, left_out, square = (torch.zeros_like(highest) for _ in range(3))
-    for level_bandwidths in _levels(table.shape[0]):
-        for bandwidth in level_bandwidths:
-            kernel = reflected_gaussian(table.shape[0], bandwidth, table.device)
-            near = (kernel @ table.flatten(1)).view_as(table)
-            weight = kernel.diagonal()[:, None, None]
-            fit = _smoothed(near, near.sum(1, keepdim=True), prior)
-            loo = _smoothed(near - weight * own, near.sum(1, keepdim=True) - weight, others_prior)
-            likelihood = (table * loo).sum((0, 1))
-            better = likelihood > highest + ROUNDING
-            highest = torch.where(better, likelihood, highest)
-            fit, loo = fit - prior.log2(), loo - others_prior.log2()
-            resubstituted = torch.where(better, (table * fit).sum((0, 1)), resubstituted)
-            left_out = torch.where(better, (table * loo).sum((0, 1)), left_out)
-            square = torch.where(better, (table * ((fit + loo) / 2).square()).sum((0, 1)), square)
-        if table.shape[0] > FEWEST_BINS:
-            table, squares = _halved(table), _halved(squares)
-            own = _own_weight(table, squares)
-            others_prior = _prior_without(own, prior, samples)
-    resubstituted, left_out, square = (moment.double() / samples for moment in (resubstituted, left_out, square))
+    samples = float(counts[0].sum())
+    prior = (counts[0].sum(0) / samples).to(torch.float32)[:, None]
+    levels = [_Level(counts, squared)]
+    while levels[-1].bins > FEWEST_BINS:
+        levels.append(levels[-1].halved())
+    fits = [(levels[0], bandwidth) for bandwidth in FINE_BANDWIDTHS]
+    fits += [(level, FINE_BANDWIDTHS[-1]) for level in levels[1:]]
+
+    # Independence, which is not among the fits, is the one to beat: log-ratio 0 for every sample.
+    likelihoods = [levels[0].independent(prior, samples) + ROUNDING]
+    likelihoods += [level.left_out(bandwidth, prior, samples)[1] for level, bandwidth in fits]
+    chosen = torch.stack(likelihoods).argmax(0)
+    moments = torch.zeros(3, counts.shape[0], dtype=torch.float64, device=counts.device)
+    for number, (level, bandwidth) in enumerate(fits, 1):
+        neurons = (chosen == number).nonzero().flatten()
+        if len(neurons):
+            moments[:, neurons] = level.of(neurons).moments(bandwidth, prior, samples)
+    resubstituted, left_out, square = moments / samples
     bits = (resubstituted + left_out) / 2
     # First order: the spread of the terms. Second order: a fit with v degrees of freedom overshoots by v / 2N nats in
     # resubstitution and undershoots as much left out, so their gap tells v, and v chi-square terms vary by 2v / 4N^2.
@@ -95,42 +85,85 @@ def _smooth_block(counts: torch.Tensor, squared: torch.Tensor | None) -> tuple[t
     return bits, variance.sqrt()
 
 
-def _levels(bins: int) -> list[tuple[float, ...]]:
-    """Bandwidths to try at each size of the table: `bins`, half of it, and so on."""
-    coarser = max(0, int(math.log2(bins / FEWEST_BINS)))
-    return [FINE_BANDWIDTHS] + [FINE_BANDWIDTHS[-1:]] * coarser
+class _Level:
+    """Tables `[bins, classes, neurons]`, neurons last so that every operation runs along contiguous memory."""
 
+    def __init__(self, counts: torch.Tensor, squared: torch.Tensor | None):
+        self.table = counts.permute(1, 2, 0).to(torch.float32).contiguous()
+        self.squares = None if squared is None else squared.permute(1, 2, 0).to(torch.float32).contiguous()
 
-def _own_weight(table: torch.Tensor, squares: torch.Tensor | None) -> torch.Tensor:
-    """What one sample adds to its own cell: 1, or on average its probability of the class."""
-    return table.new_ones(1, 1, 1) if squares is None else squares / table.clamp(min=1e-30)
+    @property
+    def bins(self) -> int:
+        return len(self.table)
 
+    def _with(self, change) -> _Level:
+        other = object.__new__(_Level)
+        other.table = change(self.table)
+        other.squares = None if self.squares is None else change(self.squares)
+        return other
 
-def _halved(table: torch.Tensor | None) -> torch.Tensor | None:
-    """Neighbouring bins added up in pairs."""
-    return None if table is None else table.view(-1, 2, *table.shape[1:]).sum(1)
+    def halved(self) -> _Level:
+        """Neighbouring bins added up in pairs."""
+        return self._with(lambda table: table.view(-1, 2, *table.shape[1:]).sum(1))
 
+    def of(self, neurons: torch.Tensor) -> _Level:
+        """The tables of some neurons."""
+        return self._with(lambda table: table[:, :, neurons])
 
-def _prior_without(own, prior, samples: float) -> torch.Tensor:
-    """p(class) among the other samples, kept above 0 for a class of one sample."""
-    return (prior * (samples + PSEUDO_COUNT) - own) / (samples - 1 + PSEUDO_COUNT)
+    def own(self) -> torch.Tensor:
+        """What one sample adds to its own cell: 1, or on average its probability of the class."""
+        return self.table.new_ones(1, 1, 1) if self.squares is None else self.squares / self.table.clamp(min=1e-30)
 
+    def other_prior(self, prior: torch.Tensor, samples: float) -> torch.Tensor:
+        """p(class) among the other samples, kept above 0 for a class of one sample."""
+        return (prior * (samples + PSEUDO_COUNT) - self.own()) / (samples - 1 + PSEUDO_COUNT)
 
-def _smoothed(near, near_any, prior) -> torch.Tensor:
-    """log2 p(class | bin) from the weights nearby, of the class and of any."""
-    return (near.clamp(min=0) + PSEUDO_COUNT * prior).log2() - (near_any.clamp(min=0) + PSEUDO_COUNT).log2()
+    def independent(self, prior: torch.Tensor, samples: float) -> torch.Tensor:
+        """Log2-likelihood of the left-out labels if the neuron told nothing."""
+        return (self.table * self.other_prior(prior, samples).log2()).sum((0, 1))
+
+    def near(self, bandwidth: float) -> tuple[torch.Tensor, torch.Tensor]:
+        """Samples of each class nearby, weighted by the kernel, and the weight of a sample in its own bin."""
+        if bandwidth == 0:
+            return self.table.clone(), self.table.new_ones(self.bins, 1, 1)
+        bins, columns = self.bins, self.table[0].numel()
+        reach, block = min(bins, math.ceil(KERNEL_REACH * bandwidth)), min(bins, KERNEL_BLOCK)
+        band, own_weight = reflected_gaussian(bins, bandwidth, reach, block, self.table.device)
+        table = self.table.flatten(1)
+        padded = torch.cat([table[:reach].flip(0), table, table[bins - reach :].flip(0)])
+        windows = padded.as_strided((bins // block, block + 2 * reach, columns), (block * columns, columns, 1))
+        return (band @ windows).view_as(self.table), own_weight
+
+    def left_out(self, bandwidth: float, prior: torch.Tensor, samples: float) -> tuple[torch.Tensor, torch.Tensor]:
+        """log2 p(class | bin) with each sample left out in turn, and its sum over the samples of each neuron."""
+        near, weight = self.near(bandwidth)
+        near_any = near.sum(1, keepdim=True).sub_(weight).clamp_(min=0).add_(PSEUDO_COUNT).log2_()
+        near += PSEUDO_COUNT * self.other_prior(prior, samples) - weight * self.own()
+        log_p = near.clamp_(min=1e-12).log2_().sub_(near_any)
+        return log_p, (self.table * log_p).sum((0, 1))
+
+    def moments(self, bandwidth: float, prior: torch.Tensor, samples: float) -> torch.Tensor:
+        """`[3, neurons]` sums over the samples: log-ratio in resubstitution, left out, and their mean squared."""
+        near = self.near(bandwidth)[0]
+        fit = (near + PSEUDO_COUNT * prior).log2() - (near.sum(1, keepdim=True) + PSEUDO_COUNT).log2() - prior.log2()
+        loo = self.left_out(bandwidth, prior, samples)[0] - self.other_prior(prior, samples).log2()
+        terms = (fit, loo, ((fit + loo) / 2).square())
+        return torch.stack([(self.table * term).sum(0).double().sum(0) for term in terms])
 
 
 @lru_cache(maxsize=64)
-def reflected_gaussian(bins: int, bandwidth: float, device: torch.device) -> torch.Tensor:
-    """`[bins, bins]` weights exp(-d^2 / 2h^2), 1 at distance 0, reflected at both ends; the identity for h = 0."""
-    if bandwidth == 0:
-        return torch.eye(bins, device=device)
-    position = torch.arange(bins, device=device, dtype=torch.float32)
-    distance = position[:, None] - position[None, :]
-    beyond_first = position[:, None] + position[None, :] + 1
-    beyond_last = 2 * bins - beyond_first
-    weights = torch.zeros(bins, bins, device=device)
-    for d in (distance, beyond_first, beyond_last):
-        weights += torch.exp(-0.5 * (d / bandwidth) ** 2)
-    return weights
+def reflected_gaussian(
+    bins: int, bandwidth: float, reach: int, block: int, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """
+    Weights exp(-d^2 / 2h^2) up to distance `reach`: as a band `[block, block + 2 * reach]` that is applied to one block
+    of bins after the other; and the weight `[bins, 1, 1]` of a sample in its own bin, where its mirror images at the
+    ends count too.
+    """
+    position = torch.arange(bins, device=device)
+    distance = torch.arange(block + 2 * reach, device=device) - reach - position[:block, None]
+    band = torch.where(distance.abs() <= reach, torch.exp(-0.5 * (distance / bandwidth) ** 2), 0.0)
+    own = torch.ones(bins, device=device)
+    for image in (2 * position + 1, 2 * (bins - position) - 1):
+        own += torch.where(image <= reach, torch.exp(-0.5 * (image / bandwidth) ** 2), 0.0)
+    return band, own[:, None, None]

@@ -74,8 +74,8 @@ def main() -> None:
                 "in memory": lambda a=activations, y=labels, c=classes: mutual_information(a, y, num_classes=c),
                 "stream, batches of 1,024": lambda a=activations, y=labels, c=classes: stream(a, y, c, 1024),
                 "stream, batches of 8": lambda a=activations, y=labels, c=classes: stream(a, y, c, 8),
-                "scikit-learn, all cores": lambda x=peer, y=labels.numpy(): mutual_info_classif(
-                    x, y, discrete_features=False, n_jobs=-1, random_state=0
+                "scikit-learn, all cores": lambda x=peer, y=labels: mutual_info_classif(
+                    x, y.numpy(), discrete_features=False, n_jobs=-1, random_state=0
                 ),
                 "copy": lambda a=activations, b=copy: b.copy_(a),
             },
