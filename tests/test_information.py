@@ -218,7 +218,7 @@ def test_numpy_and_ignored_labels():
         (torch.zeros(3, 2), torch.tensor([0, 1, -1]), "1 label.*-1"),
         (torch.zeros(3, 2), torch.tensor([0.0, 1.0, 1.0]), "float32"),
         (torch.zeros(3, 2), torch.tensor([1, 1, 1]), r"3 samples are of 1 class"),
-        (torch.zeros(2, 2), torch.tensor([-100, -100]), "All labels are -100"),
+        (torch.zeros(2, 2), torch.tensor([-100, -100]), "Labels of 0 samples are of 0 class"),
         (torch.tensor([[0.0, math.nan], [1.0, math.inf], [2.0, 3.0]]), torch.tensor([0, 1, 1]),
          r"1 of 2 neurons \(neuron 1: 2 samples\)"),
     ],
@@ -226,6 +226,13 @@ def test_numpy_and_ignored_labels():
 def test_bad_input(activations, labels, message):
     with pytest.raises(ValueError, match=message):
         mutual_information(activations, labels)
+
+
+def test_a_stream_of_ignored_samples_is_refused():
+    statistics = NeuronStatistics(1, 4)
+    statistics.update(torch.randn(4, 1), torch.full((4,), -100))
+    with pytest.raises(ValueError, match="Labels of 0 samples"):
+        statistics.mutual_information()
 
 
 def test_states_with_different_edges_are_not_merged():

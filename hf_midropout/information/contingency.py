@@ -62,6 +62,11 @@ def independence_p_value(counts: torch.Tensor) -> torch.Tensor:
     return torch.where(freedom > 0, p_value, 1.0)
 
 
+def num_bins(num_samples: int, most: int = 512) -> int:
+    """Equal-mass bins to smooth over: a power of two between 16 and `most`, about as many as there are samples."""
+    return max(16, min(most, 1 << (num_samples - 1).bit_length()))
+
+
 def merge_to_equal_mass(counts: torch.Tensor, bins: int) -> torch.Tensor:
     """
     Merges neighbouring bins of `[K, fine, classes]` counts to `bins` of nearly equal mass, by the mid-rank of each

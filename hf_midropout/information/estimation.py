@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from .ranks import bins_in_memory, rank_counts
-from .statistics import NeuronStatistics, check_labels, estimate
+from .contingency import num_bins
+from .ranks import rank_counts
+from .statistics import NeuronStatistics, check_classes, check_labels, estimate
 
 
 def mutual_information(activations, labels, num_classes: int | None = None) -> tuple[torch.Tensor, torch.Tensor]:
@@ -49,9 +50,8 @@ def mutual_information(activations, labels, num_classes: int | None = None) -> t
     if ignored.any():
         activations, labels = activations[~ignored.to(activations.device)], labels[~ignored]
     check_finite(activations)
-    if len(labels) == 0:
-        raise ValueError("All labels are -100: needs samples of 2 classes at least.")
-    counts = rank_counts(activations.detach(), labels, num_classes, bins_in_memory(len(labels)))
+    check_classes(labels.bincount(minlength=num_classes))
+    counts = rank_counts(activations.detach(), labels, num_classes, num_bins(len(labels)))
     result = estimate(counts)
     return result.bits, result.stderr
 

@@ -12,11 +12,6 @@ BLOCK_ELEMENTS = 2**18
 """Activations sorted at once: 2 MiB of keys stay in a core's cache."""
 
 
-def bins_in_memory(num_samples: int) -> int:
-    """Equal-mass bins for `num_samples`: a power of two, no more than there are samples, between 16 and 512."""
-    return max(16, min(512, 1 << (max(1, num_samples) - 1).bit_length()))
-
-
 def rank_counts(activations: torch.Tensor, labels: torch.Tensor, num_classes: int, bins: int) -> torch.Tensor:
     """
     Counts of (bin, class), bins of equal mass in the order of the activations. Samples of equal activation fall
@@ -74,14 +69,17 @@ def _sorted_key_counts(activations: np.ndarray, labels: np.ndarray, num_classes:
     def count(rows: slice) -> None:
         values = np.ascontiguousarray(activations[:, rows].T)
         values += np.float32(0)  # -0.0 and 0.0 have different bits
-        keys = values.view(np.int32)
-        keys ^= (keys >> 31) & np.int32(0x7FFFFFFF)  # in the order of the floats
-        keys = (keys.astype(np.int64) << shift) | labels
+        bits = values.view(np.int32)
+        bits ^= (bits >> 31) & np.int32(0x7FFFFFFF)  # in the order of the floats
+        keys = bits.astype(np.int64)
+        keys <<= shift
+        keys |= labels
         keys.sort(axis=1)
-        cuts = _cuts(keys >> shift, bins)
+        cuts = _cuts(keys, shift, bins)
         keys &= (1 << shift) - 1
         cells = np.repeat(np.arange(len(keys) * bins) * num_classes, np.diff(cuts, axis=1).ravel())
-        table = np.bincount(cells + keys.ravel(), minlength=len(keys) * bins * num_classes)
+        cells += keys.ravel()
+        table = np.bincount(cells, minlength=len(keys) * bins * num_classes)
         counts[rows] = table.reshape(len(keys), bins, num_classes)
 
     blocks = [slice(start, start + block) for start in range(0, neurons, block)]
@@ -90,21 +88,23 @@ def _sorted_key_counts(activations: np.ndarray, labels: np.ndarray, num_classes:
     return torch.from_numpy(counts)
 
 
-def _cuts(ordered: np.ndarray, bins: int) -> np.ndarray:
-    """`[K, bins + 1]` positions at which the bins of sorted `[K, N]` values begin; ties are not cut through."""
-    samples = ordered.shape[1]
+def _cuts(keys: np.ndarray, shift: int, bins: int) -> np.ndarray:
+    """
+    `[K, bins + 1]` positions at which the bins of sorted `[K, N]` keys begin. Samples whose keys are equal but for the
+    lowest `shift` bits are not cut apart.
+    """
+    samples = keys.shape[1]
     # Sample i lies in bin (2i + 1) * bins // 2N, the bin of its mid-rank.
     inner = (2 * samples * np.arange(1, bins) + bins - 1) // bins // 2
     inner = np.minimum(inner, samples)
-    cuts = np.empty((len(ordered), bins + 1), dtype=np.int64)
+    cuts = np.empty((len(keys), bins + 1), dtype=np.int64)
     cuts[:, 0], cuts[:, 1:-1], cuts[:, -1] = 0, inner, samples
     within = (inner > 0) & (inner < samples)
     at = inner[within]
-    tied = ordered[:, at - 1] == ordered[:, at]
+    tied = keys[:, at - 1] >> shift == keys[:, at] >> shift
     for row in np.flatnonzero(tied.any(1)):
-        cut = at[tied[row]]
-        value = ordered[row, cut]
-        start, end = (np.searchsorted(ordered[row], value, side) for side in ("left", "right"))
+        value = keys[row, at[tied[row]]] >> shift
+        start, end = (np.searchsorted(keys[row], bound << shift) for bound in (value, value + 1))
         number = np.arange(1, bins)[within][tied[row]]
         cuts[row, number] = np.where(number <= (start + end) * bins // (2 * samples), start, end)
     return cuts

@@ -156,9 +156,9 @@ def reflected_gaussian(
     bins: int, bandwidth: float, reach: int, block: int, device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """
-    Weights exp(-d^2 / 2h^2) up to distance `reach`: as a band `[block, block + 2 * reach]` that is applied to one block
-    of bins after the other; and the weight `[bins, 1, 1]` of a sample in its own bin, where its mirror images at the
-    ends count too.
+    Weights exp(-d^2 / 2h^2) up to distance `reach`: as a band `[block, block + 2 * reach]` that is applied to block
+    after block of bins; and the weight `[bins, 1, 1]` of a sample in its own bin, where its mirror images at the ends
+    count too.
     """
     position = torch.arange(bins, device=device)
     distance = torch.arange(block + 2 * reach, device=device) - reach - position[:block, None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from .binning import NUM_BINS, bin_indices, stream_edges
-from .contingency import MutualInformation, entropy, independence_p_value, merge_to_equal_mass
+from .contingency import MutualInformation, entropy, independence_p_value, merge_to_equal_mass, num_bins
 from .smoothing import smoothed_information
 
 
@@ -166,18 +166,14 @@ class NeuronStatistics:
             )
         if invalid := int(self.invalid):
             raise ValueError(f"{invalid} label(s) were neither in 0..{self.num_classes - 1} nor -100.")
-        samples = int(counts[0].sum())
-        return estimate(merge_to_equal_mass(counts.long(), 512 if samples >= FINEST_FROM else 256))
+        samples = check_classes(counts[0].sum(0))
+        return estimate(merge_to_equal_mass(counts.long(), num_bins(samples, 512 if samples >= FINEST_FROM else 256)))
 
 
 def estimate(counts: torch.Tensor) -> MutualInformation:
     """The estimate from `[K, bins, C]` counts in equal-mass bins; `ValueError` if all samples are of one class."""
     per_class = counts[0].sum(0)
-    if int((per_class > 0).sum()) < 2:
-        raise ValueError(
-            f"Labels of {int(per_class.sum())} samples are of {int((per_class > 0).sum())} class(es): "
-            "needs samples of 2 classes at least."
-        )
+    samples = check_classes(per_class)
     bits, stderr = smoothed_information(counts)
     label_entropy = float(entropy(per_class.double()))
     return MutualInformation(
@@ -185,8 +181,18 @@ def estimate(counts: torch.Tensor) -> MutualInformation:
         stderr=stderr,
         p_value=independence_p_value(counts),
         label_entropy=label_entropy,
-        num_samples=int(per_class.sum()),
+        num_samples=samples,
     )
+
+
+def check_classes(per_class: torch.Tensor) -> int:
+    """The number of samples, given that of each class; `ValueError` if there are not two classes."""
+    samples, classes = int(per_class.sum()), int((per_class > 0).sum())
+    if classes < 2:
+        raise ValueError(
+            f"Labels of {samples} samples are of {classes} class(es): needs samples of 2 classes at least."
+        )
+    return samples
 
 
 def widened(activations: torch.Tensor) -> torch.Tensor:
