@@ -38,7 +38,7 @@ def streamed(activations, labels, classes):
 
 
 def scikit_learn(activations, labels, classes):
-    nats = mutual_info_classif(activations.numpy(), labels.numpy(), discrete_features=False, n_jobs=-1, random_state=0)
+    nats = mutual_info_classif(activations.numpy(), labels.numpy(), discrete_features=False, random_state=0)
     return torch.tensor(nats / math.log(2)), None
 
 
