@@ -105,8 +105,8 @@ def check_label_names(id2label: dict[int, str], label_names: list[str]) -> None:
             f"The data has {len(label_names)} classes ({', '.join(label_names)}), the model {len(names)} "
             f"({', '.join(names)})."
         )
-    unnamed = all(name.startswith("LABEL_") for name in names)
-    if not unnamed and names != label_names and sorted(names) == sorted(label_names):
+    if names != label_names and not all(name.startswith("LABEL_") for name in names):
         raise ValueError(
-            f"The data orders its classes {', '.join(label_names)}, the model {', '.join(names)}: relabel the data."
+            f"The data's classes are {', '.join(label_names)}, the model's are {', '.join(names)}: must be the same, in "
+            "the same order."
         )
