@@ -107,6 +107,6 @@ def check_label_names(id2label: dict[int, str], label_names: list[str]) -> None:
         )
     if names != label_names and not all(name.startswith("LABEL_") for name in names):
         raise ValueError(
-            f"The data's classes are {', '.join(label_names)}, the model's are {', '.join(names)}: must be the same, in "
-            "the same order."
+            f"The data's classes are {', '.join(label_names)}, the model's are {', '.join(names)}: must be the same, "
+            "in the same order."
         )
