@@ -17,8 +17,9 @@ from .midropout_config import MIDropoutConfig
 from .pruning import agree, apply_selection, is_pruned
 from .pruning_record import PruningRecord
 from .scores import NeuronScores
-from .scoring import check_dataset, masked_layers, score_neurons
+from .scoring import check_dataset, score_neurons
 from .selection import NothingToSelect, select
+from .taps import masked_layers
 from .trainer_access import calling_trainer
 
 

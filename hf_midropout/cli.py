@@ -11,6 +11,7 @@ from .version import __version__
 
 COMMANDS = {
     "train": "train a text classifier, drop the neurons that tell little about the label, retrain, save it smaller",
+    "score": "measure how many bits the neurons of a trained classifier carry about the label",
 }
 
 USAGE = f"""\
@@ -42,7 +43,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     command = importlib.import_module(f".commands.{argv[0]}", __package__)
     try:
-        (arguments,) = command.make_parser().parse_args_into_dataclasses(argv[1:])
+        options = argv[1:]
+        if options and not options[0].startswith("-") and hasattr(command, "POSITIONAL"):
+            options.insert(0, f"--{command.POSITIONAL}")
+        (arguments,) = command.make_parser().parse_args_into_dataclasses(options)
         command.main(arguments)
     except (ValueError, OSError, StrictDataclassError) as error:
         # What a user can mend deserves a sentence; the traceback of anything else is for us.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,11 @@ import matplotlib
 matplotlib.use("Agg")
 
 from matplotlib import pyplot as plt  # noqa: E402
+from matplotlib.figure import Figure  # noqa: E402
 
 from .pruning_record import PruningRecord  # noqa: E402
+from .scores import NeuronScores  # noqa: E402
+from .selection import Selection  # noqa: E402
 
 
 # Okabe and Ito's palette: told apart by colour-blind readers and in grey print.
@@ -29,6 +33,15 @@ def draw_figures(record: PruningRecord, log_history: list[dict[str, Any]], folde
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    return [
+        draw(lambda: bits_per_layer(record), folder / "bits_per_layer.png"),
+        draw(lambda: histogram_of_bits(record.before, record.selection), folder / "bits_per_neuron.png"),
+        draw(lambda: training_curve(record, log_history), folder / "training_curve.png"),
+    ]
+
+
+def draw(make_figure: Callable[[], Figure], path: Path) -> Path:
+    """Saves what `make_figure` draws in the package's style."""
     style = {
         "figure.dpi": 150,
         "font.size": 10,
@@ -37,21 +50,14 @@ def draw_figures(record: PruningRecord, log_history: list[dict[str, Any]], folde
         "axes.edgecolor": GREY,
         "legend.frameon": False,
     }
-    paths = []
     with plt.rc_context(style):
-        for name, draw in (
-            ("bits_per_layer.png", lambda: bits_per_layer(record)),
-            ("bits_per_neuron.png", lambda: bits_per_neuron(record)),
-            ("training_curve.png", lambda: training_curve(record, log_history)),
-        ):
-            figure = draw()
-            figure.savefig(folder / name, bbox_inches="tight")
-            plt.close(figure)
-            paths.append(folder / name)
-    return paths
+        figure = make_figure()
+        figure.savefig(path, bbox_inches="tight")
+        plt.close(figure)
+    return path
 
 
-def bits_per_layer(record: PruningRecord):
+def bits_per_layer(record: PruningRecord) -> Figure:
     """Mean bits of each layer: all neurons before, the kept ones before, the kept ones after retraining."""
     layers = record.layers()
     series = [
@@ -79,31 +85,33 @@ def bits_per_layer(record: PruningRecord):
     return figure
 
 
-def bits_per_neuron(record: PruningRecord):
-    """Histogram of bits of each layer's neurons at the time of pruning, kept and dropped."""
-    layers = record.before.layers
+def histogram_of_bits(scores: NeuronScores, selection: Selection | None = None) -> Figure:
+    """Histogram of the bits of each layer's neurons, those kept and those dropped apart if there is a `selection`."""
+    layers = scores.layers
     figure, all_axes = plt.subplots(
         len(layers), 1, figsize=(6.4, 1.2 + 1.35 * len(layers)), sharex=True, squeeze=False, layout="constrained"
     )
-    ceiling = max(float(layer.bits.max()) for layer in layers.values()) or record.before.label_entropy
+    ceiling = max(float(layer.bits.max()) for layer in layers.values()) or scores.label_entropy
     edges = [ceiling * step / 60 for step in range(61)]
     for index, (axes, (name, layer)) in enumerate(zip(all_axes.flat, layers.items(), strict=True), 1):
         bits = layer.bits.cpu()
-        if record.selection:
-            kept = record.selection.kept[name]
+        if selection:
+            kept = selection.kept[name]
             axes.hist([bits[kept].numpy(), bits[~kept].numpy()], edges, stacked=True, color=[AFTER, BEFORE],
                       label=["kept", "dropped"])  # fmt: skip
-            axes.axvline(record.selection.threshold[name], color=GREY, linestyle="--", linewidth=1,
+            axes.axvline(selection.threshold[name], color=GREY, linestyle="--", linewidth=1,
                          label="lowest bits kept")  # fmt: skip
         else:
-            axes.hist(bits.numpy(), edges, color=AFTER, label="kept")
+            axes.hist(bits.numpy(), edges, color=AFTER)
         axes.set_ylabel(f"layer {index}\nneurons")
-    figure.legend(*all_axes.flat[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=8.5)
-    all_axes.flat[-1].set_xlabel("mutual information with the label when neurons were dropped (bits)")
+    if selection:
+        figure.legend(*all_axes.flat[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=8.5)
+    moment = " when neurons were dropped" if selection else ""
+    all_axes.flat[-1].set_xlabel(f"mutual information with the label{moment} (bits)")
     return figure
 
 
-def training_curve(record: PruningRecord, log_history: list[dict[str, Any]]):
+def training_curve(record: PruningRecord, log_history: list[dict[str, Any]]) -> Figure:
     """Training loss and validation loss over optimizer steps, with the step at which neurons were dropped."""
     figure, axes = plt.subplots(figsize=(6.4, 3.2), layout="constrained")
     for key, label, colour, marker in (("loss", "training", BEFORE, None), ("eval_loss", "validation", AFTER, "o")):

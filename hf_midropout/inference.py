@@ -63,8 +63,11 @@ class DealtBatches:
 
     def __iter__(self) -> Iterator[tuple[int, dict[str, Any]]]:
         keys = self.source.keys
+        dataset = self.source.dataset
+        # As a DataLoader does: a `datasets.Dataset` reads many rows at once for little more than one.
+        read = getattr(dataset, "__getitems__", lambda rows: [dataset[row] for row in rows])
         for number in self.numbers:
-            items = [self.source.dataset[index] for index in self.source.batches[number].tolist()]
+            items = read(self.source.batches[number].tolist())
             if keys is not None:
                 items = [{key: value for key, value in item.items() if key in keys} for item in items]
             yield number, self.source.collate_fn(items)

@@ -91,6 +91,12 @@ class NeuronScores:
         """Reads what `save` wrote."""
         return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
 
+    def plot(self, path: str | os.PathLike) -> Path:
+        """Draws a histogram of the bits of each layer's neurons into a PNG file."""
+        from .figures import draw, histogram_of_bits  # matplotlib takes a second to import
+
+        return draw(lambda: histogram_of_bits(self), Path(path))
+
     def __str__(self) -> str:
         lines = [f"{'layer':<28}{'neurons':>8}{'mean':>8}{'min':>8}{'max':>8}   bits"]
         for name, layer in self.layers.items():

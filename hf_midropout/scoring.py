@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -17,13 +16,15 @@ from .inference import LABEL_NAMES, batches_for, frozen_inference, split_labels,
 from .information import NeuronStatistics
 from .information.statistics import check_labels
 from .scores import NeuronScores
+from .taps import capture_outputs, find_layers, per_sample
 
 
 def score_neurons(
     model: nn.Module,
     dataset,
     *,
-    layers: Mapping[str, nn.Module] | None = None,
+    layers: Mapping[str, nn.Module] | Sequence[str] | str | None = None,
+    num_classes: int | None = None,
     collate_fn: Callable[[list], dict[str, Any]] | None = None,
     processing_class=None,
     remove_unused_columns: bool = True,
@@ -40,11 +41,13 @@ def score_neurons(
     the scores do not depend on the number of processes.
 
     Args:
-        model ([`~transformers.PreTrainedModel`]): A classifier; `model.config.num_labels` classes.
+        model (`nn.Module`): A classifier of any architecture.
         dataset (`datasets.Dataset` or `torch.utils.data.Dataset`): Map-style; what `collate_fn` makes of its items
             must hold the model's inputs and integer `labels`. -100 leaves an item out.
-        layers (`Mapping[str, nn.Module]`, *optional*): Modules by name whose output `[batch, neurons]` is scored; the
-            masked layers of the model by default.
+        layers (`Mapping[str, nn.Module]`, `Sequence[str]` or `str`, *optional*): What to score: modules by name, or
+            patterns of module names such as `"*.ffn"`; the masked layers of the model by default. An output
+            `[batch, tokens, neurons]` is averaged over the tokens that are no padding.
+        num_classes (`int`, *optional*): Number of classes; `model.config.num_labels` by default.
         collate_fn (`Callable`, *optional*): Makes a batch of a list of items; by default as the Trainer does: padding
             with `processing_class` if there is one, else `default_data_collator`.
         processing_class ([`~transformers.PreTrainedTokenizerBase`], *optional*): Tokenizer to pad with.
@@ -63,8 +66,9 @@ def score_neurons(
         `ValueError`: for an empty dataset, labels that are no classes or all the same, NaN or infinite activations
         (the message names the layer and counts them), or a model without tapped layers.
     """
-    taps = dict(layers) if layers is not None else masked_layers(model)
-    num_classes = model.config.num_labels
+    taps = find_layers(model, layers)
+    if num_classes is None:
+        num_classes = model.config.num_labels
     check_dataset(dataset, num_classes)
     batches = batches_for(
         model, dataset, batch_size, collate_fn, processing_class, remove_unused_columns, max_samples, seed
@@ -80,8 +84,9 @@ def score_neurons(
         bar = tqdm(mine, desc="Scoring neurons", unit="batch", disable=not (progress and process.is_main_process))
         for number, batch in bar:
             inputs, labels = split_labels(batch)
-            model(**to_device(inputs, model))
-            activations = {name: captured.pop(name) for name in taps}
+            inputs = to_device(inputs, model)
+            model(**inputs)
+            activations = {name: per_sample(captured.pop(name), inputs.get("attention_mask")) for name in taps}
             if not statistics and number >= calibration_batches:
                 statistics = calibrate(waiting, num_classes)
             if statistics:
@@ -126,16 +131,6 @@ def calibrate(waiting: list[Waiting], num_classes: int) -> dict[str, NeuronStati
     return statistics
 
 
-def masked_layers(model: nn.Module) -> dict[str, nn.Module]:
-    """The masked layers of `model` by name; `ValueError` if it has none."""
-    if not hasattr(model, "masked_layers"):
-        raise ValueError(
-            f"{type(model).__name__} has no masked layers: load it as MIDropoutAlbertForSequenceClassification, "
-            "or name the layers to score."
-        )
-    return dict(model.masked_layers())
-
-
 def check_dataset(dataset, num_classes: int) -> None:
     """
     Looks at the labels before any compute, where the dataset has them in a column.
@@ -155,25 +150,3 @@ def check_dataset(dataset, num_classes: int) -> None:
     classes = values[values != NeuronStatistics.ignore_index].unique()
     if len(classes) < 2:
         raise ValueError(f"Column {column!r} holds {len(classes)} class(es) {classes.tolist()}: needs 2 at least.")
-
-
-@contextmanager
-def capture_outputs(layers: Mapping[str, nn.Module]) -> Iterator[dict[str, torch.Tensor]]:
-    """Forward hooks that leave the last output of each layer in the dictionary they give; removed at the end."""
-    captured: dict[str, torch.Tensor] = {}
-
-    def keep(name: str):
-        def hook(module, args, output):
-            if not isinstance(output, torch.Tensor) or output.ndim != 2:
-                shape = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
-                raise ValueError(f"{name} gives {shape}: only layers that give [batch, neurons] can be scored.")
-            captured[name] = output
-
-        return hook
-
-    handles = [layer.register_forward_hook(keep(name)) for name, layer in layers.items()]
-    try:
-        yield captured
-    finally:
-        for handle in handles:
-            handle.remove()

@@ -10,6 +10,7 @@ import torch
 from datasets import Dataset
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
+from hf_midropout import NeuronScores
 from hf_midropout.cli import main
 from hf_midropout.commands.train_arguments import TrainArguments
 
@@ -167,3 +168,33 @@ def test_help_is_quick_to_come_by():
     """`hf-midropout --help` must not wait for torch."""
     code = "import sys; from hf_midropout.cli import main; main(['--help']); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
+
+
+def test_score_prints_saves_and_draws(run, data_folder, tmp_path, capsys):
+    folder, report, _ = run
+    options = ["--dataset", str(data_folder), "--output", str(tmp_path / "scores.json"), "--figure"]
+    assert main(["score", str(folder), *options, str(tmp_path / "bits.png")]) == 0
+    printed = capsys.readouterr().out
+    assert "classifier.layers.1" in printed and "72 samples" in printed
+    scores = NeuronScores.load(tmp_path / "scores.json")
+    assert [len(layer.bits) for layer in scores.layers.values()] == report["model"]["head_widths_after"]
+    assert (tmp_path / "bits.png").stat().st_size > 5000
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--split", "dev"], "--split dev: must be one of train, validation, test"),
+        (["--layers", "*.fnn"], "layers='*.fnn' matches none"),
+        (["--dataset", "no/such"], "no/such"),
+    ],
+)
+def test_score_tells_mistakes(run, data_folder, options, message, capsys):
+    assert main(["score", str(run[0]), "--dataset", str(data_folder), *options]) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_score_refuses_data_of_other_classes(run, tmp_path, capsys):
+    Dataset.from_dict({"text": ["a b", "c d"] * 20, "label": ["money", "art"] * 20}).to_csv(tmp_path / "train.csv")
+    assert main(["score", str(run[0]), "--dataset", str(tmp_path)]) == 1
+    assert "art" in capsys.readouterr().err

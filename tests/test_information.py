@@ -7,8 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hf_midropout.information import NeuronStatistics, mutual_information
-from hf_midropout.information.binning import bin_indices, equal_mass_edges, merge_to_equal_mass
-from hf_midropout.information.contingency import entropy, mutual_information_from_counts
+from hf_midropout.information.binning import NUM_BINS, bin_indices, stream_edges
+from hf_midropout.information.contingency import entropy, independence_p_value, merge_to_equal_mass
+from hf_midropout.information.joint import SecondMoments, greedy_log_determinant
+from hf_midropout.information.ranks import rank_counts, rank_sums
+from hf_midropout.information.smoothing import smoothed_information
 
 
 def sample(count: int, classes: int = 4, seed: int = 0, strength: float = 1.0):
@@ -30,8 +33,8 @@ def test_entropy():
 def test_a_deterministic_neuron_carries_the_whole_label():
     labels = torch.arange(3000) % 3
     bits, stderr = mutual_information(labels[:, None].float(), labels)
-    assert bits.item() == pytest.approx(math.log2(3), abs=1e-3)
-    assert stderr.item() == pytest.approx(0, abs=1e-6)
+    assert bits.item() == pytest.approx(math.log2(3), abs=2e-3)
+    assert stderr.item() < 2e-3
 
 
 def test_gaussian_classes_against_numerical_integration():
@@ -48,7 +51,7 @@ def test_gaussian_classes_against_numerical_integration():
 def test_noise_scores_next_to_nothing():
     activations = torch.randn(5000, 50, generator=torch.Generator().manual_seed(1))
     bits, _ = mutual_information(activations, torch.arange(5000) % 4)
-    assert bits.mean() < 0.004
+    assert bits.mean() < 0.001
 
 
 def test_p_values_are_small_for_signal_only():
@@ -103,7 +106,7 @@ def test_memory_does_not_grow_with_the_stream():
     statistics = NeuronStatistics(3, 4, calibration_rows=100)
     for seed in range(20):
         statistics.update(*sample(64, seed=seed))
-    assert statistics._pending == []
+    assert statistics._pending_rows < 128
     assert statistics.counts.sum() == 3 * 20 * 64
 
 
@@ -119,11 +122,36 @@ def test_a_stream_agrees_with_memory():
 
 
 def test_a_frequent_value_has_a_bin_of_its_own():
-    activations = torch.cat([torch.zeros(70), torch.linspace(0.01, 1, 30)])[:, None]
-    edges = equal_mass_edges(activations, bins=10)
+    activations = torch.cat([torch.zeros(700), torch.linspace(0.01, 1, 300)])[:, None]
+    edges = stream_edges(activations)
+    assert edges.shape == (1, NUM_BINS - 1)
     bins = bin_indices(activations, edges)[0]
-    assert len(bins[:70].unique()) == 1
-    assert bins[69] not in bins[70:]
+    assert len(bins[:700].unique()) == 1
+    assert bins[699] not in bins[700:]
+
+
+def test_bins_reach_beyond_what_placed_them():
+    edges = stream_edges(torch.randn(500, 1, generator=torch.Generator().manual_seed(0)))
+    far = bin_indices(torch.tensor([[-1e6], [-50.0], [-6.0], [6.0], [50.0], [1e6]]), edges)[0]
+    assert len(far.unique()) == 6
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_both_ways_of_counting_ranks_agree(dtype):
+    """The sort of packed keys against the sort of values, with ties, zeros of both signs and constants."""
+    generator = torch.Generator().manual_seed(0)
+    activations = torch.randn(333, 6, generator=generator)
+    activations[:, 1] = activations[:, 1].relu()
+    activations[:, 2] = activations[:, 2].mul(2).round()
+    activations[:, 3] = -0.0
+    activations[::3, 3] = 0.0
+    activations[:, 4] = activations[:, 4].sign()
+    labels = torch.randint(0, 5, (333,), generator=generator)
+    activations = activations.to(dtype)
+    packed = rank_counts(activations, labels, 5, 64)
+    assert torch.equal(packed, rank_counts(activations.double(), labels, 5, 64))
+    assert torch.equal(packed, rank_sums(activations, torch.nn.functional.one_hot(labels), 64))
+    assert (packed[3].sum(1) > 0).sum() == 1
 
 
 def test_merging_bins_keeps_totals():
@@ -134,9 +162,41 @@ def test_merging_bins_keeps_totals():
 
 
 def test_empty_bins_and_classes_do_no_harm():
-    counts = torch.zeros(1, 6, 3, dtype=torch.int64)
-    counts[0, 1, 0] = counts[0, 4, 1] = 50
-    assert mutual_information_from_counts(counts).bits.item() == pytest.approx(1.0)
+    counts = torch.zeros(1, 16, 3, dtype=torch.int64)
+    counts[0, 1, 0] = counts[0, 14, 1] = 5000
+    assert smoothed_information(counts)[0].item() == pytest.approx(1.0, abs=1e-3)
+    assert independence_p_value(counts).item() < 1e-12
+
+
+def test_p_values_are_uniform_under_independence():
+    from scipy.stats import kstest
+
+    activations = torch.randn(1000, 400, generator=torch.Generator().manual_seed(5))
+    for classes in (2, 7):
+        labels = torch.arange(1000) % classes
+        p_value = independence_p_value(rank_counts(activations, labels, classes, 512))
+        assert kstest(p_value.numpy(), "uniform").pvalue > 1e-3
+
+
+def test_joint_information_of_gaussians():
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(4000) % 2
+    activations = torch.randn(4000, 5, generator=generator) + 1000
+    activations[:, 0] += 2.0 * labels
+    activations[:, 1] = activations[:, 0] + 0.01 * torch.randn(4000, generator=generator)  # a copy
+    activations[:, 2] += 1.0 * labels
+    parts = [SecondMoments(5, 2) for _ in range(2)]
+    for part, rows in zip(parts, (slice(0, 1500), slice(1500, None)), strict=True):
+        part.update(activations[rows], labels[rows])
+    parts[0].merge(parts[1])
+    total, within = parts[0].covariances()
+    assert torch.allclose(total, torch.cov(activations.double().t(), correction=0), atol=1e-6)
+    order, bits = greedy_log_determinant(total, within, ridge=1e-6)
+    assert set(order[:2].tolist()) in ({0, 2}, {1, 2})
+    for count in range(1, 6):
+        chosen = order[:count]
+        expected = (torch.logdet(total[chosen][:, chosen]) - torch.logdet(within[chosen][:, chosen])) / 2 / math.log(2)
+        assert bits[count - 1].item() == pytest.approx(expected.item(), abs=1e-2)
 
 
 def test_numpy_and_ignored_labels():
@@ -158,6 +218,7 @@ def test_numpy_and_ignored_labels():
         (torch.zeros(3, 2), torch.tensor([0, 1, -1]), "1 label.*-1"),
         (torch.zeros(3, 2), torch.tensor([0.0, 1.0, 1.0]), "float32"),
         (torch.zeros(3, 2), torch.tensor([1, 1, 1]), r"3 samples are of 1 class"),
+        (torch.zeros(2, 2), torch.tensor([-100, -100]), "Labels of 0 samples are of 0 class"),
         (torch.tensor([[0.0, math.nan], [1.0, math.inf], [2.0, 3.0]]), torch.tensor([0, 1, 1]),
          r"1 of 2 neurons \(neuron 1: 2 samples\)"),
     ],
@@ -165,6 +226,13 @@ def test_numpy_and_ignored_labels():
 def test_bad_input(activations, labels, message):
     with pytest.raises(ValueError, match=message):
         mutual_information(activations, labels)
+
+
+def test_a_stream_of_ignored_samples_is_refused():
+    statistics = NeuronStatistics(1, 4)
+    statistics.update(torch.randn(4, 1), torch.full((4,), -100))
+    with pytest.raises(ValueError, match="Labels of 0 samples"):
+        statistics.mutual_information()
 
 
 def test_states_with_different_edges_are_not_merged():

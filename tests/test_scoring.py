@@ -34,13 +34,6 @@ def test_scoring_leaves_no_trace(tiny_model, train_rows):
     assert not tiny_model.classifier.layers[0]._forward_hooks
 
 
-def test_any_layer_can_be_tapped(tiny_model, train_rows):
-    scores = score_neurons(tiny_model, train_rows, layers={"pooler": tiny_model.albert.pooler}, progress=False)
-    assert scores.layers["pooler"].bits.shape == (16,)
-    with pytest.raises(ValueError, match=r"embeddings gives \(32, 8, 8\)"):
-        score_neurons(tiny_model, train_rows, layers={"embeddings": tiny_model.albert.embeddings}, progress=False)
-
-
 def test_max_samples_and_ignored_labels(tiny_model, train_rows):
     assert score_neurons(tiny_model, train_rows, max_samples=70, progress=False).num_samples == 70
     labels = train_rows["labels"][:]

@@ -1,62 +1,48 @@
-"""Equal-mass bins. Mutual information is invariant under monotone maps of a neuron, so ranks lose nothing."""
+"""The bins that a stream of activations is counted in."""
 
 from __future__ import annotations
-
-import math
 
 import torch
 
 
-FINE_BINS = 256
-"""Bins that a stream is counted in; they are merged to `num_bins` when it ends."""
+QUANTILES = 256
+CENTRAL_EDGES = 129
+TAIL_EDGES = 32
+NUM_BINS = QUANTILES - 1 + CENTRAL_EDGES + 2 * TAIL_EDGES + 1
 
 
-def num_bins(num_samples: int, num_classes: int) -> int:
+def stream_edges(activations: torch.Tensor) -> torch.Tensor:
     """
-    Bins for a table of `num_samples`: as many as leave that many samples in each cell on average, between 4 and 64.
-    Fewer lose information, more bring bias that the correction cannot remove.
-    """
-    return max(4, min(64, math.isqrt(num_samples // num_classes)))
-
-
-def equal_mass_edges(activations: torch.Tensor, bins: int = FINE_BINS) -> torch.Tensor:
-    """
-    Inner edges of `bins` equal-mass bins of each neuron; bin b holds edge[b-1] <= a < edge[b]. A value so frequent
-    that several edges fall on it (a ReLU's 0) gets a bin of its own.
+    Inner edges of the bins of each neuron; bin b holds edge[b-1] <= a < edge[b]. They are 255 quantiles of the rows
+    given, among which a value so frequent that several fall on it (a ReLU's 0) gets a bin of its own, and guards for
+    what the rows did not show: 129 even steps over the central range and one range to either side of it, and 32
+    doubling steps further out on each side.
 
     Args:
-        activations (`torch.Tensor` of shape `[N, K]`): Finite activations.
-        bins (`int`, *optional*, defaults to 256): Number of bins.
+        activations (`torch.Tensor` of shape `[N, K]`): Finite activations, of rows drawn at random.
 
     Returns:
-        `torch.Tensor` of shape `[K, bins - 1]`: non-decreasing edges in the dtype of `activations`.
+        `torch.Tensor` of shape `[K, 448]`: non-decreasing edges in the dtype of `activations`.
     """
     ordered = activations.t().contiguous().sort(dim=1).values
-    positions = torch.arange(1, bins, device=ordered.device) * ordered.shape[1] // bins
-    edges = ordered[:, positions]
-    repeated = torch.zeros_like(edges, dtype=torch.bool)
-    repeated[:, 1:] = edges[:, 1:] == edges[:, :-1]
-    just_above = torch.nextafter(edges, torch.full_like(edges, torch.inf))
-    # A repeated edge closes the bin that the frequent value alone is in.
-    return torch.where(repeated, just_above, edges)
+    positions = torch.arange(1, QUANTILES, device=ordered.device) * ordered.shape[1] // QUANTILES
+    quantiles = ordered[:, positions]
+    repeated = torch.zeros_like(quantiles, dtype=torch.bool)
+    repeated[:, 1:] = quantiles[:, 1:] == quantiles[:, :-1]
+    just_above = torch.nextafter(quantiles, torch.full_like(quantiles, torch.inf))
+    # A repeated quantile closes the bin that the frequent value alone is in.
+    quantiles = torch.where(repeated, just_above, quantiles)
+
+    low, high = quantiles[:, :1], quantiles[:, -1:]
+    width = high - low
+    scale = torch.maximum(low.abs(), high.abs()).clamp(min=1e-30)
+    width = torch.where(width > 1e-6 * scale, width, scale)
+    steps = torch.linspace(-1, 2, CENTRAL_EDGES, device=ordered.device, dtype=ordered.dtype)
+    doubling = 2.0 ** torch.arange(TAIL_EDGES, device=ordered.device, dtype=ordered.dtype)
+    guards = (low + width * steps, low - width * (1 + doubling), high + width * (1 + doubling))
+    return torch.cat([quantiles, *guards], 1).sort(dim=1).values
 
 
 def bin_indices(activations: torch.Tensor, edges: torch.Tensor) -> torch.Tensor:
-    """`[N, K]` activations and `[K, E]` edges -> `[K, N]` bin numbers in 0..E."""
-    return torch.searchsorted(edges, activations.t().contiguous(), right=True)
-
-
-def merge_to_equal_mass(counts: torch.Tensor, bins: int) -> torch.Tensor:
-    """
-    Merges neighbouring bins of `[K, fine, classes]` counts to at most `bins` of nearly equal mass, by the mid-rank of
-    each fine bin. A fine bin is never split, so a frequent value stays in one bin.
-
-    Returns:
-        `torch.Tensor` of shape `[K, bins, classes]`: integer counts with the same totals per neuron and class.
-    """
-    mass = counts.sum(2)
-    total = mass.sum(1, keepdim=True)
-    mid_rank = mass.cumsum(1) * 2 - mass  # twice the mid-rank, to stay in integers
-    target = (mid_rank * bins // (2 * total)).clamp(max=bins - 1)
-    merged = counts.new_zeros(counts.shape[0], bins, counts.shape[2])
-    return merged.scatter_add_(1, target[:, :, None].expand_as(counts), counts)
+    """`[N, K]` activations and `[K, E]` edges -> `[K, N]` int32 bin numbers in 0..E."""
+    return torch.searchsorted(edges, activations.t().contiguous(), right=True, out_int32=True)

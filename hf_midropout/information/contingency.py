@@ -1,4 +1,4 @@
-"""Mutual information from contingency tables: how often each bin of a neuron met each class."""
+"""Contingency tables: how often each bin of a neuron met each class."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class MutualInformation(NamedTuple):
     Args:
         bits (`torch.Tensor` of shape `[K]`): Mutual information with the label in bits, 0 <= bits <= label_entropy.
         stderr (`torch.Tensor` of shape `[K]`): Standard error of `bits`, in bits.
-        p_value (`torch.Tensor` of shape `[K]`): Probability of so large a value if neuron and label were independent.
+        p_value (`torch.Tensor` of shape `[K]`): Probability of so strong a dependence if there were none.
         label_entropy (`float`): Entropy of the label in bits, the ceiling of `bits`.
         num_samples (`int`): Number of labelled samples behind the estimates.
     """
@@ -33,39 +33,51 @@ def entropy(counts: torch.Tensor) -> torch.Tensor:
     return -torch.special.xlogy(probabilities, probabilities).sum(-1) / math.log(2)
 
 
-def mutual_information_from_counts(counts: torch.Tensor) -> MutualInformation:
+def independence_p_value(counts: torch.Tensor) -> torch.Tensor:
     """
-    Plug-in mutual information I = H(bin) - H(bin | class) (eq. 2 of the paper) with the Miller-Madow correction: each
-    of the three entropies is raised by (occupied cells - 1) / 2N, which removes the leading term of the bias (Miller
-    1955; Roulston 1999). The p-value is that of the G-test on the occupied rows and columns.
+    P-value of the G-test of independence with Williams' correction (Biometrika 1976); empty rows and columns do not
+    count.
 
     Args:
-        counts (`torch.Tensor` of shape `[K, bins, classes]`): Integer counts; every neuron has the same total N.
+        counts (`torch.Tensor` of shape `[K, bins, classes]`): Integer counts; every neuron has the same total N. The
+            bins are merged until the rarest class would have five samples in each.
 
     Returns:
-        [`MutualInformation`]
+        `torch.Tensor` of shape `[K]`: 1 for a neuron that never changes.
     """
-    counts = counts.to(torch.float64)
-    total = int(counts[0].sum().item())
-    joint = counts / total
-    bins, classes = joint.sum(2, keepdim=True), joint.sum(1, keepdim=True)
-    # Pointwise mutual information of each cell; an empty cell has weight 0 whatever its logarithm.
-    pointwise = torch.where(joint > 0, torch.log2(joint / (bins * classes)), 0.0)
-    plug_in = (joint * pointwise).sum((1, 2))
-    variance = (joint * pointwise.square()).sum((1, 2)) - plug_in.square()
+    per_class = counts[0].sum(0)
+    counts = counts[:, :, per_class > 0]
+    rarest = int(per_class[per_class > 0].min())
+    table = merge_to_equal_mass(counts, max(2, min(16, rarest // 5))).to(torch.float64)
+    total = table[0].sum()
+    rows, columns = table.sum(2), table.sum(1)
+    expected = rows[:, :, None] * columns[:, None, :] / total
+    g_statistic = 2 * torch.special.xlogy(table, torch.where(table > 0, table / expected, 1.0)).sum((1, 2))
+    num_rows, num_columns = (rows > 0).sum(1), (columns > 0).sum(1)
+    freedom = (num_rows - 1) * (num_columns - 1)
+    inverse_rows = torch.where(rows > 0, total / rows, 0.0).sum(1) - 1
+    inverse_columns = torch.where(columns > 0, total / columns, 0.0).sum(1) - 1
+    williams = 1 + inverse_rows * inverse_columns / (6 * total * freedom.clamp(min=1))
+    p_value = torch.special.gammaincc(freedom.clamp(min=1) / 2, (g_statistic / williams).clamp(min=0) / 2)
+    return torch.where(freedom > 0, p_value, 1.0)
 
-    occupied_bins, occupied_classes = (bins > 0).sum((1, 2)), (classes > 0).sum((1, 2))
-    occupied_cells = (joint > 0).sum((1, 2))
-    bias = (occupied_cells - occupied_bins - occupied_classes + 1) / (2 * total * math.log(2))
-    label_entropy = float(entropy(classes[0].flatten()))
 
-    degrees_of_freedom = (occupied_bins - 1) * (occupied_classes - 1)
-    g_statistic = 2 * total * math.log(2) * plug_in.clamp(min=0)
-    p_value = torch.special.gammaincc(degrees_of_freedom.clamp(min=1) / 2, g_statistic / 2)
-    return MutualInformation(
-        bits=(plug_in - bias).clamp(0.0, label_entropy),
-        stderr=(variance.clamp(min=0) / total).sqrt(),
-        p_value=torch.where(degrees_of_freedom > 0, p_value, 1.0),
-        label_entropy=label_entropy,
-        num_samples=total,
-    )
+def num_bins(num_samples: int, most: int = 512) -> int:
+    """Equal-mass bins to smooth over: a power of two between 16 and `most`, about as many as there are samples."""
+    return max(16, min(most, 1 << (num_samples - 1).bit_length()))
+
+
+def merge_to_equal_mass(counts: torch.Tensor, bins: int) -> torch.Tensor:
+    """
+    Merges neighbouring bins of `[K, fine, classes]` counts to `bins` of nearly equal mass, by the mid-rank of each
+    fine bin. A fine bin is never split, so a frequent value stays in one bin.
+
+    Returns:
+        `torch.Tensor` of shape `[K, bins, classes]`: counts with the same totals per neuron and class.
+    """
+    mass = counts.sum(2)
+    total = mass.sum(1, keepdim=True)
+    mid_rank = mass.cumsum(1) * 2 - mass  # twice the mid-rank, to stay in integers
+    target = (mid_rank * bins // (2 * total)).clamp(max=bins - 1)
+    merged = counts.new_zeros(counts.shape[0], bins, counts.shape[2])
+    return merged.scatter_add_(1, target[:, :, None].expand_as(counts), counts)

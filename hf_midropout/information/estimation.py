@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from .contingency import MutualInformation
-from .statistics import NeuronStatistics
+from .contingency import num_bins
+from .ranks import rank_counts
+from .statistics import NeuronStatistics, check_classes, check_labels, estimate
 
 
 def mutual_information(activations, labels, num_classes: int | None = None) -> tuple[torch.Tensor, torch.Tensor]:
@@ -33,7 +34,7 @@ def mutual_information(activations, labels, num_classes: int | None = None) -> t
     >>> labels = torch.arange(1000) % 2
     >>> bits, stderr = mutual_information(labels[:, None].float(), labels)
     >>> bits
-    tensor([1.], dtype=torch.float64)
+    tensor([0.9999], dtype=torch.float64)
     ```
     """
     activations, labels = torch.as_tensor(activations), torch.as_tensor(labels)
@@ -44,9 +45,24 @@ def mutual_information(activations, labels, num_classes: int | None = None) -> t
         )
     if num_classes is None:
         num_classes = max(int(labels.max()) + 1, 2)
-    statistics = NeuronStatistics(
-        activations.shape[1], num_classes, calibration_rows=len(labels), device=activations.device
-    )
-    statistics.update(activations, labels)
-    result: MutualInformation = statistics.mutual_information()
+    check_labels(labels, num_classes)
+    ignored = labels == NeuronStatistics.ignore_index
+    if ignored.any():
+        activations, labels = activations[~ignored.to(activations.device)], labels[~ignored]
+    check_finite(activations)
+    check_classes(labels.bincount(minlength=num_classes))
+    counts = rank_counts(activations.detach(), labels, num_classes, num_bins(len(labels)))
+    result = estimate(counts)
     return result.bits, result.stderr
+
+
+def check_finite(activations: torch.Tensor) -> None:
+    """`ValueError` that tells where activations `[N, K]` are NaN or infinite."""
+    if bool(activations.isfinite().all()):
+        return
+    nonfinite = (~activations.isfinite()).sum(0)
+    worst = int(nonfinite.argmax())
+    raise ValueError(
+        f"NaN or infinite activations in {int((nonfinite > 0).sum())} of {activations.shape[1]} neurons "
+        f"(neuron {worst}: {int(nonfinite[worst])} samples)."
+    )

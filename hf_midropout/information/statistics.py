@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import torch
 
-from .binning import FINE_BINS, bin_indices, equal_mass_edges, merge_to_equal_mass, num_bins
-from .contingency import MutualInformation, mutual_information_from_counts
+from .binning import NUM_BINS, bin_indices, stream_edges
+from .contingency import MutualInformation, entropy, independence_p_value, merge_to_equal_mass, num_bins
+from .smoothing import smoothed_information
+
+
+BUFFER_ROWS = 128
+"""Small batches are counted together: counting costs a fixed price per call."""
+FINEST_FROM = 50_000
+"""Samples from which 512 equal-mass bins resolve more than 256."""
 
 
 class NeuronStatistics:
     """
     Counts of (bin, class) for K neurons, gathered in one pass at constant memory.
 
-    The first `calibration_rows` rows are kept until they are complete; they fix the edges of 256 equal-mass bins per
-    neuron. From then on only counts are kept: 8 * 256 * (num_classes + 1) bytes a neuron. Feed rows in random order,
-    or the edges come from an unrepresentative start. Counts add exactly, so statistics with the same edges can be
-    merged in any order.
+    The first `calibration_rows` rows are kept until they are complete; they place the bins. From then on only counts
+    are kept, 1.8 KB a neuron and class, and 1.8 KB of edges a neuron. Feed rows in random order, or the bins come from
+    an unrepresentative start. Counts add exactly, so statistics with the same edges can be merged in any order.
 
     Args:
         num_neurons (`int`): K.
         num_classes (`int`): Number of classes C; labels are 0..C-1, and -100 marks a sample to leave out.
-        calibration_rows (`int`, *optional*, defaults to 2048): Rows that fix the bins.
+        calibration_rows (`int`, *optional*, defaults to 2048): Rows that place the bins.
         device (`torch.device`, *optional*): Where the counts live; the device of the activations.
     """
 
@@ -40,118 +46,172 @@ class NeuronStatistics:
         self.num_neurons = num_neurons
         self.num_classes = num_classes
         self.calibration_rows = calibration_rows
-        # One class more than there are: ignored samples are counted there, which spares a data-dependent filter.
-        self.counts = torch.zeros(num_neurons, FINE_BINS, num_classes + 1, dtype=torch.int64, device=device)
+        # The last cell takes what is not to be counted, which spares a filter whose size a GPU would have to tell.
+        self._cells = torch.zeros(num_neurons * NUM_BINS * num_classes + 1, dtype=torch.int32, device=device)
         self.edges: torch.Tensor | None = None
-        self.nonfinite = torch.zeros(num_neurons, dtype=torch.int64, device=device)
+        self.nonfinite = torch.zeros(num_neurons, dtype=torch.int32, device=device)
+        self.ignored = torch.zeros((), dtype=torch.int64, device=device)
+        self.invalid = torch.zeros((), dtype=torch.int64, device=device)
         self._pending: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self._pending_rows = 0
+
+    @property
+    def counts(self) -> torch.Tensor:
+        """`[K, bins, C]` int32 counts of the samples given so far."""
+        self._count_pending()
+        return self._cells[:-1].view(self.num_neurons, NUM_BINS, self.num_classes)
 
     def update(self, activations: torch.Tensor, labels: torch.Tensor) -> None:
         """
-        Adds a batch.
+        Adds a batch. On a GPU nothing is copied to the CPU, and the CPU does not wait.
 
         Args:
             activations (`torch.Tensor` of shape `[N, K]`): Any floating dtype; counted in float32 or wider.
             labels (`torch.Tensor` of shape `[N]`): Integer class of each sample, or -100.
 
         Raises:
-            `ValueError`: for shapes that do not fit and for labels that are not classes.
+            `ValueError`: for shapes that do not fit and for labels that are not classes; if the labels are on a GPU,
+                the latter is told by `mutual_information`.
         """
         if activations.ndim != 2 or activations.shape[1] != self.num_neurons or len(activations) != len(labels):
             raise ValueError(
                 f"activations {tuple(activations.shape)} and labels {tuple(labels.shape)}: "
                 f"must be [N, {self.num_neurons}] and [N]."
             )
-        labels = check_labels(labels, self.num_classes).to(self.counts.device)
-        activations = activations.detach().to(torch.promote_types(activations.dtype, torch.float32))
-        self.nonfinite += (~activations.isfinite()).sum(0)
-        if self.edges is not None:
-            self._count(activations, labels)
-            return
-        self._pending.append((activations, labels))
-        if sum(len(labels) for _, labels in self._pending) >= self.calibration_rows:
+        if labels.is_cuda:
+            check_integers(labels)
+        else:
+            check_labels(labels, self.num_classes)
+        self._pending.append((activations.detach(), labels.to(self._cells.device, non_blocking=True)))
+        self._pending_rows += len(labels)
+        if self.edges is None and self._pending_rows >= self.calibration_rows:
             self.calibrate()
+        elif self.edges is not None and self._pending_rows >= BUFFER_ROWS:
+            self._count_pending()
 
     def calibrate(self, activations: torch.Tensor | None = None) -> None:
         """
-        Fixes the bins, from the rows seen so far or from `activations` of shape `[N, K]`, which are then not counted:
+        Places the bins, from the rows seen so far or from `activations` of shape `[N, K]`, which are then not counted:
         processes that are to be merged calibrate on the same rows.
         """
-        pending, self._pending = self._pending, []
         if activations is None:
-            if not pending:
+            if not self._pending:
                 raise ValueError("No sample was given: needs at least one to place the bins.")
-            activations = torch.cat([batch for batch, _ in pending])
-        self.edges = equal_mass_edges(activations.to(torch.promote_types(activations.dtype, torch.float32)))
-        for batch, labels in pending:
-            self._count(batch, labels)
+            activations = torch.cat([batch for batch, _ in self._pending])
+        self.edges = stream_edges(widened(activations).nan_to_num(0.0, 0.0, 0.0))
+        self._count_pending()
 
-    def _count(self, activations: torch.Tensor, labels: torch.Tensor) -> None:
-        classes = self.num_classes + 1
+    def _count_pending(self) -> None:
+        if self.edges is None or not self._pending:
+            return
+        pending, self._pending, self._pending_rows = self._pending, [], 0
+        activations = widened(torch.cat([batch for batch, _ in pending]))
+        labels = torch.cat([labels for _, labels in pending]).long()
+        self.nonfinite += (~activations.isfinite()).sum(0, dtype=torch.int32)
+        ignored = labels == self.ignore_index
+        invalid = ~ignored & ((labels < 0) | (labels >= self.num_classes))
+        self.ignored += ignored.sum()
+        self.invalid += invalid.sum()
         neuron = torch.arange(self.num_neurons, device=activations.device)[:, None]
-        cell = (neuron * FINE_BINS + bin_indices(activations, self.edges)) * classes + labels[None, :]
-        self.counts.view(-1).scatter_add_(0, cell.flatten(), torch.ones_like(cell.flatten()))
+        cell = (neuron * NUM_BINS + bin_indices(activations, self.edges)) * self.num_classes + labels
+        cell = torch.where(ignored | invalid, self._cells.numel() - 1, cell).flatten()
+        self._cells.scatter_add_(0, cell, torch.ones_like(cell, dtype=torch.int32))
 
     def merge(self, other: NeuronStatistics) -> None:
         """
         Adds the counts of `other`.
 
         Raises:
-            `ValueError`: if the two have different classes or different edges.
+            `ValueError`: if the two have different neurons, classes or edges.
         """
         for statistics in (self, other):
             if statistics.edges is None:
                 statistics.calibrate()
         if self.counts.shape != other.counts.shape or not torch.equal(self.edges, other.edges):
             raise ValueError("Statistics with different neurons, classes or bin edges cannot be merged.")
-        self.counts += other.counts
-        self.nonfinite += other.nonfinite
+        for mine, others in zip(self._sums(), other._sums(), strict=True):
+            mine += others
 
     def all_reduce(self) -> None:
         """Sums the counts over the processes of `torch.distributed`, whose edges must be the same."""
-        torch.distributed.all_reduce(self.counts)
-        torch.distributed.all_reduce(self.nonfinite)
+        for mine in self._sums():
+            torch.distributed.all_reduce(mine)
+
+    def _sums(self) -> tuple[torch.Tensor, ...]:
+        self._count_pending()
+        return self._cells, self.nonfinite, self.ignored, self.invalid
 
     @property
     def num_ignored(self) -> int:
         """Samples left out because their label was -100."""
-        return int(self.counts[0, :, -1].sum())
+        self._count_pending()
+        return int(self.ignored)
 
     def mutual_information(self) -> MutualInformation:
         """
         The estimate from the samples counted so far.
 
         Raises:
-            `ValueError`: if activations were NaN or infinite, if there was no sample, or if all had the same label.
+            `ValueError`: if activations were NaN or infinite, if labels were no classes, if there was no sample, or if
+                all had the same label.
         """
         if self.edges is None:
             self.calibrate()
+        counts = self.counts
         if broken := int((self.nonfinite > 0).sum()):
             worst = int(self.nonfinite.argmax())
             raise ValueError(
                 f"NaN or infinite activations in {broken} of {self.num_neurons} neurons "
                 f"(neuron {worst}: {int(self.nonfinite[worst])} samples)."
             )
-        counts = self.counts[:, :, :-1]
-        per_class = counts[0].sum(0)
-        if int((per_class > 0).sum()) < 2:
-            raise ValueError(
-                f"Labels of {int(per_class.sum())} samples are of {int((per_class > 0).sum())} class(es): "
-                "needs samples of 2 classes at least."
-            )
-        bins = num_bins(int(per_class.sum()), int((per_class > 0).sum()))
-        return mutual_information_from_counts(merge_to_equal_mass(counts, bins))
+        if invalid := int(self.invalid):
+            raise ValueError(f"{invalid} label(s) were neither in 0..{self.num_classes - 1} nor -100.")
+        samples = check_classes(counts[0].sum(0))
+        return estimate(merge_to_equal_mass(counts.long(), num_bins(samples, 512 if samples >= FINEST_FROM else 256)))
 
 
-def check_labels(labels: torch.Tensor, num_classes: int) -> torch.Tensor:
-    """Integer labels with the ignored ones (-100) moved to class `num_classes`; `ValueError` if one is no class."""
+def estimate(counts: torch.Tensor) -> MutualInformation:
+    """The estimate from `[K, bins, C]` counts in equal-mass bins; `ValueError` if all samples are of one class."""
+    per_class = counts[0].sum(0)
+    samples = check_classes(per_class)
+    bits, stderr = smoothed_information(counts)
+    label_entropy = float(entropy(per_class.double()))
+    return MutualInformation(
+        bits=bits.clamp(0.0, label_entropy),
+        stderr=stderr,
+        p_value=independence_p_value(counts),
+        label_entropy=label_entropy,
+        num_samples=samples,
+    )
+
+
+def check_classes(per_class: torch.Tensor) -> int:
+    """The number of samples, given that of each class; `ValueError` if there are not two classes."""
+    samples, classes = int(per_class.sum()), int((per_class > 0).sum())
+    if classes < 2:
+        raise ValueError(
+            f"Labels of {samples} samples are of {classes} class(es): needs samples of 2 classes at least."
+        )
+    return samples
+
+
+def widened(activations: torch.Tensor) -> torch.Tensor:
+    """float32 or wider: half precision is too coarse to place edges between its values."""
+    return activations.to(torch.promote_types(activations.dtype, torch.float32))
+
+
+def check_integers(labels: torch.Tensor) -> None:
+    """`ValueError` unless `labels` are `[N]` integers."""
     if labels.ndim != 1 or labels.is_floating_point() or labels.dtype == torch.bool:
         raise ValueError(f"labels {tuple(labels.shape)} of {labels.dtype}: must be one integer class per sample.")
-    labels = labels.long()
+
+
+def check_labels(labels: torch.Tensor, num_classes: int) -> None:
+    """`ValueError` unless `labels` are `[N]` integers in 0..num_classes-1, or -100."""
+    check_integers(labels)
     invalid = ((labels < 0) & (labels != NeuronStatistics.ignore_index)) | (labels >= num_classes)
     if invalid.any():
         raise ValueError(
             f"{int(invalid.sum())} label(s) such as {int(labels[invalid][0])}: "
             f"must be in 0..{num_classes - 1}, or -100."
         )
-    return torch.where(labels == NeuronStatistics.ignore_index, num_classes, labels)

@@ -1,0 +1,112 @@
+"""`hf-midropout score`: how many bits the neurons of a trained classifier carry about the label."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .train_arguments import option
+
+
+POSITIONAL = "checkpoint"
+
+
+@dataclass
+class ScoreArguments:
+    """Options of `hf-midropout score`; each field is `--field`."""
+
+    checkpoint: str = field(
+        metadata={"help": "The classifier: a local folder or a Hub id. The option's name may be left out."}
+    )
+    dataset: str | None = option(
+        None,
+        "Labelled rows: a folder or file of parquet, csv, tsv, json or jsonl, a save_to_disk folder, or a Hub id. "
+        "None: the docstrings of Python's standard library.",
+    )
+    dataset_config: str | None = option(None, "Configuration name of a Hub dataset.")
+    text_column: str | None = option(None, "Column with the text. None: found by its usual names.")
+    label_column: str | None = option(None, "Column with the label, ints or strings. None: found by its usual names.")
+    split: str = option("train", "Split to score on: train, validation or test.")
+    layers: list[str] | None = field(
+        default=None,
+        metadata={
+            "help": "Patterns of module names, with * and ?, such as '*.ffn'. None: the head's layers of a MIDropout "
+            "checkpoint."
+        },
+    )
+    max_samples: int = option(10_000, "Rows to score with, drawn at random; 0 for all.")
+    max_length: int = option(128, "Tokens to cut texts to.")
+    batch_size: int = option(64, "Rows per batch.")
+    seed: int = option(0, "Seed of the draw.")
+    output: str | None = option(None, "JSON file for the scores. None: only the table on the terminal.")
+    figure: str | None = option(None, "PNG file for a histogram of bits. None: no figure.")
+
+
+def make_parser():
+    """The parser of the command's options."""
+    from argparse import ArgumentDefaultsHelpFormatter
+
+    from transformers import HfArgumentParser
+
+    return HfArgumentParser(
+        ScoreArguments,
+        prog="hf-midropout score",
+        description="Scores every neuron of some layers of a trained classifier by the mutual information (bits) "
+        "between the neuron and the label, and prints a table. Nothing is changed or trained.",
+        formatter_class=ArgumentDefaultsHelpFormatter,
+    )
+
+
+def main(args: ScoreArguments) -> None:
+    """
+    Runs the command.
+
+    Raises:
+        `ValueError`: for options or data that do not fit the checkpoint, before anything is scored.
+        `OSError`: for a checkpoint or dataset that cannot be read.
+    """
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    from ..data import load_text_classification
+    from ..scoring import score_neurons
+    from ..taps import find_layers
+
+    data = load_text_classification(
+        args.dataset, subset=args.dataset_config, text_column=args.text_column, label_column=args.label_column
+    )
+    if args.split not in data.splits:
+        raise ValueError(f"--split {args.split}: must be one of {', '.join(data.splits)}.")
+    tokenizer = AutoTokenizer.from_pretrained(args.checkpoint)
+    model = AutoModelForSequenceClassification.from_pretrained(args.checkpoint)
+    check_label_names(model.config.id2label, data.label_names)
+    layers = find_layers(model, args.layers)
+    scores = score_neurons(
+        model,
+        data.tokenize(tokenizer, args.max_length)[args.split],
+        layers=layers,
+        processing_class=tokenizer,
+        batch_size=args.batch_size,
+        max_samples=args.max_samples or None,
+        seed=args.seed,
+    )
+    print(scores)
+    if args.output:
+        scores.save(args.output)
+        print(f"Saved in {Path(args.output)}.")
+    if args.figure:
+        print(f"Drawn in {scores.plot(args.figure)}.")
+
+
+def check_label_names(id2label: dict[int, str], label_names: list[str]) -> None:
+    """`ValueError` if the classes of the data are not those of the model, in its order."""
+    names = [id2label[index] for index in sorted(id2label)]
+    if len(names) != len(label_names):
+        raise ValueError(
+            f"The data has {len(label_names)} classes ({', '.join(label_names)}), the model {len(names)} "
+            f"({', '.join(names)})."
+        )
+    if names != label_names and not all(name.startswith("LABEL_") for name in names):
+        raise ValueError(
+            f"The data's classes are {', '.join(label_names)}, the model's are {', '.join(names)}: must be the same, "
+            "in the same order."
+        )
