@@ -235,6 +235,19 @@ def test_a_stream_of_ignored_samples_is_refused():
         statistics.mutual_information()
 
 
+def test_soft_labels():
+    activations, labels = sample(600)
+    bits, stderr = mutual_information(activations, labels)
+    soft = torch.nn.functional.one_hot(labels).float()
+    assert all(
+        torch.allclose(a, b) for a, b in zip(mutual_information(activations, soft), (bits, stderr), strict=True)
+    )
+    softer = mutual_information(activations, 0.5 * soft + 0.125)[0]
+    assert (softer < bits + 1e-6).all() and softer[1] > 0.01
+    with pytest.raises(ValueError, match="add up to 1, but 600 do not"):
+        mutual_information(activations, 2 * soft)
+
+
 def test_states_with_different_edges_are_not_merged():
     one, other = NeuronStatistics(1, 2), NeuronStatistics(1, 2)
     one.calibrate(torch.randn(10, 1))

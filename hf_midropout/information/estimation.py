@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from .contingency import num_bins
-from .ranks import rank_counts
+from .contingency import entropy, num_bins
+from .ranks import rank_counts, rank_sums
+from .smoothing import smoothed_information
 from .statistics import NeuronStatistics, check_classes, check_labels, estimate
 
 
@@ -15,7 +16,8 @@ def mutual_information(activations, labels, num_classes: int | None = None) -> t
 
     Args:
         activations (`torch.Tensor` or `numpy.ndarray` of shape `[N, K]`): Activations of K neurons over N samples.
-        labels (`torch.Tensor` or `numpy.ndarray` of shape `[N]`): Integer classes; -100 leaves a sample out.
+        labels (`torch.Tensor` or `numpy.ndarray` of shape `[N]` or `[N, C]`): Integer classes, where -100 leaves a
+            sample out; or soft labels, the probabilities of C classes.
         num_classes (`int`, *optional*): Number of classes; the largest label plus one by default.
 
     Returns:
@@ -38,11 +40,14 @@ def mutual_information(activations, labels, num_classes: int | None = None) -> t
     ```
     """
     activations, labels = torch.as_tensor(activations), torch.as_tensor(labels)
-    if activations.ndim != 2 or labels.ndim != 1 or len(activations) != len(labels) or activations.numel() == 0:
+    shapes_fit = activations.ndim == 2 and labels.ndim in (1, 2) and len(activations) == len(labels)
+    if not shapes_fit or activations.numel() == 0:
         raise ValueError(
             f"activations {tuple(activations.shape)} and labels {tuple(labels.shape)}: "
-            "must be [N, K] and [N] with N and K of at least 1."
+            "must be [N, K] and [N] or [N, C] with N and K of at least 1."
         )
+    if labels.ndim == 2:
+        return _with_soft_labels(activations, labels)
     if num_classes is None:
         num_classes = max(int(labels.max()) + 1, 2)
     check_labels(labels, num_classes)
@@ -54,6 +59,23 @@ def mutual_information(activations, labels, num_classes: int | None = None) -> t
     counts = rank_counts(activations.detach(), labels, num_classes, num_bins(len(labels)))
     result = estimate(counts)
     return result.bits, result.stderr
+
+
+def _with_soft_labels(activations: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    if not labels.is_floating_point():
+        raise ValueError(f"labels {tuple(labels.shape)} of {labels.dtype}: soft labels must be floats.")
+    wrong = (labels < 0).any(1) | ((labels.sum(1) - 1).abs() > 1e-3)
+    if wrong.any():
+        raise ValueError(
+            f"labels {tuple(labels.shape)}: rows of soft labels must be at least 0 and add up to 1, "
+            f"but {int(wrong.sum())} do not."
+        )
+    check_finite(activations)
+    labels = labels.to(activations.device, torch.float64)
+    bins = num_bins(len(labels))
+    counts = rank_sums(activations.detach(), labels, bins)
+    bits, stderr = smoothed_information(counts, rank_sums(activations.detach(), labels.square(), bins))
+    return bits.clamp(0.0, float(entropy(labels.sum(0)))), stderr
 
 
 def check_finite(activations: torch.Tensor) -> None:

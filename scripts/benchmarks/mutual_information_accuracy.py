@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 import time
 from pathlib import Path
 
@@ -119,7 +118,6 @@ def main() -> None:
             "log-ratio over the square root of the number of samples",
             "repetitions": options.repetitions,
             "seed": options.seed,
-            "cores": os.cpu_count(),
             "environment": environment(),
             "summary": summary,
             "rows": rows,

@@ -7,7 +7,6 @@ Time of the mutual information estimates beside scikit-learn's, medians of inter
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import time
 from pathlib import Path
@@ -100,7 +99,6 @@ def main() -> None:
         {
             "what": "Median wall seconds of interleaved runs",
             "repetitions": options.repetitions,
-            "cores": os.cpu_count(),
             "environment": environment(),
             "results": results,
         },
