@@ -36,7 +36,7 @@ def mutual_information(activations, labels, num_classes: int | None = None) -> t
     >>> labels = torch.arange(1000) % 2
     >>> bits, stderr = mutual_information(labels[:, None].float(), labels)
     >>> bits
-    tensor([0.9999], dtype=torch.float64)
+    tensor([1.], dtype=torch.float64)
     ```
     """
     activations, labels = torch.as_tensor(activations), torch.as_tensor(labels)
