@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import platform
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import datasets
@@ -44,9 +45,10 @@ class TextClassificationData:
     label_names: list[str]
     notes: list[str] = field(default_factory=list)
 
-    def tokenize(self, tokenizer, max_length: int | None) -> datasets.DatasetDict:
-        """The splits as a Trainer takes them: token ids cut to `max_length`, and `labels`."""
-        return self.splits.map(
+    def tokenize(self, tokenizer, max_length: int | None, names: Sequence[str] | None = None) -> datasets.DatasetDict:
+        """Splits as a Trainer takes them: token ids cut to `max_length`, and `labels`. Of these `names`, or all."""
+        splits = datasets.DatasetDict({name: self.splits[name] for name in names or self.splits})
+        return splits.map(
             lambda batch: tokenizer(batch["text"], truncation=True, max_length=max_length),
             batched=True,
             remove_columns="text",

@@ -11,7 +11,7 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from .inference import FixedBatches, frozen_inference, split_labels, to_device
-from .information import NeuronStatistics
+from .information.checks import IGNORE_INDEX
 from .metrics.text_classification import classification_metrics
 
 
@@ -33,7 +33,7 @@ class HeadInputs:
         dtype = next(head.parameters()).dtype  # under autocast the encoder's output is narrower than the weights
         with frozen_inference(head):
             logits = torch.cat([head(chunk.to(dtype)).float().cpu() for chunk in self.hidden_states.split(batch_size)])
-        labelled = self.labels != NeuronStatistics.ignore_index
+        labelled = self.labels != IGNORE_INDEX
         return classification_metrics(logits[labelled].numpy(), self.labels[labelled].numpy())
 
 

@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 
 from .inference import LABEL_NAMES, batches_for, frozen_inference, split_labels, to_device
 from .information import NeuronStatistics
-from .information.statistics import check_labels
+from .information.checks import IGNORE_INDEX, check_labels
 from .scores import NeuronScores
 from .taps import capture_outputs, find_layers, per_sample
 
@@ -147,6 +147,6 @@ def check_dataset(dataset, num_classes: int) -> None:
         return
     values = torch.as_tensor(dataset.with_format("torch", columns=[column])[column][:])
     check_labels(values, num_classes)
-    classes = values[values != NeuronStatistics.ignore_index].unique()
+    classes = values[values != IGNORE_INDEX].unique()
     if len(classes) < 2:
         raise ValueError(f"Column {column!r} holds {len(classes)} class(es) {classes.tolist()}: needs 2 at least.")

@@ -6,6 +6,8 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 import copy
+import subprocess
+import sys
 
 import datasets
 import pytest
@@ -33,6 +35,13 @@ def tiny_config(**overrides) -> MIDropoutAlbertConfig:
         "num_labels": NUM_LABELS,
     }
     return MIDropoutAlbertConfig(**{**values, **overrides})
+
+
+def run_python(code: str, *arguments: str, cwd) -> list[str]:
+    """Runs `code` in a new interpreter; the lines it prints."""
+    done = subprocess.run([sys.executable, "-c", code, *arguments], cwd=cwd, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
 
 
 @pytest.fixture(scope="session")

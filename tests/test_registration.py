@@ -1,9 +1,12 @@
 """The Auto classes know our model whatever is imported in whatever order; each order needs a fresh interpreter."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
+
+from conftest import run_python
+
+
+ROOT = Path(__file__).parents[1]
 
 
 CODE = """
@@ -41,9 +44,7 @@ for order in ORDERS:
 
 
 def test_every_order_of_imports_registers_the_classes():
-    done = subprocess.run([sys.executable, "-c", CODE], cwd=Path(__file__).parents[1], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    results = [json.loads(line) for line in done.stdout.splitlines()]
+    results = [json.loads(line) for line in run_python(CODE, cwd=ROOT)]
     assert len(results) == 4
     for order, module in results:
         assert module == "hf_midropout.modeling_midropout_albert", order
@@ -51,8 +52,7 @@ def test_every_order_of_imports_registers_the_classes():
 
 def test_import_brings_neither_torch_nor_transformers():
     code = "import sys, hf_midropout; print([name for name in ('torch', 'transformers') if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1], capture_output=True, text=True)
-    assert done.stdout.strip() == "[]", done.stderr
+    assert run_python(code, cwd=ROOT) == ["[]"]
 
 
 def test_public_names_are_listed():

@@ -1,18 +1,10 @@
 """Invariant 5 where the package is not installed: a checkpoint brings its code along."""
 
 import json
-import subprocess
-import sys
 
 import torch
+from conftest import run_python
 from test_modeling_midropout_albert import drop
-
-
-def run_python(code: str, *arguments: str, cwd) -> dict:
-    """Runs `code` in a new interpreter; the last line it prints is JSON."""
-    done = subprocess.run([sys.executable, "-c", code, *arguments], cwd=cwd, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 def test_checkpoint_loads_with_trust_remote_code_and_no_package(tiny_model, tokens, tmp_path):
@@ -35,7 +27,8 @@ with torch.no_grad():
     logits = model(torch.arange(5, 15)[None]).logits
 print(json.dumps([type(model).__module__, model.config.head_widths, logits.tolist()]))
 """
-    module, widths, logits = run_python(code, str(tmp_path / "compact"), str(tmp_path / "modules"), cwd=tmp_path)
+    printed = run_python(code, str(tmp_path / "compact"), str(tmp_path / "modules"), cwd=tmp_path)
+    module, widths, logits = json.loads(printed[-1])
     assert module.startswith("transformers_modules.")
     assert widths == [10, 7, 6]
     with torch.no_grad():

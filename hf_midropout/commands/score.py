@@ -5,27 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .train_arguments import option
+from .data_arguments import DataArguments, option
 
 
 POSITIONAL = "checkpoint"
 
 
-@dataclass
-class ScoreArguments:
+@dataclass(kw_only=True)
+class ScoreArguments(DataArguments):
     """Options of `hf-midropout score`; each field is `--field`."""
 
     checkpoint: str = field(
         metadata={"help": "The classifier: a local folder or a Hub id. The option's name may be left out."}
     )
-    dataset: str | None = option(
-        None,
-        "Labelled rows: a folder or file of parquet, csv, tsv, json or jsonl, a save_to_disk folder, or a Hub id. "
-        "None: the docstrings of Python's standard library.",
-    )
-    dataset_config: str | None = option(None, "Configuration name of a Hub dataset.")
-    text_column: str | None = option(None, "Column with the text. None: found by its usual names.")
-    label_column: str | None = option(None, "Column with the label, ints or strings. None: found by its usual names.")
     split: str = option("train", "Split to score on: train, validation or test.")
     layers: list[str] | None = field(
         default=None,
@@ -82,7 +74,7 @@ def main(args: ScoreArguments) -> None:
     layers = find_layers(model, args.layers)
     scores = score_neurons(
         model,
-        data.tokenize(tokenizer, args.max_length)[args.split],
+        data.tokenize(tokenizer, args.max_length, [args.split])[args.split],
         layers=layers,
         processing_class=tokenizer,
         batch_size=args.batch_size,

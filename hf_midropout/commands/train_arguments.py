@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-
-def option(default, help: str, **metadata):
-    """A dataclass field with the help text that `--help` shows."""
-    return field(default=default, metadata={"help": help, **metadata})
+from .data_arguments import DataArguments, option
 
 
 @dataclass
-class TrainArguments:
+class TrainArguments(DataArguments):
     """Options of `hf-midropout train`; each field is `--field`."""
 
     model: str | None = option(
@@ -19,14 +16,6 @@ class TrainArguments:
         "ALBERT checkpoint to start from: a local folder or a Hub id such as albert/albert-base-v2. "
         "None: a tiny ALBERT with a tokenizer trained on the spot.",
     )
-    dataset: str | None = option(
-        None,
-        "Text classification data: a folder or file of parquet, csv, tsv, json or jsonl, a save_to_disk folder, or a "
-        "Hub id such as fancyzhx/ag_news. None: the docstrings of Python's standard library, by subject area.",
-    )
-    dataset_config: str | None = option(None, "Configuration name of a Hub dataset.")
-    text_column: str | None = option(None, "Column with the text. None: found by its usual names.")
-    label_column: str | None = option(None, "Column with the label, ints or strings. None: found by its usual names.")
     validation_fraction: float = option(
         0.1, "Fraction of the training rows, in (0, 1), cut off for validation if the data has no such split."
     )

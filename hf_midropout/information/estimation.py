@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import torch
 
+from .checks import IGNORE_INDEX, check_activations, check_classes, check_labels
 from .contingency import entropy, num_bins
 from .ranks import rank_counts, rank_sums
 from .smoothing import smoothed_information
-from .statistics import NeuronStatistics, check_classes, check_labels, estimate
+from .statistics import estimate
 
 
 def mutual_information(activations, labels, num_classes: int | None = None) -> tuple[torch.Tensor, torch.Tensor]:
@@ -51,10 +52,10 @@ def mutual_information(activations, labels, num_classes: int | None = None) -> t
     if num_classes is None:
         num_classes = max(int(labels.max()) + 1, 2)
     check_labels(labels, num_classes)
-    ignored = labels == NeuronStatistics.ignore_index
+    ignored = labels == IGNORE_INDEX
     if ignored.any():
         activations, labels = activations[~ignored.to(activations.device)], labels[~ignored]
-    check_finite(activations)
+    check_activations(activations)
     check_classes(labels.bincount(minlength=num_classes))
     counts = rank_counts(activations.detach(), labels, num_classes, num_bins(len(labels)))
     result = estimate(counts)
@@ -70,21 +71,9 @@ def _with_soft_labels(activations: torch.Tensor, labels: torch.Tensor) -> tuple[
             f"labels {tuple(labels.shape)}: rows of soft labels must be at least 0 and add up to 1, "
             f"but {int(wrong.sum())} do not."
         )
-    check_finite(activations)
+    check_activations(activations)
     labels = labels.to(activations.device, torch.float64)
     bins = num_bins(len(labels))
     counts = rank_sums(activations.detach(), labels, bins)
     bits, stderr = smoothed_information(counts, rank_sums(activations.detach(), labels.square(), bins))
     return bits.clamp(0.0, float(entropy(labels.sum(0)))), stderr
-
-
-def check_finite(activations: torch.Tensor) -> None:
-    """`ValueError` that tells where activations `[N, K]` are NaN or infinite."""
-    if bool(activations.isfinite().all()):
-        return
-    nonfinite = (~activations.isfinite()).sum(0)
-    worst = int(nonfinite.argmax())
-    raise ValueError(
-        f"NaN or infinite activations in {int((nonfinite > 0).sum())} of {activations.shape[1]} neurons "
-        f"(neuron {worst}: {int(nonfinite[worst])} samples)."
-    )

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import torch
 
-from .statistics import check_labels, widened
+from .checks import IGNORE_INDEX, check_batch, check_classes, check_labels, check_sizes
+from .statistics import widened
 
 
 class JointSelection(NamedTuple):
@@ -33,13 +34,8 @@ class SecondMoments:
         device (`torch.device`, *optional*): Where the sums live; the device of the activations.
     """
 
-    ignore_index = -100
-
     def __init__(self, num_neurons: int, num_classes: int, device: torch.device | str | None = None):
-        if num_neurons < 1 or num_classes < 2:
-            raise ValueError(
-                f"num_neurons={num_neurons}, num_classes={num_classes}: needs 1 neuron and 2 classes at least."
-            )
+        check_sizes(num_neurons, num_classes)
         self.num_classes = num_classes
         # Sums are taken about the mean of the first batch: far from 0 their squares would eat the digits.
         self.origin: torch.Tensor | None = None
@@ -54,13 +50,9 @@ class SecondMoments:
         Raises:
             `ValueError`: for shapes that do not fit and for labels that are not classes.
         """
-        if activations.ndim != 2 or activations.shape[1] != len(self.products) or len(activations) != len(labels):
-            raise ValueError(
-                f"activations {tuple(activations.shape)} and labels {tuple(labels.shape)}: "
-                f"must be [N, {len(self.products)}] and [N]."
-            )
+        check_batch(activations, labels, len(self.products))
         check_labels(labels, self.num_classes)
-        kept = labels != self.ignore_index
+        kept = labels != IGNORE_INDEX
         values = widened(activations.detach())[kept.to(activations.device)].double()
         labels = labels[kept].to(values.device)
         if len(values) == 0:
@@ -93,10 +85,8 @@ class SecondMoments:
         Raises:
             `ValueError`: if there are not two classes.
         """
+        samples = check_classes(self.per_class)
         present = self.per_class > 0
-        if int(present.sum()) < 2:
-            raise ValueError(f"Samples of {int(present.sum())} class(es) were given: needs 2 at least.")
-        samples = self.per_class.sum()
         mean = self.sums.sum(0) / samples
         total = self.products / samples - torch.outer(mean, mean)
         offsets = self.sums[present] / self.per_class[present, None] - mean

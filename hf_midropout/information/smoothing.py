@@ -9,6 +9,8 @@ That is a proper score, so a neuron that tells nothing chooses the flattest fit,
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import torch
@@ -61,21 +63,21 @@ def smoothed_information(
 def _smooth_block(counts: torch.Tensor, squared: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
     samples = float(counts[0].sum())
     prior = (counts[0].sum(0) / samples).to(torch.float32)[:, None]
-    levels = [_Level(counts, squared)]
+    levels = [_Level(_neurons_last(counts), None if squared is None else _neurons_last(squared), prior, samples)]
     while levels[-1].bins > FEWEST_BINS:
         levels.append(levels[-1].halved())
     fits = [(levels[0], bandwidth) for bandwidth in FINE_BANDWIDTHS]
     fits += [(level, FINE_BANDWIDTHS[-1]) for level in levels[1:]]
 
     # Independence, which is not among the fits, is the one to beat: log-ratio 0 for every sample.
-    likelihoods = [levels[0].independent(prior, samples) + ROUNDING]
-    likelihoods += [level.left_out(bandwidth, prior, samples)[1] for level, bandwidth in fits]
+    likelihoods = [levels[0].independent() + ROUNDING]
+    likelihoods += [level.likelihood(bandwidth) for level, bandwidth in fits]
     chosen = torch.stack(likelihoods).argmax(0)
     moments = torch.zeros(3, counts.shape[0], dtype=torch.float64, device=counts.device)
     for number, (level, bandwidth) in enumerate(fits, 1):
         neurons = (chosen == number).nonzero().flatten()
         if len(neurons):
-            moments[:, neurons] = level.of(neurons).moments(bandwidth, prior, samples)
+            moments[:, neurons] = level.of(neurons).moments(bandwidth)
     resubstituted, left_out, square = moments / samples
     bits = (resubstituted + left_out) / 2
     # First order: the spread of the terms. Second order: a fit with v degrees of freedom overshoots by v / 2N nats in
@@ -85,22 +87,33 @@ def _smooth_block(counts: torch.Tensor, squared: torch.Tensor | None) -> tuple[t
     return bits, variance.sqrt()
 
 
-class _Level:
-    """Tables `[bins, classes, neurons]`, neurons last so that every operation runs along contiguous memory."""
+def _neurons_last(counts: torch.Tensor) -> torch.Tensor:
+    """`[bins, classes, neurons]` of `[neurons, bins, classes]`: every operation then runs along contiguous memory."""
+    return counts.permute(1, 2, 0).to(torch.float32).contiguous()
 
-    def __init__(self, counts: torch.Tensor, squared: torch.Tensor | None):
-        self.table = counts.permute(1, 2, 0).to(torch.float32).contiguous()
-        self.squares = None if squared is None else squared.permute(1, 2, 0).to(torch.float32).contiguous()
+
+@dataclass
+class _Level:
+    """
+    Args:
+        table (`torch.Tensor` of shape `[bins, classes, neurons]`): Samples.
+        squares (`torch.Tensor` of the same shape, *optional*): Sums of squared soft labels.
+        prior (`torch.Tensor` of shape `[classes, 1]`): p(class).
+        samples (`float`): Samples of each neuron.
+    """
+
+    table: torch.Tensor
+    squares: torch.Tensor | None
+    prior: torch.Tensor
+    samples: float
 
     @property
     def bins(self) -> int:
         return len(self.table)
 
-    def _with(self, change) -> _Level:
-        other = object.__new__(_Level)
-        other.table = change(self.table)
-        other.squares = None if self.squares is None else change(self.squares)
-        return other
+    def _with(self, change: Callable[[torch.Tensor], torch.Tensor]) -> _Level:
+        squares = None if self.squares is None else change(self.squares)
+        return replace(self, table=change(self.table), squares=squares)
 
     def halved(self) -> _Level:
         """Neighbouring bins added up in pairs."""
@@ -114,13 +127,13 @@ class _Level:
         """What one sample adds to its own cell: 1, or on average its probability of the class."""
         return self.table.new_ones(1, 1, 1) if self.squares is None else self.squares / self.table.clamp(min=1e-30)
 
-    def other_prior(self, prior: torch.Tensor, samples: float) -> torch.Tensor:
+    def other_prior(self) -> torch.Tensor:
         """p(class) among the other samples, kept above 0 for a class of one sample."""
-        return (prior * (samples + PSEUDO_COUNT) - self.own()) / (samples - 1 + PSEUDO_COUNT)
+        return (self.prior * (self.samples + PSEUDO_COUNT) - self.own()) / (self.samples - 1 + PSEUDO_COUNT)
 
-    def independent(self, prior: torch.Tensor, samples: float) -> torch.Tensor:
-        """Log2-likelihood of the left-out labels if the neuron told nothing."""
-        return (self.table * self.other_prior(prior, samples).log2()).sum((0, 1))
+    def independent(self) -> torch.Tensor:
+        """`[neurons]` log2-likelihood of the left-out labels if the neuron told nothing."""
+        return (self.table * self.other_prior().log2()).sum((0, 1))
 
     def near(self, bandwidth: float) -> tuple[torch.Tensor, torch.Tensor]:
         """Samples of each class nearby, weighted by the kernel, and the weight of a sample in its own bin."""
@@ -134,19 +147,22 @@ class _Level:
         windows = padded.as_strided((bins // block, block + 2 * reach, columns), (block * columns, columns, 1))
         return (band @ windows).view_as(self.table), own_weight
 
-    def left_out(self, bandwidth: float, prior: torch.Tensor, samples: float) -> tuple[torch.Tensor, torch.Tensor]:
-        """log2 p(class | bin) with each sample left out in turn, and its sum over the samples of each neuron."""
-        near, weight = self.near(bandwidth)
+    def left_out(self, near: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        """log2 p(class | bin) with each sample left out in turn, from what `near` gave, which it overwrites."""
         near_any = near.sum(1, keepdim=True).sub_(weight).clamp_(min=0).add_(PSEUDO_COUNT).log2_()
-        near += PSEUDO_COUNT * self.other_prior(prior, samples) - weight * self.own()
-        log_p = near.clamp_(min=1e-12).log2_().sub_(near_any)
-        return log_p, (self.table * log_p).sum((0, 1))
+        near += PSEUDO_COUNT * self.other_prior() - weight * self.own()
+        return near.clamp_(min=1e-12).log2_().sub_(near_any)
 
-    def moments(self, bandwidth: float, prior: torch.Tensor, samples: float) -> torch.Tensor:
+    def likelihood(self, bandwidth: float) -> torch.Tensor:
+        """`[neurons]` log2-likelihood of the left-out labels."""
+        return (self.table * self.left_out(*self.near(bandwidth))).sum((0, 1))
+
+    def moments(self, bandwidth: float) -> torch.Tensor:
         """`[3, neurons]` sums over the samples: log-ratio in resubstitution, left out, and their mean squared."""
-        near = self.near(bandwidth)[0]
-        fit = (near + PSEUDO_COUNT * prior).log2() - (near.sum(1, keepdim=True) + PSEUDO_COUNT).log2() - prior.log2()
-        loo = self.left_out(bandwidth, prior, samples)[0] - self.other_prior(prior, samples).log2()
+        near, weight = self.near(bandwidth)
+        fit = (near + PSEUDO_COUNT * self.prior).log2() - (near.sum(1, keepdim=True) + PSEUDO_COUNT).log2()
+        fit -= self.prior.log2()
+        loo = self.left_out(near, weight) - self.other_prior().log2()
         terms = (fit, loo, ((fit + loo) / 2).square())
         return torch.stack([(self.table * term).sum(0).double().sum(0) for term in terms])
 

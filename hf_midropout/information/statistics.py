@@ -5,6 +5,16 @@ from __future__ import annotations
 import torch
 
 from .binning import NUM_BINS, bin_indices, stream_edges
+from .checks import (
+    IGNORE_INDEX,
+    check_batch,
+    check_classes,
+    check_finite,
+    check_integers,
+    check_labels,
+    check_sizes,
+    invalid_labels,
+)
 from .contingency import MutualInformation, entropy, independence_p_value, merge_to_equal_mass, num_bins
 from .smoothing import smoothed_information
 
@@ -30,8 +40,6 @@ class NeuronStatistics:
         device (`torch.device`, *optional*): Where the counts live; the device of the activations.
     """
 
-    ignore_index = -100
-
     def __init__(
         self,
         num_neurons: int,
@@ -39,10 +47,7 @@ class NeuronStatistics:
         calibration_rows: int = 2048,
         device: torch.device | str | None = None,
     ):
-        if num_neurons < 1 or num_classes < 2:
-            raise ValueError(
-                f"num_neurons={num_neurons}, num_classes={num_classes}: needs 1 neuron and 2 classes at least."
-            )
+        check_sizes(num_neurons, num_classes)
         self.num_neurons = num_neurons
         self.num_classes = num_classes
         self.calibration_rows = calibration_rows
@@ -73,11 +78,7 @@ class NeuronStatistics:
             `ValueError`: for shapes that do not fit and for labels that are not classes; if the labels are on a GPU,
                 the latter is told by `mutual_information`.
         """
-        if activations.ndim != 2 or activations.shape[1] != self.num_neurons or len(activations) != len(labels):
-            raise ValueError(
-                f"activations {tuple(activations.shape)} and labels {tuple(labels.shape)}: "
-                f"must be [N, {self.num_neurons}] and [N]."
-            )
+        check_batch(activations, labels, self.num_neurons)
         if labels.is_cuda:
             check_integers(labels)
         else:
@@ -108,8 +109,7 @@ class NeuronStatistics:
         activations = widened(torch.cat([batch for batch, _ in pending]))
         labels = torch.cat([labels for _, labels in pending]).long()
         self.nonfinite += (~activations.isfinite()).sum(0, dtype=torch.int32)
-        ignored = labels == self.ignore_index
-        invalid = ~ignored & ((labels < 0) | (labels >= self.num_classes))
+        ignored, invalid = labels == IGNORE_INDEX, invalid_labels(labels, self.num_classes)
         self.ignored += ignored.sum()
         self.invalid += invalid.sum()
         neuron = torch.arange(self.num_neurons, device=activations.device)[:, None]
@@ -158,12 +158,7 @@ class NeuronStatistics:
         if self.edges is None:
             self.calibrate()
         counts = self.counts
-        if broken := int((self.nonfinite > 0).sum()):
-            worst = int(self.nonfinite.argmax())
-            raise ValueError(
-                f"NaN or infinite activations in {broken} of {self.num_neurons} neurons "
-                f"(neuron {worst}: {int(self.nonfinite[worst])} samples)."
-            )
+        check_finite(self.nonfinite)
         if invalid := int(self.invalid):
             raise ValueError(f"{invalid} label(s) were neither in 0..{self.num_classes - 1} nor -100.")
         samples = check_classes(counts[0].sum(0))
@@ -171,9 +166,8 @@ class NeuronStatistics:
 
 
 def estimate(counts: torch.Tensor) -> MutualInformation:
-    """The estimate from `[K, bins, C]` counts in equal-mass bins; `ValueError` if all samples are of one class."""
+    """The estimate from `[K, bins, C]` counts in equal-mass bins, of samples of two classes or more."""
     per_class = counts[0].sum(0)
-    samples = check_classes(per_class)
     bits, stderr = smoothed_information(counts)
     label_entropy = float(entropy(per_class.double()))
     return MutualInformation(
@@ -181,37 +175,10 @@ def estimate(counts: torch.Tensor) -> MutualInformation:
         stderr=stderr,
         p_value=independence_p_value(counts),
         label_entropy=label_entropy,
-        num_samples=samples,
+        num_samples=int(per_class.sum()),
     )
-
-
-def check_classes(per_class: torch.Tensor) -> int:
-    """The number of samples, given that of each class; `ValueError` if there are not two classes."""
-    samples, classes = int(per_class.sum()), int((per_class > 0).sum())
-    if classes < 2:
-        raise ValueError(
-            f"Labels of {samples} samples are of {classes} class(es): needs samples of 2 classes at least."
-        )
-    return samples
 
 
 def widened(activations: torch.Tensor) -> torch.Tensor:
     """float32 or wider: half precision is too coarse to place edges between its values."""
     return activations.to(torch.promote_types(activations.dtype, torch.float32))
-
-
-def check_integers(labels: torch.Tensor) -> None:
-    """`ValueError` unless `labels` are `[N]` integers."""
-    if labels.ndim != 1 or labels.is_floating_point() or labels.dtype == torch.bool:
-        raise ValueError(f"labels {tuple(labels.shape)} of {labels.dtype}: must be one integer class per sample.")
-
-
-def check_labels(labels: torch.Tensor, num_classes: int) -> None:
-    """`ValueError` unless `labels` are `[N]` integers in 0..num_classes-1, or -100."""
-    check_integers(labels)
-    invalid = ((labels < 0) & (labels != NeuronStatistics.ignore_index)) | (labels >= num_classes)
-    if invalid.any():
-        raise ValueError(
-            f"{int(invalid.sum())} label(s) such as {int(labels[invalid][0])}: "
-            f"must be in 0..{num_classes - 1}, or -100."
-        )
