@@ -4,7 +4,7 @@ import importlib
 import sys
 from typing import TYPE_CHECKING
 
-from .registration import register_when_imported
+from .registration import register_on_first_use
 from .version import __version__
 
 
@@ -39,7 +39,7 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *_MODULE_OF})
 
 
-register_when_imported()
+register_on_first_use()
 
 
 __all__ = [

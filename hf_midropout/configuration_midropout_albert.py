@@ -5,7 +5,6 @@ from typing import Any
 
 from huggingface_hub.dataclasses import strict
 from transformers import AlbertConfig
-from transformers.activations import ACT2FN
 
 
 @strict
@@ -40,6 +39,8 @@ class MIDropoutAlbertConfig(AlbertConfig):
     head_dropout: int | float = 0.0
 
     def validate_head(self):
+        from transformers.activations import ACT2FN  # brings torch, which reading a configuration does not need
+
         if not self.head_widths or any(width < 1 for width in self.head_widths):
             raise ValueError(f"head_widths={self.head_widths}: needs at least one width, each of 1 neuron or more.")
         if self.head_activation not in ACT2FN:

@@ -14,10 +14,15 @@ import json, os, sys
 import torch  # what takes longest, once for all orders: transformers itself is imported anew in each
 
 ORDERS = [
-    ["import hf_midropout", "from transformers import AutoConfig, AutoModelForSequenceClassification"],
-    ["from transformers import AutoConfig, AutoModelForSequenceClassification", "import hf_midropout"],
-    ["import hf_midropout", "from transformers import AlbertForSequenceClassification"],
+    ["import hf_midropout", f"from transformers import {entry}"]
+    for entry in ("AutoConfig", "AutoModelForSequenceClassification", "AlbertForSequenceClassification", "AutoTokenizer",
+                  "PreTrainedModel", "Trainer", "pipeline")
+] + [
+    ["import hf_midropout", "import transformers.quantizers.auto"],
+    ["from transformers import Trainer, AutoModelForSequenceClassification", "import hf_midropout"],
     ["from hf_midropout import MIDropoutAlbertForSequenceClassification"],
+    ["from hf_midropout import MIDropoutAlbertConfig"],
+    ["from hf_midropout.commands import train", "from transformers import Trainer"],
 ]
 
 def built(order):
@@ -45,7 +50,7 @@ for order in ORDERS:
 
 def test_every_order_of_imports_registers_the_classes():
     results = [json.loads(line) for line in run_python(CODE, cwd=ROOT)]
-    assert len(results) == 4
+    assert len(results) == 12
     for order, module in results:
         assert module == "hf_midropout.modeling_midropout_albert", order
 
