@@ -1,5 +1,5 @@
 """
-Tells the Auto classes of this package's model when they are first used, so that importing the package imports no torch.
+Tells the Auto classes of this package's model when they are first used: importing the package brings no torch.
 
 Registering as soon as transformers' modules are imported would not do: they import each other while half executed, and
 our classes need them whole. Whoever calls an Auto class or makes a configuration is done with importing.
@@ -15,7 +15,7 @@ CONFIGURATION = f"{__package__}.configuration_midropout_albert"
 
 
 def register_on_first_use() -> None:
-    """Puts off registering the configuration until `AutoConfig` is used, and the model until it has a configuration."""
+    """Puts off registering the configuration until `AutoConfig` is used, the model until there is a configuration."""
     wrapt.when_imported(CONFIGURATION_AUTO)(_watch_auto_config)
     wrapt.when_imported(CONFIGURATION)(_watch_configuration)
 

@@ -13,11 +13,11 @@ CODE = """
 import json, os, sys
 import torch  # what takes longest, once for all orders: transformers itself is imported anew in each
 
-ORDERS = [
-    ["import hf_midropout", f"from transformers import {entry}"]
-    for entry in ("AutoConfig", "AutoModelForSequenceClassification", "AlbertForSequenceClassification", "AutoTokenizer",
-                  "PreTrainedModel", "Trainer", "pipeline")
-] + [
+ENTRIES = [
+    "AutoConfig", "AutoModelForSequenceClassification", "AlbertForSequenceClassification", "AutoTokenizer",
+    "PreTrainedModel", "Trainer", "pipeline",
+]
+ORDERS = [["import hf_midropout", f"from transformers import {entry}"] for entry in ENTRIES] + [
     ["import hf_midropout", "import transformers.quantizers.auto"],
     ["from transformers import Trainer, AutoModelForSequenceClassification", "import hf_midropout"],
     ["from hf_midropout import MIDropoutAlbertForSequenceClassification"],
