@@ -78,7 +78,7 @@ def num_parameters(module: nn.Module) -> int:
 
 def environment() -> dict[str, Any]:
     """Versions and machine."""
-    packages = ("torch", "transformers", "accelerate", "datasets", "evaluate", "huggingface-hub", "safetensors")
+    packages = ("transformers", "accelerate", "datasets", "evaluate", "huggingface-hub", "safetensors")
     return {
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
@@ -86,6 +86,7 @@ def environment() -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         "peak_memory_mib": peak_memory_mib(),
+        "torch": torch.__version__,  # with the build, such as +cpu
         **{package: version(package) for package in packages},
     }
 

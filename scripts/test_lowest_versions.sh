@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the tests against the lowest versions that pyproject.toml declares, in an environment of their own.
-# The outcome goes into CHANGELOG.md. Downloads torch 2.6 with its CUDA libraries where the index has no CPU build.
+# The outcome goes into CHANGELOG.md. Downloads torch 2.7 with its CUDA libraries where the index has no CPU build.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -9,7 +9,7 @@ VENV=${VENV:-.venv-lowest}
 
 "$PYTHON" -m venv "$VENV"
 lowest=$(mktemp)
-# "torch>=2.6" -> "torch==2.6.*" for every dependency of the package itself
+# "torch>=2.7" -> "torch~=2.7.0" for every dependency of the package itself
 "$PYTHON" - >"$lowest" <<'PY'
 import re
 

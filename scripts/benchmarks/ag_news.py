@@ -41,11 +41,11 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--validation_fraction", type=float, default=0.0134, help="Of all training rows; 514 of 38,386."
     )
-    parser.add_argument("--epochs", type=float, default=1.0, help="Initial phase and retraining together.")
+    parser.add_argument("--epochs", type=float, default=3.0, help="Initial phase and retraining together.")
     parser.add_argument("--batch_size", type=int, default=32, help="Rows per step.")
     parser.add_argument("--max_length", type=int, default=64, help="Tokens to cut texts to.")
-    parser.add_argument("--keep", type=float, default=0.25, help="Fraction of each layer's neurons to keep.")
-    parser.add_argument("--save_steps", type=int, default=10, help="Steps between checkpoints.")
+    parser.add_argument("--keep", type=float, default=0.5, help="Fraction of each layer's neurons to keep.")
+    parser.add_argument("--save_steps", type=int, default=32, help="Steps between checkpoints.")
     parser.add_argument("--seed", type=int, default=42, help="Seed of both arms.")
     return parser
 
