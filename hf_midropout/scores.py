@@ -24,12 +24,14 @@ class NeuronScores:
         num_classes (`int`): Number of classes of the task.
         num_ignored (`int`): Samples left out because their label was -100.
         seconds (`float`): Wall time of the pass that gave the scores.
+        bytes_reduced (`int`): Bytes that each process put into the all-reduce of the counts; 0 with one process.
     """
 
     layers: dict[str, MutualInformation]
     num_classes: int
     num_ignored: int = 0
     seconds: float = 0.0
+    bytes_reduced: int = 0
 
     @property
     def label_entropy(self) -> float:
@@ -61,6 +63,7 @@ class NeuronScores:
             "num_ignored": self.num_ignored,
             "label_entropy_bits": self.label_entropy,
             "seconds": self.seconds,
+            "bytes_reduced": self.bytes_reduced,
             "layers": {
                 name: {key: getattr(layer, key).tolist() for key in ("bits", "stderr", "p_value")}
                 for name, layer in self.layers.items()
@@ -80,7 +83,9 @@ class NeuronScores:
             )
             for name, layer in content["layers"].items()
         }
-        return cls(layers, content["num_classes"], content["num_ignored"], content["seconds"])
+        return cls(
+            layers, content["num_classes"], content["num_ignored"], content["seconds"], content["bytes_reduced"]
+        )
 
     def save(self, path: str | os.PathLike) -> None:
         """Writes JSON, atomically."""

@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 from .inference import LABEL_NAMES, batches_for, frozen_inference, split_labels, to_device
 from .information import NeuronStatistics
 from .information.checks import IGNORE_INDEX, check_labels
+from .information.reduction import all_reduce
 from .scores import NeuronScores
 from .taps import capture_outputs, find_layers, per_sample
 
@@ -33,6 +34,7 @@ def score_neurons(
     calibration_rows: int = 2048,
     seed: int = 0,
     progress: bool = True,
+    observe: Callable[[int, torch.Tensor], None] | None = None,
 ) -> NeuronScores:
     """
     Scores every neuron of the tapped layers: I(a; y) = H(a) - H(a | y) in bits (eq. 2 of the paper), with activations
@@ -42,8 +44,9 @@ def score_neurons(
 
     Args:
         model (`nn.Module`): A classifier of any architecture.
-        dataset (`datasets.Dataset` or `torch.utils.data.Dataset`): Map-style; what `collate_fn` makes of its items
-            must hold the model's inputs and integer `labels`. -100 leaves an item out.
+        dataset (`datasets.Dataset` or `torch.utils.data.Dataset`): What `collate_fn` makes of its items must hold the
+            model's inputs and integer `labels`. -100 leaves an item out. Of a dataset without a length, a stream, the
+            first `max_samples` items are read anew, on every process.
         layers (`Mapping[str, nn.Module]`, `Sequence[str]` or `str`, *optional*): What to score: modules by name, or
             patterns of module names such as `"*.ffn"`; the masked layers of the model by default. An output
             `[batch, tokens, neurons]` is averaged over the tokens that are no padding.
@@ -58,6 +61,8 @@ def score_neurons(
         calibration_rows (`int`, *optional*, defaults to 2048): Of these, the items that place the bins.
         seed (`int`, *optional*, defaults to 0): Seed of the draw.
         progress (`bool`, *optional*, defaults to `True`): Shows a progress bar.
+        observe (`Callable`, *optional*): Called after the forward pass of each batch with its number and its labels,
+            for what else is to be gathered from the same pass.
 
     Returns:
         [`NeuronScores`]
@@ -87,6 +92,8 @@ def score_neurons(
             inputs = to_device(inputs, model)
             model(**inputs)
             activations = {name: per_sample(captured.pop(name), inputs.get("attention_mask")) for name in taps}
+            if observe:
+                observe(number, labels)
             if not statistics and number >= calibration_batches:
                 statistics = calibrate(waiting, num_classes)
             if statistics:
@@ -97,16 +104,15 @@ def score_neurons(
         if not statistics:
             statistics = calibrate(waiting, num_classes)
 
+    bytes_reduced = all_reduce(list(statistics.values())) if process.num_processes > 1 else 0
     results = {}
     for name, layer in statistics.items():
-        if process.num_processes > 1:
-            layer.all_reduce()
         try:
             results[name] = layer.mutual_information()
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
     num_ignored = next(iter(statistics.values())).num_ignored
-    return NeuronScores(results, num_classes, num_ignored, time.perf_counter() - started)
+    return NeuronScores(results, num_classes, num_ignored, time.perf_counter() - started, bytes_reduced)
 
 
 Waiting = tuple[int, dict[str, torch.Tensor], torch.Tensor]
@@ -121,6 +127,8 @@ def calibrate(waiting: list[Waiting], num_classes: int) -> dict[str, NeuronStati
     else:
         everyones = [(number, activations) for number, activations, _ in waiting]
     everyones.sort(key=lambda entry: entry[0])
+    if not everyones:
+        raise ValueError("The dataset to score gave no rows: needs labelled rows of 2 classes at least.")
     statistics = {}
     for name in everyones[0][1]:
         values = torch.cat([activations[name] for _, activations in everyones]).to(process.device)
@@ -138,6 +146,8 @@ def check_dataset(dataset, num_classes: int) -> None:
     Raises:
         `ValueError`: for an empty dataset, labels out of range, or labels of one class only.
     """
+    if not hasattr(dataset, "__len__"):
+        return  # a stream cannot be looked at before it runs
     if len(dataset) == 0:
         raise ValueError("The dataset to score is empty: needs labelled rows of 2 classes at least.")
     # Rows are only known to be cheap to read by column; other datasets are checked batch by batch.
