@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from subprocess import CalledProcessError
 
 
 CONFIGS = Path(__file__).parent / "accelerate_configs"
@@ -46,9 +47,11 @@ def launch(
 
     Raises:
         `ValueError`: for a file that accelerate does not take, or a malformed setting.
+        `ChildProcessError`: if a process failed; it has said why.
     """
     from accelerate.commands import launch as accelerate_launch
     from accelerate.commands.config.config_args import load_config_from_file
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
     file = config_file(config)
     options = ["--config_file", str(file)]
@@ -71,7 +74,10 @@ def launch(
     if loaded.use_cpu:
         environment["ACCELERATE_USE_CPU"] = "true"
     os.environ.update(environment)
-    (launch_command or accelerate_launch.launch_command)(parsed)
+    try:
+        (launch_command or accelerate_launch.launch_command)(parsed)
+    except (ChildFailedError, CalledProcessError):
+        raise ChildProcessError(f"One of {processes} process(es) failed; its message is above.") from None
 
 
 def check_processes(world_size: int) -> None:

@@ -15,24 +15,6 @@ from hf_midropout.cli import main
 from hf_midropout.commands.train_arguments import TrainArguments
 
 
-WORDS = {"sport": "ball goal team match coach", "money": "bank stock price market trade"}
-
-
-@pytest.fixture(scope="module")
-def data_folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("data")
-    for split, count in (("train", 80), ("test", 30)):
-        rows = []
-        for index in range(count):
-            label = ("sport", "money")[index % 2]
-            words = WORDS[label].split()
-            rows.append(
-                {"text": " ".join(words[(index + k) % 5] for k in range(4)) + f" item {index}", "label": label}
-            )
-        Dataset.from_list(rows).to_csv(folder / f"{split}.csv")
-    return folder
-
-
 def train(data_folder, output_dir, *more: str) -> int:
     return main(["train", "--dataset", str(data_folder), "--output_dir", str(output_dir), "--max_length", "16",
                  "--num_train_epochs", "1", "--per_device_train_batch_size", "16", "--head_widths", "16", "8",
