@@ -1,7 +1,7 @@
 """Mutual information between real-valued activations and class labels, in bits."""
 
 from .contingency import MutualInformation
-from .estimation import mutual_information
+from .in_memory import mutual_information
 from .statistics import NeuronStatistics
 
 

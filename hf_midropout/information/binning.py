@@ -5,24 +5,24 @@ from __future__ import annotations
 import torch
 
 
-QUANTILES = 256
-CENTRAL_EDGES = 129
-TAIL_EDGES = 32
+QUANTILES = 384
+CENTRAL_EDGES = 96
+TAIL_EDGES = 16
 NUM_BINS = QUANTILES - 1 + CENTRAL_EDGES + 2 * TAIL_EDGES + 1
 
 
 def stream_edges(activations: torch.Tensor) -> torch.Tensor:
     """
-    Inner edges of the bins of each neuron; bin b holds edge[b-1] <= a < edge[b]. They are 255 quantiles of the rows
+    Inner edges of the bins of each neuron; bin b holds edge[b-1] <= a < edge[b]. They are 383 quantiles of the rows
     given, among which a value so frequent that several fall on it (a ReLU's 0) gets a bin of its own, and guards for
-    what the rows did not show: 129 even steps over the central range and one range to either side of it, and 32
-    doubling steps further out on each side.
+    what the rows did not show: 96 even steps over the central range and one range to either side of it, and 16
+    quadrupling steps further out on each side.
 
     Args:
         activations (`torch.Tensor` of shape `[N, K]`): Finite activations, of rows drawn at random.
 
     Returns:
-        `torch.Tensor` of shape `[K, 448]`: non-decreasing edges in the dtype of `activations`.
+        `torch.Tensor` of shape `[K, 511]`: non-decreasing edges in the dtype of `activations`.
     """
     ordered = activations.t().contiguous().sort(dim=1).values
     positions = torch.arange(1, QUANTILES, device=ordered.device) * ordered.shape[1] // QUANTILES
@@ -38,8 +38,8 @@ def stream_edges(activations: torch.Tensor) -> torch.Tensor:
     scale = torch.maximum(low.abs(), high.abs()).clamp(min=1e-30)
     width = torch.where(width > 1e-6 * scale, width, scale)
     steps = torch.linspace(-1, 2, CENTRAL_EDGES, device=ordered.device, dtype=ordered.dtype)
-    doubling = 2.0 ** torch.arange(TAIL_EDGES, device=ordered.device, dtype=ordered.dtype)
-    guards = (low + width * steps, low - width * (1 + doubling), high + width * (1 + doubling))
+    quadrupling = 4.0 ** torch.arange(TAIL_EDGES, device=ordered.device, dtype=ordered.dtype)
+    guards = (low + width * steps, low - width * (1 + quadrupling), high + width * (1 + quadrupling))
     return torch.cat([quantiles, *guards], 1).sort(dim=1).values
 
 

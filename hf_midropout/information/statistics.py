@@ -15,14 +15,12 @@ from .checks import (
     check_sizes,
     invalid_labels,
 )
-from .contingency import MutualInformation, entropy, independence_p_value, merge_to_equal_mass, num_bins
-from .smoothing import smoothed_information
+from .contingency import MutualInformation, merge_to_equal_mass, num_bins
+from .estimation import estimate
 
 
 BUFFER_ROWS = 128
 """Small batches are counted together: counting costs a fixed price per call."""
-FINEST_FROM = 50_000
-"""Samples from which 512 equal-mass bins resolve more than 256."""
 
 
 class NeuronStatistics:
@@ -30,7 +28,7 @@ class NeuronStatistics:
     Counts of (bin, class) for K neurons, gathered in one pass at constant memory.
 
     The first `calibration_rows` rows are kept until they are complete; they place the bins. From then on only counts
-    are kept, 1.8 KB a neuron and class, and 1.8 KB of edges a neuron. Feed rows in random order, or the bins come from
+    are kept, 2 KB a neuron and class, and 2 KB of edges a neuron. Feed rows in random order, or the bins come from
     an unrepresentative start. Counts add exactly, so statistics with the same edges can be merged in any order.
 
     Args:
@@ -162,21 +160,10 @@ class NeuronStatistics:
         if invalid := int(self.invalid):
             raise ValueError(f"{invalid} label(s) were neither in 0..{self.num_classes - 1} nor -100.")
         samples = check_classes(counts[0].sum(0))
-        return estimate(merge_to_equal_mass(counts.long(), num_bins(samples, 512 if samples >= FINEST_FROM else 256)))
-
-
-def estimate(counts: torch.Tensor) -> MutualInformation:
-    """The estimate from `[K, bins, C]` counts in equal-mass bins, of samples of two classes or more."""
-    per_class = counts[0].sum(0)
-    bits, stderr = smoothed_information(counts)
-    label_entropy = float(entropy(per_class.double()))
-    return MutualInformation(
-        bits=bits.clamp(0.0, label_entropy),
-        stderr=stderr,
-        p_value=independence_p_value(counts),
-        label_entropy=label_entropy,
-        num_samples=int(per_class.sum()),
-    )
+        return estimate(
+            merge_to_equal_mass(counts, num_bins(samples)),
+            lambda neurons, bins: merge_to_equal_mass(counts[neurons], bins),
+        )
 
 
 def widened(activations: torch.Tensor) -> torch.Tensor:
