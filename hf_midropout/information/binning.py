@@ -6,7 +6,7 @@ import torch
 
 
 QUANTILES = 384
-CENTRAL_EDGES = 96
+CENTRAL_EDGES = 95
 TAIL_EDGES = 16
 NUM_BINS = QUANTILES - 1 + CENTRAL_EDGES + 2 * TAIL_EDGES + 1
 
@@ -15,14 +15,14 @@ def stream_edges(activations: torch.Tensor) -> torch.Tensor:
     """
     Inner edges of the bins of each neuron; bin b holds edge[b-1] <= a < edge[b]. They are 383 quantiles of the rows
     given, among which a value so frequent that several fall on it (a ReLU's 0) gets a bin of its own, and guards for
-    what the rows did not show: 96 even steps over the central range and one range to either side of it, and 16
+    what the rows did not show: 95 even steps over the central range and one range to either side of it, and 16
     quadrupling steps further out on each side.
 
     Args:
         activations (`torch.Tensor` of shape `[N, K]`): Finite activations, of rows drawn at random.
 
     Returns:
-        `torch.Tensor` of shape `[K, 511]`: non-decreasing edges in the dtype of `activations`.
+        `torch.Tensor` of shape `[K, 510]`: non-decreasing edges in the dtype of `activations`.
     """
     ordered = activations.t().contiguous().sort(dim=1).values
     positions = torch.arange(1, QUANTILES, device=ordered.device) * ordered.shape[1] // QUANTILES

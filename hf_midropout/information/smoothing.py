@@ -20,7 +20,7 @@ FINE_BANDWIDTHS = (0.0, 1.0, 2.0, 4.0)
 """In bins of the table as it comes. Wider kernels have width 4 on tables of half, a quarter, ... as many bins."""
 FEWEST_BINS = 16
 FEWEST_NEIGHBOURS = 1.5
-"""Samples under a kernel. Of fewer, many stand alone, and left out they look like independence, which costs nothing."""
+"""Samples under a kernel. Of fewer, many stand alone, and left out they look like independence, at no cost."""
 LIKELIHOOD_POWER = 0.5
 """A fit's weight is its left-out likelihood to this power: likelihoods are noisy themselves."""
 NEGLIGIBLE = 0.01
