@@ -7,11 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hf_midropout.information import NeuronStatistics, mutual_information
-from hf_midropout.information.binning import NUM_BINS, bin_indices, stream_edges
+from hf_midropout.information.binning import NUM_BINS, add_counts, bin_indices, stream_edges
 from hf_midropout.information.contingency import entropy, independence_p_value, merge_to_equal_mass
 from hf_midropout.information.joint import SecondMoments, greedy_log_determinant
 from hf_midropout.information.ranks import rank_counts, rank_sums
 from hf_midropout.information.smoothing import smoothed_information
+from hf_midropout.information.statistics import BUFFER_ROWS
 
 
 def sample(count: int, classes: int = 4, seed: int = 0, strength: float = 1.0):
@@ -128,7 +129,7 @@ def test_memory_does_not_grow_with_the_stream():
     statistics = NeuronStatistics(3, 4, calibration_rows=100)
     for seed in range(20):
         statistics.update(*sample(64, seed=seed))
-    assert statistics._pending_rows < 128
+    assert statistics._pending_rows < BUFFER_ROWS
     assert statistics.counts.sum() == 3 * 20 * 64
 
 
@@ -160,6 +161,43 @@ def test_a_frequent_value_has_a_bin_of_its_own():
     bins = bin_indices(activations, edges)[0]
     assert len(bins[:700].unique()) == 1
     assert bins[699] not in bins[700:]
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 1000), count=st.integers(0, 50), classes=st.integers(2, 9), decimals=st.integers(0, 2))
+def test_sorting_edges_among_activations_counts_as_looking_bins_up_does(seed, count, classes, decimals):
+    generator = torch.Generator().manual_seed(seed)
+    edges = torch.randn(4, 30, generator=generator).mul(2).round(decimals=decimals).sort(1).values
+    edges[:, 14] = edges[:, 15] = edges[:, 16]
+    edges[0, 0], edges[0, -1] = -torch.inf, torch.inf
+    activations = torch.randn(count, 4, generator=generator).mul(2).round(decimals=decimals)
+    activations[::5] = -0.0
+    activations[1::5] = 3e38
+    labels = torch.randint(0, classes, (count,), generator=generator)
+    counts = torch.zeros(4, 31, classes, dtype=torch.int32)
+    add_counts(counts, activations, labels, edges)
+    expected = torch.zeros_like(counts)
+    for neuron, bins in enumerate(bin_indices(activations, edges)):
+        expected[neuron].index_put_((bins.long(), labels), torch.tensor(1, dtype=torch.int32), accumulate=True)
+    assert torch.equal(counts, expected)
+
+
+def test_the_callers_tensors_are_neither_changed_nor_relied_on():
+    activations, labels = sample(300)
+    by_column = activations.t().contiguous()
+    before = by_column.clone()
+    expected = mutual_information(activations, labels)[0]
+    assert torch.equal(mutual_information(by_column.t(), labels)[0], expected)
+    assert torch.equal(by_column, before)
+    statistics = NeuronStatistics(3, 4)
+    batch, batch_labels = torch.empty(100, 3), torch.empty(100, dtype=torch.long)
+    for start in range(0, 300, 100):  # a caller that fills the same tensors again and again
+        batch.copy_(activations[start : start + 100])
+        batch_labels.copy_(labels[start : start + 100])
+        statistics.update(batch, batch_labels)
+    whole = NeuronStatistics(3, 4)
+    whole.update(activations, labels)
+    assert torch.equal(statistics.mutual_information().bits, whole.mutual_information().bits)
 
 
 def test_bins_reach_beyond_what_placed_them():

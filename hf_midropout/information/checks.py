@@ -70,6 +70,6 @@ def check_finite(nonfinite: torch.Tensor) -> None:
 
 def check_activations(activations: torch.Tensor) -> None:
     """`ValueError` that tells where activations `[N, K]` are NaN or infinite."""
-    finite = activations.isfinite()
-    if not finite.all():
-        check_finite((~finite).sum(0))
+    # A sum is NaN or infinite if a term is, and costs a tenth of looking at each.
+    if not activations.sum(dtype=torch.promote_types(activations.dtype, torch.float32)).isfinite():
+        check_finite((~activations.isfinite()).sum(0))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from .binning import NUM_BINS, bin_indices, stream_edges
+from .binning import NUM_BINS, add_counts, bin_indices, stream_edges
 from .checks import (
     IGNORE_INDEX,
     check_batch,
@@ -19,7 +19,7 @@ from .contingency import MutualInformation, merge_to_equal_mass, num_bins
 from .estimation import estimate
 
 
-BUFFER_ROWS = 128
+BUFFER_ROWS = 2048
 """Small batches are counted together: counting costs a fixed price per call."""
 
 
@@ -81,7 +81,9 @@ class NeuronStatistics:
             check_integers(labels)
         else:
             check_labels(labels, self.num_classes)
-        self._pending.append((activations.detach(), labels.to(self._cells.device, non_blocking=True)))
+        self._pending.append(
+            (activations.detach().clone(), labels.to(self._cells.device, non_blocking=True, copy=True))
+        )
         self._pending_rows += len(labels)
         if self.edges is None and self._pending_rows >= self.calibration_rows:
             self.calibrate()
@@ -104,15 +106,22 @@ class NeuronStatistics:
         if self.edges is None or not self._pending:
             return
         pending, self._pending, self._pending_rows = self._pending, [], 0
-        activations = widened(torch.cat([batch for batch, _ in pending]))
+        activations = widened(torch.cat([batch for batch, _ in pending])).to(self.edges.dtype)
         labels = torch.cat([labels for _, labels in pending]).long()
-        self.nonfinite += (~activations.isfinite()).sum(0, dtype=torch.int32)
+        if activations.is_cuda or not activations.sum().isfinite():
+            self.nonfinite += (~activations.isfinite()).sum(0, dtype=torch.int32)
         ignored, invalid = labels == IGNORE_INDEX, invalid_labels(labels, self.num_classes)
         self.ignored += ignored.sum()
         self.invalid += invalid.sum()
+        left_out = ignored | invalid
+        if not activations.is_cuda and activations.dtype == torch.float32:
+            kept = ~left_out
+            table = self._cells[:-1].view(self.num_neurons, NUM_BINS, self.num_classes)
+            add_counts(table, activations if kept.all() else activations[kept], labels[kept], self.edges)
+            return
         neuron = torch.arange(self.num_neurons, device=activations.device)[:, None]
         cell = (neuron * NUM_BINS + bin_indices(activations, self.edges)) * self.num_classes + labels
-        cell = torch.where(ignored | invalid, self._cells.numel() - 1, cell).flatten()
+        cell = torch.where(left_out, self._cells.numel() - 1, cell).flatten()
         self._cells.scatter_add_(0, cell, torch.ones_like(cell, dtype=torch.int32))
 
     def merge(self, other: NeuronStatistics) -> None:
