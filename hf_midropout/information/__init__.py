@@ -3,6 +3,13 @@
 from .contingency import MutualInformation
 from .in_memory import mutual_information
 from .statistics import NeuronStatistics
+from .target_statistics import MultiLabelStatistics, RegressionStatistics
 
 
-__all__ = ["MutualInformation", "NeuronStatistics", "mutual_information"]
+__all__ = [
+    "MultiLabelStatistics",
+    "MutualInformation",
+    "NeuronStatistics",
+    "RegressionStatistics",
+    "mutual_information",
+]

@@ -29,7 +29,10 @@ def check_batch(activations: torch.Tensor, labels: torch.Tensor, num_neurons: in
 def check_integers(labels: torch.Tensor) -> None:
     """`ValueError` unless `labels` are `[N]` integers."""
     if labels.ndim != 1 or labels.is_floating_point() or labels.dtype == torch.bool:
-        raise ValueError(f"labels {tuple(labels.shape)} of {labels.dtype}: must be one integer class per sample.")
+        raise ValueError(
+            f"labels {tuple(labels.shape)} of {labels.dtype}: must be one integer class per sample, "
+            "or tell another problem_type."
+        )
 
 
 def invalid_labels(labels: torch.Tensor, num_classes: int) -> torch.Tensor:

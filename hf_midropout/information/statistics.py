@@ -77,10 +77,7 @@ class NeuronStatistics:
                 the latter is told by `mutual_information`.
         """
         check_batch(activations, labels, self.num_neurons)
-        if labels.is_cuda:
-            check_integers(labels)
-        else:
-            check_labels(labels, self.num_classes)
+        self._check_labels(labels)
         self._pending.append(
             (activations.detach().clone(), labels.to(self._cells.device, non_blocking=True, copy=True))
         )
@@ -90,24 +87,42 @@ class NeuronStatistics:
         elif self.edges is not None and self._pending_rows >= BUFFER_ROWS:
             self._count_pending()
 
-    def calibrate(self, activations: torch.Tensor | None = None) -> None:
+    def calibrate(self, activations: torch.Tensor | None = None, labels: torch.Tensor | None = None) -> None:
         """
         Places the bins, from the rows seen so far or from `activations` of shape `[N, K]`, which are then not counted:
-        processes that are to be merged calibrate on the same rows.
+        processes that are to be merged calibrate on the same rows. Only regression targets need the `labels`.
         """
         if activations is None:
-            if not self._pending:
-                raise ValueError("No sample was given: needs at least one to place the bins.")
-            activations = torch.cat([batch for batch, _ in self._pending])
+            activations, labels = self._pending_samples()
         self.edges = stream_edges(widened(activations).nan_to_num(0.0, 0.0, 0.0))
         self._count_pending()
+
+    def _pending_samples(self) -> tuple[torch.Tensor, torch.Tensor]:
+        if not self._pending:
+            raise ValueError("No sample was given: needs at least one to place the bins.")
+        activations, labels = (torch.cat(part) for part in zip(*self._pending, strict=True))
+        return activations, labels
+
+    def _check_labels(self, labels: torch.Tensor) -> None:
+        if labels.is_cuda:
+            check_integers(labels)
+        else:
+            check_labels(labels, self.num_classes)
+
+    def _classes(self, labels: torch.Tensor) -> torch.Tensor:
+        """`[N]` integer classes of what `update` was given."""
+        return labels.long()
+
+    def _bins(self) -> tuple[torch.Tensor, ...]:
+        """What must be the same in statistics that are added."""
+        return (self.edges,)
 
     def _count_pending(self) -> None:
         if self.edges is None or not self._pending:
             return
-        pending, self._pending, self._pending_rows = self._pending, [], 0
-        activations = widened(torch.cat([batch for batch, _ in pending])).to(self.edges.dtype)
-        labels = torch.cat([labels for _, labels in pending]).long()
+        activations, labels = self._pending_samples()
+        self._pending, self._pending_rows = [], 0
+        activations, labels = widened(activations).to(self.edges.dtype), self._classes(labels)
         if activations.is_cuda or not activations.sum().isfinite():
             self.nonfinite += (~activations.isfinite()).sum(0, dtype=torch.int32)
         ignored, invalid = labels == IGNORE_INDEX, invalid_labels(labels, self.num_classes)
@@ -134,7 +149,8 @@ class NeuronStatistics:
         for statistics in (self, other):
             if statistics.edges is None:
                 statistics.calibrate()
-        if self.counts.shape != other.counts.shape or not torch.equal(self.edges, other.edges):
+        same_shape = self.counts.shape == other.counts.shape
+        if not same_shape or not all(map(torch.equal, self._bins(), other._bins())):
             raise ValueError("Statistics with different neurons, classes or bin edges cannot be merged.")
         for mine, others in zip(self._sums(), other._sums(), strict=True):
             mine += others
@@ -168,9 +184,12 @@ class NeuronStatistics:
         check_finite(self.nonfinite)
         if invalid := int(self.invalid):
             raise ValueError(f"{invalid} label(s) were neither in 0..{self.num_classes - 1} nor -100.")
-        samples = check_classes(counts[0].sum(0))
+        check_classes(counts[0].sum(0))
+        return self._estimate(counts)
+
+    def _estimate(self, counts: torch.Tensor) -> MutualInformation:
         return estimate(
-            merge_to_equal_mass(counts, num_bins(samples)),
+            merge_to_equal_mass(counts, num_bins(int(counts[0].sum()))),
             lambda neurons, bins: merge_to_equal_mass(counts[neurons], bins),
         )
 
