@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
 
 from .inference import LABEL_NAMES
 from .information.checks import IGNORE_INDEX, check_labels
 from .information.targets import binary_labels, check_targets, target_edges
 
 
-def find_problem_type(model: nn.Module) -> str:
-    """The problem type in the model's config; where it does not tell, regression for one label, else one class."""
-    config = getattr(model, "config", None)
+def find_problem_type(config) -> str:
+    """The problem type in a model's config; where it does not tell, regression for one label, else one class."""
     one_number = getattr(config, "num_labels", None) == 1
     return getattr(config, "problem_type", None) or ("regression" if one_number else "single_label_classification")
 

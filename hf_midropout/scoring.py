@@ -75,7 +75,7 @@ def score_neurons(
     """
     taps = find_layers(model, layers)
     if problem_type is None:
-        problem_type = find_problem_type(model)
+        problem_type = find_problem_type(getattr(model, "config", None))
     check_problem_type(problem_type)
     if num_classes is None:
         num_classes = TARGET_BINS if problem_type == "regression" else model.config.num_labels

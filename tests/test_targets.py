@@ -10,7 +10,7 @@ from hf_midropout.information.targets import target_classes, target_edges
 
 
 def several_labels(count: int, seed: int = 0):
-    """Activations [count, 3] that tell label 0, label 1, nothing; labels [count, 3], of which the last is never there."""
+    """Activations [count, 3] that tell label 0, label 1, nothing; labels [count, 3], the last never set."""
     generator = torch.Generator().manual_seed(seed)
     labels = torch.rand(count, 3, generator=generator) < torch.tensor([0.5, 0.1, 0.0])
     activations = torch.randn(count, 3, generator=generator)
