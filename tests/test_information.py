@@ -67,6 +67,24 @@ def test_sharp_jumps_get_more_bins():
     assert not smoothed_information(rank_counts(smooth, labels, 4, 512)).wants_finer.any()
 
 
+def test_bins_of_a_stream_do_not_mix_classes_across_a_jump():
+    generator = torch.Generator().manual_seed(0)
+    activations = torch.rand(12_000, 2, generator=generator) * 32
+    labels = (activations[:, 0] % 2).long()
+    statistics = NeuronStatistics(2, 2)
+    for rows in torch.arange(12_000).split(1000):
+        statistics.update(activations[rows], labels[rows])
+    assert statistics.mutual_information().bits[0] > 0.96
+    blind = NeuronStatistics(2, 2)
+    blind.calibrate(activations[:2048])
+    blind.update(activations, labels)
+    assert blind.mutual_information().bits[0] < 0.94
+    # Where nothing jumps, nothing moves.
+    assert torch.equal(stream_edges(activations[:2048], labels[:2048])[1], stream_edges(activations[:2048])[1])
+    doubles = stream_edges(activations[:2048].double(), labels[:2048])  # by another way of sorting
+    assert torch.allclose(doubles, stream_edges(activations[:2048], labels[:2048]).double())
+
+
 def test_one_sample_more_or_less_changes_little():
     """The best bandwidth jumps from one to another; the average over bandwidths does not."""
     changes = []

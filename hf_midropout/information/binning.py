@@ -12,34 +12,34 @@ QUANTILES = 384
 CENTRAL_EDGES = 95
 TAIL_EDGES = 16
 LOWEST_KEY = -(2**62)
+LONG_RUN = 12
+"""Samples of one class in a row, twice the mass of a bin of the default calibration rows."""
 NUM_BINS = QUANTILES - 1 + CENTRAL_EDGES + 2 * TAIL_EDGES + 1
 
 
-def stream_edges(activations: torch.Tensor) -> torch.Tensor:
+def stream_edges(activations: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
     """
     Inner edges of the bins of each neuron; bin b holds edge[b-1] <= a < edge[b]. They are 383 quantiles of the rows
     given, among which a value so frequent that several fall on it (a ReLU's 0) gets a bin of its own, and guards for
     what the rows did not show: 95 even steps over the central range and one range to either side of it, and 16
-    quadrupling steps further out on each side.
+    quadrupling steps further out on each side. Where one class gives way to another all at once, the quantiles to both
+    sides move there, so that no bin mixes the two.
 
     Args:
         activations (`torch.Tensor` of shape `[N, K]`): Finite activations, of rows drawn at random.
+        labels (`torch.Tensor` of shape `[N]`, *optional*): Their classes, 0 or greater.
 
     Returns:
         `torch.Tensor` of shape `[K, 510]`: non-decreasing edges in the dtype of `activations`.
     """
-    ordered = activations.t().contiguous()
-    if ordered.is_cuda:
-        ordered = ordered.sort(dim=1).values
-    else:  # by SIMD, ten times faster
-        ordered = torch.from_numpy(np.sort(ordered.numpy(), axis=1))
+    values = activations.t().contiguous()
+    ordered = _sorted(values)
     positions = torch.arange(1, QUANTILES, device=ordered.device) * ordered.shape[1] // QUANTILES
     quantiles = ordered[:, positions]
     repeated = torch.zeros_like(quantiles, dtype=torch.bool)
     repeated[:, 1:] = quantiles[:, 1:] == quantiles[:, :-1]
-    just_above = torch.nextafter(quantiles, torch.full_like(quantiles, torch.inf))
     # A repeated quantile closes the bin that the frequent value alone is in.
-    quantiles = torch.where(repeated, just_above, quantiles)
+    quantiles = torch.where(repeated, _just_above(quantiles), quantiles)
 
     low, high = quantiles[:, :1], quantiles[:, -1:]
     width = high - low
@@ -48,7 +48,50 @@ def stream_edges(activations: torch.Tensor) -> torch.Tensor:
     steps = torch.linspace(-1, 2, CENTRAL_EDGES, device=ordered.device, dtype=ordered.dtype)
     quadrupling = 4.0 ** torch.arange(TAIL_EDGES, device=ordered.device, dtype=ordered.dtype)
     guards = (low + width * steps, low - width * (1 + quadrupling), high + width * (1 + quadrupling))
+
+    if labels is not None and ordered.shape[1] > 2 * LONG_RUN:
+        neurons, before = _jumps(values, labels.to(values.device))
+        below = torch.searchsorted(positions, before, right=True) - 1
+        for place, edge in (
+            (below, _just_above(ordered[neurons, before])),
+            (below + 1, ordered[neurons, before + 1]),
+        ):
+            inside = (place >= 0) & (place < QUANTILES - 1)
+            quantiles[neurons[inside], place[inside]] = edge[inside]
     return torch.cat([quantiles, *guards], 1).sort(dim=1).values
+
+
+def _just_above(values: torch.Tensor) -> torch.Tensor:
+    return torch.nextafter(values, torch.full_like(values, torch.inf))
+
+
+def _sorted(values: torch.Tensor) -> torch.Tensor:
+    if values.is_cuda:
+        return values.sort(dim=1).values
+    return torch.from_numpy(np.sort(values.numpy(), axis=1))  # by SIMD, ten times faster
+
+
+def _jumps(values: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """
+    Neurons, and positions in the order of their `[K, N]` values, after which a long run of one class becomes one of
+    another.
+    """
+    if values.dtype == torch.float32 and not values.is_cuda:
+        shift = max(1, int(labels.max()).bit_length())
+        keys = packed_keys(values.numpy(), shift)
+        keys |= labels.numpy().astype(np.int64)
+        keys.sort(axis=1)
+        classes = torch.from_numpy(keys & ((1 << shift) - 1))
+    else:
+        classes = labels[values.argsort(dim=1)]
+    same = classes[:, 1:] == classes[:, :-1]
+    run, length = same, 1  # run[i]: the next `length` samples are of the class of sample i
+    while length < LONG_RUN - 1:
+        step = min(length, LONG_RUN - 1 - length)
+        run, length = run[:, : run.shape[1] - step] & run[:, step:], length + step
+    jump = run[:, :-LONG_RUN] & ~same[:, LONG_RUN - 1 : 1 - LONG_RUN] & run[:, LONG_RUN:]
+    neurons, first = jump.nonzero(as_tuple=True)
+    return neurons, first + LONG_RUN - 1
 
 
 def add_counts(counts: torch.Tensor, activations: torch.Tensor, labels: torch.Tensor, edges: torch.Tensor) -> None:

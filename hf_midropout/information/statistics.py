@@ -90,11 +90,20 @@ class NeuronStatistics:
     def calibrate(self, activations: torch.Tensor | None = None, labels: torch.Tensor | None = None) -> None:
         """
         Places the bins, from the rows seen so far or from `activations` of shape `[N, K]`, which are then not counted:
-        processes that are to be merged calibrate on the same rows. Only regression targets need the `labels`.
+        processes that are to be merged calibrate on the same rows. With the `labels` of `activations`, no bin mixes
+        classes of which one begins where the other ends.
         """
         if activations is None:
             activations, labels = self._pending_samples()
-        self.edges = stream_edges(widened(activations).nan_to_num(0.0, 0.0, 0.0))
+        activations = widened(activations).nan_to_num(0.0, 0.0, 0.0)
+        if labels is not None:
+            labels = self._classes(labels)
+            counted = (labels >= 0) & (labels < self.num_classes)
+            if counted.any():
+                activations, labels = activations[counted.to(activations.device)], labels[counted]
+            else:
+                labels = None
+        self.edges = stream_edges(activations, labels)
         self._count_pending()
 
     def _pending_samples(self) -> tuple[torch.Tensor, torch.Tensor]:

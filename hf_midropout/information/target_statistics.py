@@ -44,7 +44,7 @@ class RegressionStatistics(NeuronStatistics):
             raise ValueError("labels=None: regression targets are needed to place their bins.")
         targets = check_targets(labels).to(self._cells.device)
         self.target_edges = target_edges(targets, self.num_classes)
-        super().calibrate(activations)
+        super().calibrate(activations, targets)
 
     def _check_labels(self, labels: torch.Tensor) -> None:
         """Done by `update`."""
@@ -97,6 +97,10 @@ class MultiLabelStatistics(NeuronStatistics):
         row, column = torch.cat([torch.ones_like(has[:, :1]), has], 1).nonzero(as_tuple=True)
         column = torch.where(counted[row], column, IGNORE_INDEX)
         super().update(activations[row.to(activations.device, non_blocking=True)], column)
+
+    def calibrate(self, activations: torch.Tensor | None = None, labels: torch.Tensor | None = None) -> None:
+        """As [`NeuronStatistics.calibrate`]; labels have no part in it."""
+        super().calibrate(self._pending_samples()[0] if activations is None else activations)
 
     def mutual_information(self) -> MutualInformation:
         """
