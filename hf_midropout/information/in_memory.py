@@ -6,7 +6,7 @@ import torch
 
 from .checks import IGNORE_INDEX, check_activations, check_classes, check_labels
 from .contingency import entropy, num_bins
-from .estimation import estimate
+from .estimation import estimate_bits
 from .ranks import rank_counts, rank_sums
 from .smoothing import smoothed_information
 from .targets import TARGET_BINS, binary_labels, check_problem_type, check_targets, target_classes, target_edges
@@ -92,11 +92,10 @@ def mutual_information(
 def _with_classes(
     activations: torch.Tensor, labels: torch.Tensor, num_classes: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    result = estimate(
+    return estimate_bits(
         rank_counts(activations, labels, num_classes, num_bins(len(labels))),
         lambda neurons, bins: rank_counts(activations[:, neurons], labels, num_classes, bins),
     )
-    return result.bits, result.stderr
 
 
 def _with_several_labels(activations: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
