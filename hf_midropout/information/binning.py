@@ -58,7 +58,7 @@ def stream_edges(activations: torch.Tensor, labels: torch.Tensor | None = None) 
         ):
             inside = (place >= 0) & (place < QUANTILES - 1)
             quantiles[neurons[inside], place[inside]] = edge[inside]
-    return torch.cat([quantiles, *guards], 1).sort(dim=1).values
+    return _sorted(torch.cat([quantiles, *guards], 1))
 
 
 def _just_above(values: torch.Tensor) -> torch.Tensor:
@@ -77,11 +77,7 @@ def _jumps(values: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, to
     another.
     """
     if values.dtype == torch.float32 and not values.is_cuda:
-        shift = max(1, int(labels.max()).bit_length())
-        keys = packed_keys(values.numpy(), shift)
-        keys |= labels.numpy().astype(np.int64)
-        keys.sort(axis=1)
-        classes = torch.from_numpy(keys & ((1 << shift) - 1))
+        classes = _classes_in_order(values.numpy(), labels.numpy().astype(np.int64))
     else:
         classes = labels[values.argsort(dim=1)]
     same = classes[:, 1:] == classes[:, :-1]
@@ -92,6 +88,21 @@ def _jumps(values: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, to
     jump = run[:, :-LONG_RUN] & ~same[:, LONG_RUN - 1 : 1 - LONG_RUN] & run[:, LONG_RUN:]
     neurons, first = jump.nonzero(as_tuple=True)
     return neurons, first + LONG_RUN - 1
+
+
+def _classes_in_order(values: np.ndarray, labels: np.ndarray) -> torch.Tensor:
+    """`[K, N]` classes in the order of each neuron's `[K, N]` float32 values."""
+    shift = max(1, int(labels.max()).bit_length())
+    classes = np.empty(values.shape, dtype=np.int32)
+
+    def sort(rows: slice) -> None:
+        keys = packed_keys(values[rows], shift)
+        keys |= labels
+        keys.sort(axis=1)
+        classes[rows] = keys & ((1 << shift) - 1)
+
+    map_blocks(sort, *values.shape)
+    return torch.from_numpy(classes)
 
 
 def add_counts(counts: torch.Tensor, activations: torch.Tensor, labels: torch.Tensor, edges: torch.Tensor) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import math
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -118,7 +119,7 @@ def main() -> None:
             "log-ratio over the square root of the number of samples",
             "repetitions": options.repetitions,
             "seed": options.seed,
-            "environment": environment(),
+            "environment": {**environment(), "scikit-learn": version("scikit-learn"), "numpy": np.__version__},
             "summary": summary,
             "rows": rows,
         },
