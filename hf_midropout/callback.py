@@ -18,10 +18,11 @@ from .inference import batches_for, frozen_inference
 from .launcher import SHARDED
 from .learning_rate import restart_learning_rate
 from .midropout_config import SEARCH, MIDropoutConfig
+from .problem_types import check_dataset, find_problem_type
 from .pruning import act, is_pruned
 from .pruning_record import PruningRecord, PruningRound
 from .scores import NeuronScores
-from .scoring import check_dataset, score_neurons
+from .scoring import score_neurons
 from .taps import masked_layers
 from .trainer_access import calling_trainer
 
@@ -93,6 +94,12 @@ class MIDropoutCallback(TrainerCallback, ExportableState):
             raise ValueError(f"{'DeepSpeed' if trainer.is_deepspeed_enabled else 'FSDP'} is not supported. {SHARDED}")
         masked_layers(model)
         self.config.check_classes(model.config.num_labels)
+        problem_type = find_problem_type(model.config)
+        if problem_type != "single_label_classification":
+            raise ValueError(
+                f"problem_type={problem_type!r}: networks are compared by accuracy, so neurons are dropped for "
+                "'single_label_classification' only; score_neurons scores the others."
+            )
         check_dataset(trainer.train_dataset, model.config.num_labels)
         if not hasattr(trainer.train_dataset, "__len__") and self.config.max_samples is None:
             raise ValueError("max_samples=None: a stream may not end; give the number of rows to score.")
