@@ -126,8 +126,8 @@ def main() -> None:
         if "test" not in encoded:
             encoded["test"] = features(model, tokenizer, data.splits["test"]["text"][:], options.max_length)
         train = features(model, tokenizer, data.splits["train"]["text"][:], options.max_length)
-        training = HeadInputs(train, torch.tensor(data.splits["train"]["labels"][:]))
-        test = HeadInputs(encoded["test"], torch.tensor(data.splits["test"]["labels"][:]))
+        training = HeadInputs(train, torch.tensor(data.splits["train"]["label"][:]))
+        test = HeadInputs(encoded["test"], torch.tensor(data.splits["test"]["label"][:]))
         head = trained_head(training, options.epochs, seed)
         runs.append(one_shot(head, Evidence(scores(head, training), head, training, seed), test, options.keep))
 
