@@ -8,7 +8,7 @@ from pathlib import Path
 from .data_arguments import DataArguments, option
 
 
-POSITIONAL = "checkpoint"
+POSITIONAL = ("checkpoint",)
 
 
 @dataclass(kw_only=True)
@@ -32,6 +32,9 @@ class ScoreArguments(DataArguments):
     seed: int = option(0, "Seed of the draw.")
     output: str | None = option(None, "JSON file for the scores. None: only the table on the terminal.")
     figure: str | None = option(None, "PNG file for a histogram of bits. None: no figure.")
+    trust_remote_code: bool = option(
+        False, "Run code that comes with the checkpoint, should its model be neither in transformers nor here."
+    )
 
 
 def make_parser():
@@ -44,7 +47,8 @@ def make_parser():
         ScoreArguments,
         prog="hf-midropout score",
         description="Scores every neuron of some layers of a trained classifier by the mutual information (bits) "
-        "between the neuron and the label, and prints a table. Nothing is changed or trained.",
+        "between the neuron and the label, and prints a table. Nothing is changed or trained; a checkpoint that is "
+        "not what it says it is gets refused before it is loaded.",
         formatter_class=ArgumentDefaultsHelpFormatter,
     )
 
@@ -54,9 +58,14 @@ def main(args: ScoreArguments) -> None:
     Runs the command.
 
     Raises:
-        `ValueError`: for options or data that do not fit the checkpoint, before anything is scored.
+        `ValueError`: for options or data that do not fit the checkpoint, or a checkpoint that is refused, before
+            anything is scored.
         `OSError`: for a checkpoint or dataset that cannot be read.
     """
+    from ..hub import pull
+
+    checkpoint = pull(args.checkpoint, trust_remote_code=args.trust_remote_code)
+
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     from ..data import load_text_classification
@@ -68,8 +77,8 @@ def main(args: ScoreArguments) -> None:
     )
     if args.split not in data.splits:
         raise ValueError(f"--split {args.split}: must be one of {', '.join(data.splits)}.")
-    tokenizer = AutoTokenizer.from_pretrained(args.checkpoint)
-    model = AutoModelForSequenceClassification.from_pretrained(args.checkpoint)
+    tokenizer = AutoTokenizer.from_pretrained(checkpoint, trust_remote_code=args.trust_remote_code)
+    model = AutoModelForSequenceClassification.from_pretrained(checkpoint, trust_remote_code=args.trust_remote_code)
     check_label_names(model.config.id2label, data.label_names)
     layers = find_layers(model, args.layers)
     scores = score_neurons(
