@@ -196,19 +196,24 @@ def _download(repo_id: str, revision, token, cache_dir, no_pickles: bool) -> Pat
             allow_patterns=[entry.path for entry in wanted],
         )
     )
-    for entry in wanted:
-        check_hash(folder / entry.path, entry.lfs.sha256 if entry.lfs else entry.blob_id)
+    changed = [
+        entry.path
+        for entry in wanted
+        if not has_hash(folder / entry.path, entry.lfs.sha256 if entry.lfs else entry.blob_id)
+    ]
+    for name in changed:
+        # The cache must forget its copy, or the next try would find it again.
+        (folder / name).resolve().unlink()
+        (folder / name).unlink(missing_ok=True)
+    if changed:
+        raise HubError(f"{', '.join(changed)} of {repo_id} arrived changed: not what the commit names. Try again.")
     return folder
 
 
-def check_hash(path: Path, expected: str) -> None:
-    """[`HubError`], after forgetting the file, if its SHA-256 (or git hash, if `expected` is one) is another."""
-    size = path.stat().st_size
-    digest = hashlib.sha256() if len(expected) == 64 else hashlib.sha1(f"blob {size}\0".encode())
+def has_hash(path: Path, expected: str) -> bool:
+    """Whether the SHA-256 of a file is `expected`, or its git hash if that is what `expected` is."""
+    digest = hashlib.sha256() if len(expected) == 64 else hashlib.sha1(f"blob {path.stat().st_size}\0".encode())
     with path.open("rb") as file:
         while chunk := file.read(2**20):
             digest.update(chunk)
-    if digest.hexdigest() != expected:
-        path.resolve().unlink()  # the cache's own copy, or the next try would find it again
-        path.unlink(missing_ok=True)
-        raise HubError(f"{path.name} is not the file that the commit names: it arrived changed. Try again.")
+    return digest.hexdigest() == expected

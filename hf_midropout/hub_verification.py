@@ -48,10 +48,11 @@ def verify_published(folder: Path, published: Published, *, token: str | None = 
 def _logits(folder: Path) -> tuple[torch.Tensor, list | None]:
     model = AutoModelForSequenceClassification.from_pretrained(folder, trust_remote_code=False)
     ids = None
-    inputs = {"input_ids": torch.arange(64).reshape(4, 16) % model.config.vocab_size}
+    length = min(64, getattr(model.config, "max_position_embeddings", 64))
+    inputs = {"input_ids": torch.arange(4 * length).reshape(4, length) % model.config.vocab_size}
     if (folder / "tokenizer_config.json").is_file():
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-        encoded = tokenizer(TEXTS, padding=True, truncation=True, max_length=64, return_tensors="pt")
+        encoded = tokenizer(TEXTS, padding=True, truncation=True, max_length=length, return_tensors="pt")
         ids, inputs = encoded["input_ids"].tolist(), dict(encoded)
     with frozen_inference(model):
         return model(**inputs).logits.float(), ids

@@ -230,6 +230,12 @@ class Handler(BaseHTTPRequestHandler):
             raise Reply(404, {"error": "Revision not found"}, X_Error_Code="RevisionNotFound")
         return sha, repo.commits[sha]
 
+    def control(self, body, query):
+        """For tests in other processes: the next fault (or none), answered with what is in each repository."""
+        values = json.loads(body)
+        self.server.faults = [Fault(*values)] if values else []
+        raise Reply(200, {name: list(self.server.files(name)) for name in self.server.repositories})
+
     # the API
 
     def whoami(self, body, query):
@@ -281,14 +287,14 @@ class Handler(BaseHTTPRequestHandler):
 
     def lfs_batch(self, body, query, repo_id):
         self.writer()
+        known = {oid for files in self.repository(repo_id).commits.values() for oid, _ in files.values()}
         objects = []
         for item in json.loads(body)["objects"]:
             actions = {
                 "upload": {"href": f"{self.server.url}/lfs/{item['oid']}", "header": {}},
                 "verify": {"href": f"{self.server.url}/lfs/verify", "header": {}},
             }
-            there = item["oid"] in self.server.contents
-            objects.append({**item, "authenticated": True} | ({} if there else {"actions": actions}))
+            objects.append({**item, "authenticated": True} | ({} if item["oid"] in known else {"actions": actions}))
         raise Reply(200, {"transfer": "basic", "objects": objects})
 
     def lfs_put(self, body, query, oid):
@@ -370,6 +376,7 @@ class Handler(BaseHTTPRequestHandler):
 
 ID = r"([\w.-]+/[\w.-]+)"
 ROUTES = [
+    ("POST", "/_test/fault", Handler.control),
     ("GET", "/api/whoami-v2", Handler.whoami),
     ("POST", "/api/repos/create", Handler.create_repo),
     ("POST", "/api/validate-yaml", Handler.validate_yaml),
