@@ -12,6 +12,7 @@ from .version import __version__
 COMMANDS = {
     "train": "train a text classifier, drop the neurons that tell little about the label, retrain, save it smaller",
     "score": "measure how many bits the neurons of a trained classifier carry about the label",
+    "report": "draw a page about a training, for people",
     "push": "publish a checkpoint on the Hub, with its model card",
 }
 
