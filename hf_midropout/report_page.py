@@ -16,13 +16,13 @@ import matplotlib
 
 matplotlib.use("Agg")
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: E402
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, UndefinedError  # noqa: E402
 from matplotlib import pyplot as plt  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 
 from . import alt_texts, figures, report_figures  # noqa: E402
 from .card_facts import facts  # noqa: E402
-from .checkpoint_checks import MODEL_TYPE, read_json  # noqa: E402
+from .checkpoint_checks import read_json  # noqa: E402
 from .files import write_text  # noqa: E402
 from .pruning_record import PruningRecord  # noqa: E402
 from .report_parts import REPORT_NAME, read_sweep  # noqa: E402
@@ -80,8 +80,8 @@ def write_page(folder: str | os.PathLike, page: str | os.PathLike | None = None,
     try:
         values = facts(report, config)
         drawn = draw(report, config)
-        text = render(values, drawn, name or folder.absolute().name, report, config)
-    except (KeyError, TypeError, AttributeError, IndexError, ZeroDivisionError) as error:
+        text = render(values, drawn, name or folder.absolute().name, report)
+    except (KeyError, TypeError, AttributeError, IndexError, ZeroDivisionError, UndefinedError) as error:
         raise ValueError(f"{REPORT_NAME} is not a report of this package: {error!r}.") from error
     beside = page.parent / "figures"
     beside.mkdir(parents=True, exist_ok=True)
@@ -152,13 +152,10 @@ def make(
     return PageFigure(name, title, caption, alt, files["svg"], files["png"])
 
 
-def render(
-    values: dict[str, Any], drawn: list[PageFigure], name: str, report: dict[str, Any], config: dict[str, Any]
-) -> str:
+def render(values: dict[str, Any], drawn: list[PageFigure], name: str, report: dict[str, Any]) -> str:
     """The page; whatever comes from the report is escaped."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"), undefined=StrictUndefined, autoescape=True
     )
-    return environment.get_template("report.html").render(
-        values, title=name, figures=drawn, seconds=report.get("seconds", {}), stock=config.get("model_type") != MODEL_TYPE
-    )
+    seconds = report.get("seconds", {}).get("total")
+    return environment.get_template("report.html").render(values, title=name, figures=drawn, seconds=seconds)
