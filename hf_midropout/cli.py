@@ -13,6 +13,7 @@ COMMANDS = {
     "train": "train a text classifier, drop the neurons that tell little about the label, retrain, save it smaller",
     "score": "measure how many bits the neurons of a trained classifier carry about the label",
     "report": "draw a page about a training, for people",
+    "export": "save a checkpoint as ONNX, or for transformers' own ALBERT",
     "push": "publish a checkpoint on the Hub, with its model card",
 }
 
@@ -46,6 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = importlib.import_module(f".commands.{argv[0]}", __package__)
     try:
         options = argv[1:]
+        while len(options) > 1 and options[0] in getattr(command, "FLAGS", ()):
+            options.append(options.pop(0))
         for place, name in enumerate(getattr(command, "POSITIONAL", ())):
             if len(options) <= 2 * place or options[2 * place].startswith("-"):
                 break

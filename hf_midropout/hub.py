@@ -20,6 +20,7 @@ PUBLISHED = (
     "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
     "added_tokens.json", "spiece.model", "tokenizer.model", "vocab.json", "vocab.txt", "merges.txt",
     "midropout_report.json", "midropout_report.html", "figures/*.png", "figures/*.svg",
+    "onnx/model.onnx",
 )  # fmt: skip
 PULLED_SUFFIXES = (".safetensors", ".json", ".txt", ".py", ".model", ".md", ".html")
 CODE_FILES = ("configuration_midropout_albert.py", "modeling_midropout_albert.py")
@@ -123,7 +124,7 @@ def published_contents(folder: Path) -> dict[str, Any]:
 def check_no_secret(contents: dict[str, Any], token: str) -> None:
     """`ValueError` if a file to be published holds the token, as a report of its training's options might."""
     for name, content in contents.items():
-        if not name.endswith((".safetensors", ".png")):
+        if not name.endswith((".safetensors", ".png", ".onnx")):
             content = content if isinstance(content, bytes) else Path(content).read_bytes()
             if token.encode() in content:
                 raise ValueError(f"{name} holds the access token: remove it there before publishing.")
