@@ -7,7 +7,7 @@ BIN = $(VENV)/bin
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -c constraints.txt torch
-	$(BIN)/pip install -c constraints.txt -e ".[test,quality]"
+	$(BIN)/pip install -c constraints.txt -e ".[export,test,quality]"
 	touch $@
 
 .PHONY: demo test test-all quality

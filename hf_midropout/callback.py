@@ -208,3 +208,8 @@ class MIDropoutCallback(TrainerCallback, ExportableState):
         should_log = trainer.control.should_log
         trainer.log(logs)
         trainer.control.should_log = should_log
+
+    def on_push_begin(self, args, state, control, **kwargs):
+        from .trainer_push import prepare_push
+
+        prepare_push(calling_trainer(), self.record)

@@ -12,6 +12,9 @@ from .version import __version__
 COMMANDS = {
     "train": "train a text classifier, drop the neurons that tell little about the label, retrain, save it smaller",
     "score": "measure how many bits the neurons of a trained classifier carry about the label",
+    "report": "draw a page about a training, for people",
+    "export": "save a checkpoint as ONNX, or for transformers' own ALBERT",
+    "push": "publish a checkpoint on the Hub, with its model card",
 }
 
 USAGE = f"""\
@@ -44,8 +47,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = importlib.import_module(f".commands.{argv[0]}", __package__)
     try:
         options = argv[1:]
-        if options and not options[0].startswith("-") and hasattr(command, "POSITIONAL"):
-            options.insert(0, f"--{command.POSITIONAL}")
+        while len(options) > 1 and options[0] in getattr(command, "FLAGS", ()):
+            options.append(options.pop(0))
+        for place, name in enumerate(getattr(command, "POSITIONAL", ())):
+            if len(options) <= 2 * place or options[2 * place].startswith("-"):
+                break
+            options.insert(2 * place, f"--{name}")
         (arguments,) = command.make_parser().parse_args_into_dataclasses(options)
         command.main(arguments)
     except (ValueError, OSError, StrictDataclassError) as error:

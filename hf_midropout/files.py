@@ -14,12 +14,17 @@ from typing import Any
 
 def write_json(path: str | os.PathLike, content: Any) -> None:
     """Writes `content` as indented JSON; an interruption leaves the former file as it was."""
+    # NaN is no JSON: better to fail here than in every reader.
+    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def write_text(path: str | os.PathLike, text: str) -> None:
+    """Writes `text`; an interruption leaves the former file as it was."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        # NaN is no JSON: better to fail here than in every reader.
-        beside.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        beside.write_text(text, encoding="utf-8")
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)

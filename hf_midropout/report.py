@@ -13,10 +13,10 @@ from torch import nn
 
 from .data import TextClassificationData
 from .pruning_record import PruningRecord
+from .report_parts import REPORT_NAME as REPORT_NAME
 from .version import __version__
 
 
-REPORT_NAME = "midropout_report.json"
 FORMAT_VERSION = 1
 
 
@@ -49,12 +49,7 @@ def build_report(
         "hf_midropout_version": __version__,
         "model": {
             "base_model": model_name,
-            "parameters_before": num_parameters(masked),
-            "parameters_after": num_parameters(compact),
-            "head_parameters_before": num_parameters(masked.classifier),
-            "head_parameters_after": num_parameters(compact.classifier),
-            "head_widths_before": list(masked.config.head_widths),
-            "head_widths_after": list(compact.config.head_widths),
+            **model_sizes(masked, compact),
             "largest_logit_difference": largest_logit_difference,
         },
         "data": {
@@ -65,10 +60,33 @@ def build_report(
         },
         "test": test,
         "pruning": record.to_dict(),
-        "training_arguments": training_arguments,
+        "training_arguments": without_tokens(training_arguments),
         "seconds": seconds,
         "environment": environment(),
     }
+
+
+def model_sizes(masked: nn.Module, compact: nn.Module) -> dict[str, Any]:
+    """Parameters and widths of the model before and after compaction."""
+    return {
+        "parameters_before": num_parameters(masked),
+        "parameters_after": num_parameters(compact),
+        "head_parameters_before": num_parameters(masked.classifier),
+        "head_parameters_after": num_parameters(compact.classifier),
+        "head_widths_before": list(masked.config.head_widths),
+        "head_widths_after": list(compact.config.head_widths),
+    }
+
+
+def without_tokens(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of a run as they may be published: `--trainer hub_token=...` without its value."""
+    options = arguments.get("trainer")
+    if not isinstance(options, list):
+        return arguments
+    hidden = [
+        f"{option.partition('=')[0]}=[hidden]" if "token" in option.partition("=")[0] else option for option in options
+    ]
+    return arguments | {"trainer": hidden}
 
 
 def num_parameters(module: nn.Module) -> int:

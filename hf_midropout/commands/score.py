@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ..data import TextClassificationData
 
 
-POSITIONAL = "checkpoint"
+POSITIONAL = ("checkpoint",)
 
 
 @dataclass(kw_only=True)
@@ -37,6 +37,9 @@ class ScoreArguments(DataArguments):
     seed: int = option(0, "Seed of the draw.")
     output: str | None = option(None, "JSON file for the scores. None: only the table on the terminal.")
     figure: str | None = option(None, "PNG file for a histogram of bits. None: no figure.")
+    trust_remote_code: bool = option(
+        False, "Run code that comes with the checkpoint, should its model be neither in transformers nor here."
+    )
 
 
 def make_parser():
@@ -50,7 +53,8 @@ def make_parser():
         prog="hf-midropout score",
         description="Scores every neuron of some layers of a trained classifier by the mutual information (bits) "
         "between the neuron and the label, and prints a table. Nothing is changed or trained. A checkpoint for "
-        "several binary labels takes a column of lists, one for regression a column of numbers.",
+        "several binary labels takes a column of lists, one for regression a column of numbers; one that is not what "
+        "it says it is gets refused before it is loaded.",
         formatter_class=ArgumentDefaultsHelpFormatter,
     )
 
@@ -60,16 +64,21 @@ def main(args: ScoreArguments) -> None:
     Runs the command.
 
     Raises:
-        `ValueError`: for options or data that do not fit the checkpoint, before anything is scored.
+        `ValueError`: for options or data that do not fit the checkpoint, or a checkpoint that is refused, before
+            anything is scored.
         `OSError`: for a checkpoint or dataset that cannot be read.
     """
+    from ..hub import pull
+
+    checkpoint = pull(args.checkpoint, trust_remote_code=args.trust_remote_code)
+
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     from ..scoring import score_neurons
     from ..taps import find_layers
 
-    tokenizer = AutoTokenizer.from_pretrained(args.checkpoint)
-    model = AutoModelForSequenceClassification.from_pretrained(args.checkpoint)
+    tokenizer = AutoTokenizer.from_pretrained(checkpoint, trust_remote_code=args.trust_remote_code)
+    model = AutoModelForSequenceClassification.from_pretrained(checkpoint, trust_remote_code=args.trust_remote_code)
     data = load_data(args, model.config)
     if args.split not in data.splits:
         raise ValueError(f"--split {args.split}: must be one of {', '.join(data.splits)}.")

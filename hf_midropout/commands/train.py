@@ -128,12 +128,15 @@ def finish(args: TrainArguments, data, tokenized, trainer, record, seconds: dict
     """Compacts the trained model, proves it equal, tests it, and saves it with its report and figures."""
     from transformers.utils import logging as transformers_logging
 
+    from ..calibration import reliability
     from ..figures import draw_figures
     from ..files import new_folder, write_json
     from ..head_evaluation import collect_head_inputs
     from ..inference import batches_for
+    from ..model_card import write_card
     from ..pruning import verify_compaction
     from ..report import REPORT_NAME, build_report
+    from ..report_parts import training_log
 
     started = time.perf_counter()
     tokenizer = trainer.processing_class
@@ -143,7 +146,9 @@ def finish(args: TrainArguments, data, tokenized, trainer, record, seconds: dict
     batches = batches_for(compact, tokenized[split], args.per_device_eval_batch_size, processing_class=tokenizer)
     difference = verify_compaction(masked, compact, batches)
     test = {"split": split, "rows": len(tokenized[split])}
-    test |= collect_head_inputs(compact, batches).metrics(compact.classifier)
+    inputs = collect_head_inputs(compact, batches)
+    test |= inputs.metrics(compact.classifier)
+    test["calibration"] = reliability(inputs, compact.classifier)
 
     folder = Path(args.output_dir) / COMPACT_FOLDER
     if not trainer.is_world_process_zero():
@@ -161,12 +166,14 @@ def finish(args: TrainArguments, data, tokenized, trainer, record, seconds: dict
         asdict(args),
         seconds,
     )
+    report["training_log"] = training_log(trainer.state.log_history)
     transformers_logging.disable_progress_bar()
     with new_folder(folder) as saving:
         compact.save_pretrained(saving)
         tokenizer.save_pretrained(saving)
         write_json(saving / REPORT_NAME, report)
         figures = draw_figures(record, trainer.state.log_history, saving / "figures")
+        write_card(saving, name=str(folder))
     print_summary(report, folder, [f"{figure.parent.name}/{figure.name}" for figure in figures])
     return folder
 

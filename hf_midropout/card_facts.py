@@ -1,0 +1,116 @@
+"""What the model card says, out of a report and a configuration; parts that a report lacks are left out."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import Any
+
+from .checkpoint_checks import MODEL_TYPE
+from .report_parts import read_controls
+
+
+MOMENTS = {
+    "before_pruning": "before pruning",
+    "after_pruning": "after pruning",
+    "after_retraining": "after retraining",
+}
+SETTINGS = (
+    "num_train_epochs", "learning_rate", "per_device_train_batch_size", "gradient_accumulation_steps", "warmup_steps",
+    "weight_decay", "max_length", "seed",
+)  # fmt: skip
+MADE_HERE = "tiny ALBERT, made on the spot"
+
+
+def facts(report: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
+    """
+    The values of the template.
+
+    Args:
+        report (`dict`): The report of a training, whole, partial, or empty.
+        config (`dict`): The checkpoint's `config.json`.
+
+    Raises:
+        `KeyError`, `TypeError`, `AttributeError`, `IndexError`: if `report` is not such a report.
+    """
+    model, pruning, data = report.get("model", {}), report.get("pruning", {}), report.get("data", {})
+    layers = pruning.get("layers", [])
+    before, after = (sum(layer[key] for layer in layers) for key in ("neurons", "kept"))
+    labels = list((config.get("id2label") or {"0": "LABEL_0", "1": "LABEL_1"}).values())
+    validation = pruning.get("validation", {})
+    moments = [
+        (title, before if key == "before_pruning" else after, validation[key])
+        for key, title in MOMENTS.items()
+        if key in validation
+    ]
+    rows = dict(data.get("rows", {}))
+    base = model.get("base_model")
+    widths = config.get("head_widths", [])
+    return {
+        "labels": labels,
+        "widths": widths,
+        "base": "a tiny ALBERT with random weights" if base == MADE_HERE else public_name(base),
+        "license": "apache-2.0" if base == MADE_HERE or str(base).startswith("albert/") else None,
+        "model": {key: model.get(key) for key in MODEL_KEYS},
+        "layers": layers,
+        "neurons_before": before,
+        "neurons_after": after,
+        "dropped": after < before,
+        "compact": config.get("model_type") != MODEL_TYPE or widths == [layer["kept"] for layer in layers],
+        "refused": pruning.get("refused"),
+        "validation": moments,
+        "test": report.get("test"),
+        "rows": ", ".join(f"{count:,} {split}" for split, count in rows.items()),
+        "controls": read_controls(report),
+        "entropy": pruning.get("label_entropy_bits"),
+        "samples": f"estimated from {pruning['rounds'][0]['scores']['num_samples']:,} training rows" if layers else "",
+        "step": pruning.get("step"),
+        "max_steps": pruning.get("max_steps"),
+        "rule": rule(pruning.get("config", {})),
+        "data_name": public_name(data.get("name")),
+        "notes": data.get("notes", []),
+        "settings": settings(report.get("training_arguments", {})),
+        "versions": versions(report),
+        "languages_note": "",
+        "example": "Opens a socket and listens for connections."
+        if data.get("name") == "python-docs"
+        else "A text to classify.",
+    }
+
+
+MODEL_KEYS = (
+    "head_parameters_before", "head_parameters_after", "parameters_before", "parameters_after",
+    "largest_logit_difference",
+)  # fmt: skip
+
+
+def public_name(name: str | None) -> str | None:
+    """A Hub id as it is, of a path only its last part: where files lie on someone's machine is nobody's business."""
+    if name is None or (name.count("/") == 1 and not name.startswith((".", "/", "~"))):
+        return name
+    return PurePosixPath(name.replace("\\", "/")).name or None
+
+
+def rule(config: dict[str, Any]) -> str:
+    """How neurons were chosen, in words."""
+    if isinstance(config.get("threshold"), (int, float)):
+        return f"fewer than {config['threshold']:g} bits are dropped"
+    where = "of all layers together" if config.get("scope") == "global" else "of each layer"
+    by = str(config.get("criterion", "mutual_information")).replace("_", " ")
+    if config.get("threshold") == "search":
+        return (
+            f"as many {where} are dropped, by {by}, as validation shows to be harmless within {config.get('margin')}"
+        )
+    return f"the best {config.get('keep') or 0.5:.0%} {where} are kept, by {by}"
+
+
+def settings(arguments: dict[str, Any]) -> list[str]:
+    """The options of the training that readers ask for."""
+    return [f"{name} {arguments[name]}" for name in SETTINGS if arguments.get(name) is not None]
+
+
+def versions(report: dict[str, Any]) -> str:
+    """Packages and Python."""
+    environment = report.get("environment", {})
+    named = ("python", "torch", "transformers", "datasets", "huggingface-hub")
+    found = [f"hf_midropout {report['hf_midropout_version']}"] if "hf_midropout_version" in report else []
+    return ", ".join(found + [f"{name} {environment[name]}" for name in named if name in environment]) + "."

@@ -1,0 +1,207 @@
+"""Checks a checkpoint's files before anything loads them: what comes from a stranger is data, never code."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
+
+from .safetensors_checks import check_finite, read_shapes
+
+
+WEIGHTS = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+MODEL_TYPE = "midropout_albert"
+
+PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".dill", ".npy", ".npz", ".h5")
+MAX_JSON_BYTES = 16 * 2**20
+MAX_TOKENIZER_BYTES = 128 * 2**20
+MAX_WIDTH = 10_000_000
+MAX_LAYERS = 1_000
+
+
+def checkpoint_folder(path: str | os.PathLike) -> Path:
+    """
+    The folder with the checkpoint: `path` itself, or the `compact` one in the output of `hf-midropout train`.
+
+    Raises:
+        `ValueError`: if neither has a `config.json`.
+    """
+    path = Path(path)
+    for folder in (path / "compact", path):
+        if (folder / "config.json").is_file():
+            return folder
+    raise ValueError(f"{path}: must be a folder with a checkpoint (config.json), or the output of hf-midropout train.")
+
+
+def check_checkpoint(folder: str | os.PathLike, *, trust_remote_code: bool = False, no_pickles: bool = False) -> None:
+    """
+    Refuses a checkpoint that is not what it says it is, within a second or so, loading nothing.
+
+    Args:
+        folder (`str` or `os.PathLike`): A folder with a `config.json`.
+        trust_remote_code (`bool`, *optional*, defaults to `False`): Whether the user agreed to run code of the
+            checkpoint, should its model be neither in transformers nor in this package.
+        no_pickles (`bool`, *optional*, defaults to `False`): Refuse pickles even where no one would load them.
+
+    Raises:
+        `ValueError`: with the reason: pickles, file names that lead elsewhere, sizes that are negative, huge or not
+            those of the weights, NaN weights, code without consent, JSON files that are too large.
+    """
+    folder = Path(folder)
+    sizes = {path.relative_to(folder).as_posix(): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
+    check_files(sizes, no_pickles=no_pickles)
+    config = read_json(folder / "config.json")
+    check_sizes(config)
+    check_code(config, trust_remote_code)
+    if (folder / "tokenizer_config.json").is_file():
+        check_code(read_json(folder / "tokenizer_config.json"), trust_remote_code, "tokenizer_config.json")
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name in weight_files(folder):
+        shapes |= read_shapes(folder / name)
+    check_shapes(config, shapes)
+    for name in weight_files(folder):
+        check_finite(folder / name)
+
+
+def check_files(sizes: dict[str, int], *, no_pickles: bool = False) -> None:
+    """`ValueError` for names and sizes that a checkpoint must not have; `sizes` in bytes, by path in the checkpoint."""
+    check_names(sizes)
+    pickles = [name for name in sizes if name.lower().endswith(PICKLE_SUFFIXES)]
+    if not {WEIGHTS, INDEX} & sizes.keys():
+        found = f"only {', '.join(pickles[:3])}, which can run code when loaded" if pickles else "none"
+        raise ValueError(f"The weights must be in {WEIGHTS}: there is {found}.")
+    if pickles and no_pickles:
+        raise ValueError(f"{', '.join(pickles[:3])}: a pickle can run code when loaded; only safetensors are allowed.")
+    if "adapter_config.json" in sizes:
+        raise ValueError("adapter_config.json: adapters that name another checkpoint to load are not supported.")
+    for name, size in sizes.items():
+        if "/" not in name and name.endswith(".json"):
+            limit = MAX_TOKENIZER_BYTES if name in ("tokenizer.json", "vocab.json") else MAX_JSON_BYTES
+            if size > limit:
+                raise ValueError(f"{name} has {size:,} bytes: {limit:,} are allowed.")
+
+
+def check_names(names: Iterable[str]) -> None:
+    """`ValueError` for a path that could lead out of the folder it is put into."""
+    for name in names:
+        parts = PurePosixPath(name).parts
+        if (
+            not parts
+            or ".." in parts
+            or name.startswith("/")
+            or "\\" in name
+            or PureWindowsPath(name).drive
+            or not name.isprintable()
+        ):
+            raise ValueError(
+                f"The file name {name[:120]!r} is refused: it must be a plain path inside the checkpoint."
+            )
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object of at most 16 MiB; `ValueError` for anything else."""
+    size = path.stat().st_size
+    if size > MAX_JSON_BYTES:
+        raise ValueError(f"{path.name} has {size:,} bytes: {MAX_JSON_BYTES:,} are allowed.")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path.name} is not valid JSON.") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path.name} must hold a JSON object.")
+    return content
+
+
+def weight_files(folder: Path) -> list[str]:
+    """The names of the safetensors files, from the index if there is one; all exist, directly in `folder`."""
+    if (folder / WEIGHTS).is_file():
+        return [WEIGHTS]
+    weight_map = read_json(folder / INDEX).get("weight_map")
+    if not isinstance(weight_map, dict) or not all(isinstance(name, str) for name in weight_map.values()):
+        raise ValueError(f"{INDEX} has no weight_map of file names.")
+    names = sorted(set(weight_map.values()))
+    check_names(names)
+    for name in names:
+        if "/" in name or not name.endswith(".safetensors") or not (folder / name).is_file():
+            raise ValueError(f"{INDEX} names {name[:120]!r}: must be a safetensors file of the checkpoint.")
+    return names
+
+
+def check_sizes(config: dict[str, Any]) -> None:
+    """`ValueError` for sizes in `config.json` that no model has, by the names that transformers uses."""
+    for key, value in config.items():
+        if key.endswith(("_size", "_embeddings", "_dim")) and isinstance(value, int) and not isinstance(value, bool):
+            # tie_word_embeddings is a bool; -1 says "none" for relative positions in some architectures
+            if value > MAX_WIDTH or (value < 0 and value != -1):
+                raise ValueError(f"config.json: {key}={value} is refused: must be at most {MAX_WIDTH:,}.")
+        elif key.startswith("num_") and isinstance(value, int) and not 0 <= value <= MAX_LAYERS:
+            raise ValueError(f"config.json: {key}={value} is refused: must be at least 0 and at most {MAX_LAYERS:,}.")
+    for key in ("attn_implementation", "experts_implementation", "transformers_weights"):
+        if "/" in str(config.get(key, "")) or (key == "transformers_weights" and key in config):
+            raise ValueError(
+                f"config.json: {key}={str(config[key])[:80]!r} would load code or weights from elsewhere."
+            )
+    if config.get("model_type") == MODEL_TYPE:
+        widths = config.get("head_widths")
+        valid = isinstance(widths, list) and 0 < len(widths) <= MAX_LAYERS
+        if not valid or not all(type(width) is int and 0 < width <= MAX_WIDTH for width in widths):
+            raise ValueError(
+                f"config.json: head_widths={str(widths)[:80]} is refused: must be widths of 1 to {MAX_WIDTH:,} neurons."
+            )
+
+
+def check_code(content: dict[str, Any], trusted: bool, name: str = "config.json") -> None:
+    """`ValueError` if loading needs code that comes with the checkpoint, and the user did not agree to run it."""
+    if not content.get("auto_map") or trusted or content.get("model_type") == MODEL_TYPE:
+        return
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES  # a second; brings no torch
+
+    if name == "config.json" and content.get("model_type") in CONFIG_MAPPING_NAMES:
+        return
+    raise ValueError(
+        f"{name} asks to run code that comes with the checkpoint ({str(content['auto_map'])[:120]}): read that code, "
+        "then agree with --trust_remote_code true."
+    )
+
+
+def check_shapes(config: dict[str, Any], shapes: dict[str, tuple[int, ...]]) -> None:
+    """`ValueError` if the widths in `config.json` are not those of the weights."""
+    if not shapes:
+        raise ValueError("The weights hold no tensor.")
+    hidden = config.get("hidden_size")
+    if isinstance(hidden, int) and not any(hidden in shape for shape in shapes.values()):
+        raise ValueError(f"config.json: hidden_size={hidden}, but no weight has that width.")
+    if config.get("model_type") != MODEL_TYPE:
+        return
+    expected: dict[str, tuple[Any, ...]] = {
+        "albert.embeddings.word_embeddings.weight": (config.get("vocab_size"), config.get("embedding_size")),
+        "albert.embeddings.position_embeddings.weight": (
+            config.get("max_position_embeddings"), config.get("embedding_size"),
+        ),
+        "albert.encoder.albert_layer_groups.0.albert_layers.0.ffn.weight": (config.get("intermediate_size"), hidden),
+        "albert.pooler.weight": (hidden, hidden),
+    }  # fmt: skip
+    incoming = hidden
+    for index, width in enumerate(config["head_widths"]):
+        layer = f"classifier.layers.{index}"
+        expected[f"{layer}.dense.weight"] = (width, incoming)
+        expected[f"{layer}.dense.bias"] = expected[f"{layer}.mask"] = (width,)
+        incoming = width
+    classes = len(config.get("id2label") or {}) or config.get("num_labels", 2)
+    expected["classifier.out_proj.weight"] = (classes, incoming)
+    expected["classifier.out_proj.bias"] = (classes,)
+    for name, shape in expected.items():
+        if name not in shapes and name.endswith(".mask"):
+            continue  # a missing mask is made anew and keeps every neuron
+        if name not in shapes:
+            raise ValueError(f"The weights lack {name}, which config.json asks for.")
+        if None not in shape and shapes[name] != shape:
+            raise ValueError(
+                f"config.json asks for {name} of shape {list(shape)}, the weights have {list(shapes[name])}."
+            )
+    extra = [name for name in shapes if name.startswith("classifier.layers.") and name not in expected]
+    if extra:
+        raise ValueError(f"The weights hold {extra[0]}, which head_widths={config['head_widths']} has no place for.")

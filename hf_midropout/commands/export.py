@@ -1,0 +1,143 @@
+"""`hf-midropout export`: a checkpoint as ONNX, or as one of transformers' own ALBERT."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .data_arguments import option
+
+
+POSITIONAL = ("checkpoint",)
+FLAGS = ("--onnx",)
+
+
+@dataclass(kw_only=True)
+class ExportArguments:
+    """Options of `hf-midropout export`; each field is `--field`."""
+
+    checkpoint: str = field(
+        metadata={
+            "help": "The checkpoint's folder, the output of hf-midropout train, or a Hub id. The option's name may be "
+            "left out."
+        }
+    )
+    onnx: bool = option(False, "Export to ONNX, with dynamic batch and sequence length; checked against PyTorch.")
+    stock: str | None = option(
+        None,
+        "Folder for a checkpoint of transformers' own ALBERT, loadable without this package and without "
+        "trust_remote_code. Only for a head that computes what one linear layer can.",
+    )
+    output: str | None = option(
+        None, "The ONNX file. None: onnx/model.onnx in the checkpoint's folder, or here if it is on the Hub."
+    )
+    compare: bool = option(True, "With --onnx: also time it beside the model before pruning.")
+    trust_remote_code: bool = option(
+        False, "Run code that comes with the checkpoint, should its model be neither in transformers nor here."
+    )
+
+
+def make_parser():
+    """The parser of the command's options."""
+    from argparse import ArgumentDefaultsHelpFormatter
+
+    from transformers import HfArgumentParser
+
+    return HfArgumentParser(
+        ExportArguments,
+        prog="hf-midropout export",
+        description="Exports a checkpoint to ONNX, or to a checkpoint of transformers' own ALBERT. Nothing is written "
+        "unless the exported model gives the same logits.",
+        formatter_class=ArgumentDefaultsHelpFormatter,
+    )
+
+
+def main(args: ExportArguments) -> None:
+    """
+    Runs the command.
+
+    Raises:
+        `ValueError`: for a checkpoint that is refused, or that cannot be exported so.
+        [`HubError`]: if the Hub refused, failed or could not be reached.
+    """
+    if not args.onnx and not args.stock:
+        raise ValueError("Nothing to do: give --onnx, --stock FOLDER, or both.")
+    from ..checkpoint_checks import checkpoint_folder
+    from ..hub import pull
+
+    local = Path(args.checkpoint).exists()
+    folder = pull(
+        str(checkpoint_folder(args.checkpoint)) if local else args.checkpoint, trust_remote_code=args.trust_remote_code
+    )
+
+    import torch
+    from transformers import AutoModelForSequenceClassification
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+    model = AutoModelForSequenceClassification.from_pretrained(
+        folder, trust_remote_code=args.trust_remote_code, dtype=torch.float32
+    ).eval()
+    if args.stock:
+        save_stock(model, folder, Path(args.stock))
+    if args.onnx:
+        from ..onnx_export import export_onnx
+
+        path = Path(args.output) if args.output else (folder if local else Path()) / "onnx" / "model.onnx"
+        difference = export_onnx(model, path)
+        print(f"Saved {path}: logits equal PyTorch's within {difference:.1e}, for any batch and sequence length.")
+        if args.compare:
+            print_comparison(model, folder)
+
+
+def save_stock(model, folder: Path, target: Path) -> None:
+    """Writes the stock checkpoint, with tokenizer, report and card."""
+    import shutil
+
+    from ..files import new_folder
+    from ..model_card import write_card
+    from ..report_parts import REPORT_NAME
+    from ..stock_export import to_stock
+
+    if not hasattr(model, "masked_layers"):
+        raise ValueError(f"--stock: {folder} holds a {type(model).__name__}, not a MIDropout model.")
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise ValueError(f"--stock {target}: exists already and is not empty.")
+    stock, difference = to_stock(model)
+    with new_folder(target) as saving:
+        stock.save_pretrained(saving)
+        for path in sorted(folder.iterdir()):
+            if path.name.startswith("tokenizer") or path.name in (REPORT_NAME, "spiece.model"):
+                shutil.copyfile(path, saving / path.name)
+        write_card(saving, name=str(target))
+    print(
+        f"Saved {target}: a checkpoint of stock ALBERT, {sum(p.numel() for p in stock.parameters()):,} parameters; its "
+        f"logits equal within {difference:.1e}."
+    )
+
+
+def print_comparison(model, folder: Path) -> None:
+    """Size and latency, beside a model with the widths that the report gives from before pruning."""
+    import copy
+
+    import torch
+
+    from ..checkpoint_checks import read_json
+    from ..onnx_export import TIMED_SHAPES, compare_models
+    from ..report_parts import REPORT_NAME
+
+    models: dict[str, Any] = {"this model": model}
+    report = read_json(folder / REPORT_NAME) if (folder / REPORT_NAME).is_file() else {}
+    widths = report.get("model", {}).get("head_widths_before")
+    if hasattr(model, "masked_layers") and isinstance(widths, list) and widths != list(model.config.head_widths):
+        config = copy.deepcopy(model.config)
+        config.head_widths = widths
+        # Neither size nor speed depends on the weights, which are no longer there.
+        models = {f"before pruning ({', '.join(map(str, widths))} neurons)": type(model)(config).eval()} | models
+    heading = [f"ms, {batch} × {length} tokens" for batch, length in TIMED_SHAPES]
+    print(f"\n{'':<40}{'parameters':>12}{'MB':>8}" + "".join(f"{each:>22}" for each in heading))
+    for name, result in compare_models(models).items():
+        times = "".join(f"{value:>22.2f}" for value in result["milliseconds"].values())
+        print(f"{name:<40}{result['parameters']:>12,}{result['bytes'] / 1e6:>8.2f}{times}")
+    print(f"Medians, by turns, onnxruntime on the CPU with {torch.get_num_threads()} threads.")

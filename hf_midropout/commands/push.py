@@ -1,0 +1,74 @@
+"""`hf-midropout push`: publishes a checkpoint on the Hub."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .data_arguments import option
+
+
+POSITIONAL = ("checkpoint", "repo_id")
+
+
+@dataclass(kw_only=True)
+class PushArguments:
+    """Options of `hf-midropout push`; each field is `--field`."""
+
+    checkpoint: str = field(
+        metadata={
+            "help": "The checkpoint's folder, or the output of hf-midropout train. The option's name may be left out."
+        }
+    )
+    repo_id: str = field(
+        metadata={"help": "The repository, such as me/name, made if it does not exist. The name may be left out."}
+    )
+    private: bool = option(False, "Make a new repository private.")
+    revision: str | None = option(None, "Branch to commit to, made if it does not exist. None: main.")
+    commit_message: str | None = option(None, "Title of the commit. None: Upload MIDropout checkpoint.")
+    verify: bool = option(False, "Pull it back into an empty cache, and compare files, token ids and logits.")
+
+
+def make_parser():
+    """The parser of the command's options."""
+    from argparse import ArgumentDefaultsHelpFormatter
+
+    from transformers import HfArgumentParser
+
+    return HfArgumentParser(
+        PushArguments,
+        prog="hf-midropout push",
+        description="Publishes a checkpoint on the Hub in one commit: safetensors, tokenizer, config, code, report, "
+        "figures and a model card merged with the one that is there. The token is that of `hf auth login` or "
+        "of the environment variable HF_TOKEN.",
+        formatter_class=ArgumentDefaultsHelpFormatter,
+    )
+
+
+def main(args: PushArguments) -> None:
+    """
+    Runs the command.
+
+    Raises:
+        `ValueError`: for a checkpoint that is broken; nothing was sent.
+        [`HubError`]: if the Hub refused, failed or could not be reached.
+    """
+    from ..checkpoint_checks import checkpoint_folder
+    from ..hub import push
+
+    folder = checkpoint_folder(args.checkpoint)
+    published = push(
+        folder,
+        args.repo_id,
+        private=args.private or None,
+        revision=args.revision,
+        commit_message=args.commit_message,
+    )
+    print(f"Pushed {folder} to {published.url}, commit {published.commit[:10]}: {', '.join(published.files)}.")
+    if args.verify:
+        from ..hub_verification import verify_published
+
+        difference = verify_published(folder, published)
+        print(
+            f"Pulled it back into an empty cache: every file has the commit's hash, the token ids are the same, logits "
+            f"differ by at most {difference:.1e}."
+        )

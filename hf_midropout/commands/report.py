@@ -1,0 +1,74 @@
+"""`hf-midropout report`: a page about a training, for people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .data_arguments import option
+
+
+POSITIONAL = ("checkpoint",)
+
+
+@dataclass(kw_only=True)
+class ReportArguments:
+    """Options of `hf-midropout report`; each field is `--field`."""
+
+    checkpoint: str = field(
+        metadata={
+            "help": "The checkpoint's folder, the output of hf-midropout train, or a Hub id. The option's name may be "
+            "left out."
+        }
+    )
+    output: str | None = option(
+        None,
+        "HTML file; figures go to the folder 'figures' beside it. None: midropout_report.html in the checkpoint's "
+        "folder, or here if it is on the Hub.",
+    )
+
+
+def make_parser():
+    """The parser of the command's options."""
+    from argparse import ArgumentDefaultsHelpFormatter
+
+    from transformers import HfArgumentParser
+
+    return HfArgumentParser(
+        ReportArguments,
+        prog="hf-midropout report",
+        description="Makes one HTML page that needs no network, and figures as SVG and PNG, from the report of a "
+        "checkpoint: architecture, bits per layer and neuron, training, calibration, controls.",
+        formatter_class=ArgumentDefaultsHelpFormatter,
+    )
+
+
+def main(args: ReportArguments) -> None:
+    """
+    Runs the command.
+
+    Raises:
+        `ValueError`: for a checkpoint that is refused, or that has no report.
+        [`HubError`]: if the Hub refused, failed or could not be reached.
+    """
+    from ..checkpoint_checks import check_checkpoint, checkpoint_folder
+    from ..hub import pull
+
+    if Path(args.checkpoint).exists():
+        folder = checkpoint_folder(args.checkpoint)
+        check_checkpoint(folder)
+        page, name = Path(args.output) if args.output else None, title_of(folder)
+    else:
+        folder = pull(args.checkpoint)
+        page, name = Path(args.output or "midropout_report.html"), args.checkpoint
+
+    from ..report_page import write_page
+
+    written = write_page(folder, page, name)
+    print(f"Written: {written[0]}, and {len(written) - 1} figures in {written[1].parent}.")
+
+
+def title_of(folder: Path) -> str:
+    """The name to show for a local checkpoint: of the training's output folder rather than `compact`."""
+    folder = folder.absolute()
+    return folder.parent.name if folder.name == "compact" else folder.name

@@ -1,0 +1,74 @@
+"""Parts that a report may have or lack: the sweep over thresholds, and what other selections gave."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+REPORT_NAME = "midropout_report.json"
+NAMES = {
+    "mutual_information": "mutual information",
+    "magnitude": "weight magnitude",
+    "random": "random (mean of several draws)",
+    "taylor": "Taylor",
+}
+
+
+def read_controls(report: dict[str, Any]) -> dict[str, Any] | None:
+    """
+    What each criterion gave at the same budget right after pruning: `"rows"`, `"criterion"` (the one that was used) and
+    `"one_shot"`, a list of `name`, `used` and metrics. `None` if the report has no controls.
+    """
+    pruning = report.get("pruning", {})
+    found = _of_last_round(pruning, "controls")
+    if not isinstance(found, dict) or not isinstance(found.get("one_shot"), dict):
+        return None
+    used = pruning.get("config", {}).get("criterion", "mutual_information")
+    one_shot = [
+        {"name": NAMES.get(name, name.replace("_", " ")), "used": name == used, **numbers(metrics)}
+        for name, metrics in found["one_shot"].items()
+    ]
+    return {"rows": found.get("rows"), "one_shot": one_shot} if len(one_shot) > 1 else None
+
+
+def read_sweep(report: dict[str, Any]) -> dict[str, Any] | None:
+    """
+    The search of the threshold: `"metric"`, `"dense"` (its value before), `"chosen"`, and `"levels"` from the least to
+    the most pruned, each with `kept` (neurons in all) and `value`. `None` if the report has none.
+    """
+    found = _of_last_round(report.get("pruning", {}), "sweep")
+    if not isinstance(found, dict) or not found.get("levels"):
+        return None
+    metric = found.get("metric", "accuracy")
+    levels = [
+        {"kept": sum(level["kept"].values()), "value": level[metric], "p_value": level.get("p_value")}
+        for level in found["levels"]
+    ]
+    return {
+        "metric": metric,
+        "dense": found["dense"][metric],
+        "chosen": found.get("chosen"),
+        "margin": found.get("margin"),
+        "alpha": found.get("alpha"),
+        "rows": found.get("rows"),
+        "levels": levels,
+    }
+
+
+def _of_last_round(pruning: dict[str, Any], key: str) -> Any:
+    """Of several rounds, the last decided which neurons are kept."""
+    rounds = pruning.get("rounds") or [{}]
+    return rounds[-1].get(key)
+
+
+def numbers(metrics: dict[str, Any]) -> dict[str, float | None]:
+    """The metrics that tables show; `None` for what is absent."""
+    known = ("accuracy", "accuracy_std", "macro_f1", "loss")
+    return {key: float(metrics[key]) if isinstance(metrics.get(key), (int, float)) else None for key in known}
+
+
+def training_log(log_history: list[dict[str, Any]]) -> list[dict[str, float]]:
+    """What the training curves are drawn from: the losses and accuracies of a Trainer's `log_history`, by step."""
+    keys = ("step", "loss", "eval_loss", "eval_accuracy")
+    entries = [{key: entry[key] for key in keys if key in entry} for entry in log_history]
+    return [entry for entry in entries if len(entry) > 1]

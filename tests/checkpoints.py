@@ -1,0 +1,93 @@
+"""A small whole checkpoint, as `hf-midropout train` leaves it, made in a second: tokenizer, report, figures, card."""
+
+import copy
+import os
+import sys
+from pathlib import Path
+
+import torch
+from conftest import NUM_LABELS, tiny_config
+
+from hf_midropout import MIDropoutAlbertForSequenceClassification, MIDropoutConfig, NeuronScores
+from hf_midropout.builtin_model import train_tokenizer
+from hf_midropout.figures import draw_figures
+from hf_midropout.files import write_json
+from hf_midropout.information import MutualInformation
+from hf_midropout.pruning import apply_selection
+from hf_midropout.pruning_record import PruningRecord, PruningRound
+from hf_midropout.report import FORMAT_VERSION, environment, model_sizes
+from hf_midropout.report_parts import REPORT_NAME
+from hf_midropout.selection import select
+from hf_midropout.version import __version__
+
+
+TEXTS = ["opens a socket", "reads the file", "starts a thread", "the parser of options", "closes the socket"]
+METRICS = {"accuracy": 0.75, "macro_f1": 0.7, "loss": 0.6, "expected_calibration_error": 0.1}
+
+
+def made_up_scores(widths: list[int], scale: float) -> NeuronScores:
+    generator = torch.Generator().manual_seed(0)
+    layers = {}
+    for index, width in enumerate(widths):
+        bits = torch.rand(width, generator=generator, dtype=torch.float64) * scale
+        layers[f"classifier.layers.{index}"] = MutualInformation(bits, bits * 0.1, bits * 0, 1.5, 1000)
+    return NeuronScores(layers, num_classes=NUM_LABELS)
+
+
+def made_up_report(masked, compact, record: PruningRecord) -> dict:
+    steps = [{"step": step, "loss": 10 / step, "eval_loss": 12 / step} for step in range(10, 101, 10)]
+    return {
+        "format_version": FORMAT_VERSION,
+        "hf_midropout_version": __version__,
+        "model": {"base_model": "albert/albert-base-v2", "largest_logit_difference": 0.0}
+        | model_sizes(masked, compact),
+        "data": {"name": "fancyzhx/ag_news", "labels": ["a", "b", "c"], "rows": {"train": 1000, "test": 40}, "notes": []},
+        "test": {"split": "test", "rows": 40, **METRICS, "calibration": [
+            {"rows": 10, "confidence": 0.5, "accuracy": 0.6}, {"rows": 30, "confidence": 0.9, "accuracy": 0.8},
+        ]},
+        "pruning": record.to_dict(),
+        "training_arguments": {"num_train_epochs": 2.0, "seed": 42, "trainer": None},
+        "training_log": steps,
+        "seconds": {"total": 1.0},
+        "environment": environment(),
+    }  # fmt: skip
+
+
+def save_checkpoint(folder: Path, max_shard_size: str = "1GB") -> Path:
+    """Saves it in `folder`; the same every time."""
+    torch.manual_seed(0)
+    tokenizer = train_tokenizer(TEXTS * 4, vocab_size=60)
+    masked = MIDropoutAlbertForSequenceClassification(tiny_config(vocab_size=max(60, len(tokenizer)))).eval()
+    widths = masked.config.head_widths
+    config = MIDropoutConfig(keep=0.5)
+    before = made_up_scores(widths, 1.0)
+    done = PruningRound(
+        50, before, select({name: layer.bits for name, layer in before.layers.items()}, keep=0.5),
+        validation={"rows": 40, "before_pruning": METRICS, "after_pruning": METRICS},
+        seconds={"scoring": 0.1, "total": 0.2},
+    )  # fmt: skip
+    record = PruningRecord(config.to_dict(), 100, [done], made_up_scores(widths, 1.4), METRICS)
+    apply_selection(masked, record.selection)
+    compact = masked.compact()
+    compact.save_pretrained(folder, max_shard_size=max_shard_size)
+    tokenizer.save_pretrained(folder)
+    report = made_up_report(masked, compact, record)
+    write_json(folder / REPORT_NAME, report)
+    draw_figures(record, report["training_log"], folder / "figures")
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file of `folder`."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def client_environment(hub, home: Path, **options) -> dict[str, str]:
+    """The environment of a process whose Hub is `hub`."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "HUGGING"))}
+    return {**kept, **hub.environment(home, **options), "PYTHONPATH": os.pathsep.join(sys.path)}
+
+
+def changed(report: dict, **parts) -> dict:
+    """A copy of `report` with other parts."""
+    return {**copy.deepcopy(report), **parts}

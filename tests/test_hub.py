@@ -1,0 +1,237 @@
+"""Publishing and pulling, with the unmodified huggingface_hub client in processes of its own, against hub_server.py."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from checkpoints import client_environment, contents, save_checkpoint
+from hub_server import READ_TOKEN, WRITE_TOKEN, HubServer
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    return save_checkpoint(tmp_path_factory.mktemp("out") / "compact")
+
+
+@pytest.fixture
+def hub(tmp_path):
+    with HubServer(tmp_path / "cas") as server:
+        yield server
+
+
+def run(hub, home, *arguments, **options) -> subprocess.CompletedProcess:
+    """The command, in a process of its own."""
+    command = [sys.executable, "-m", "hf_midropout", *map(str, arguments)]
+    done = subprocess.run(
+        command, cwd=home.parent, capture_output=True, text=True, env=client_environment(hub, home, **options)
+    )
+    for token in (WRITE_TOKEN, READ_TOKEN):
+        assert token not in done.stdout + done.stderr
+    return done
+
+
+@pytest.mark.parametrize("xet", [False, True], ids=["lfs", "xet"])
+def test_push_arrives_whole_and_verifies(hub, checkpoint, tmp_path, xet):
+    before = contents(checkpoint)
+    done = run(hub, tmp_path / "home", "push", checkpoint, "me/tiny", "--private", "--verify", xet=xet)
+    assert done.returncode == 0, done.stderr
+    assert "Pulled it back" in done.stdout and "0.0e+00" in done.stdout
+    assert contents(checkpoint) == before
+    assert hub.repositories["me/tiny"].private
+    files = hub.files("me/tiny")
+    assert set(files) - {".gitattributes"} == set(before) | {"README.md"}
+    assert "configuration_midropout_albert.py" in files and "modeling_midropout_albert.py" in files
+    assert set(json.loads(files["config.json"])["auto_map"]) == {"AutoConfig", "AutoModelForSequenceClassification"}
+    assert 'model="me/tiny"' in files["README.md"].decode()
+    assert len(hub.repositories["me/tiny"].commits) == 2  # the initial one, and one for all files
+    assert bool(hub.xet) == xet and any(request.startswith("PUT /lfs") for request in hub.requests) != xet
+    for path, content in files.items():
+        assert WRITE_TOKEN.encode() not in content, path
+    assert not [
+        path for path in (tmp_path / "home").rglob("*") if path.is_file() and WRITE_TOKEN.encode() in path.read_bytes()
+    ]
+
+
+def test_anyone_loads_it_with_the_package_without_it_and_in_a_pipeline(hub, checkpoint, tmp_path):
+    """Invariant 5, through a Hub."""
+    assert run(hub, tmp_path / "home", "push", checkpoint, "me/tiny").returncode == 0
+    code = """
+import importlib.abc, json, sys
+class Absent(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name.split(".")[0] == "hf_midropout":
+            raise ModuleNotFoundError(name)
+with_package = sys.argv[1] == "with"
+if with_package:
+    import hf_midropout
+else:
+    sys.meta_path.insert(0, Absent())
+from transformers import AutoModelForSequenceClassification, pipeline
+options = {} if with_package else {"trust_remote_code": True}
+model = AutoModelForSequenceClassification.from_pretrained("me/tiny", **options)
+classify = pipeline("text-classification", model="me/tiny", **options)
+print(json.dumps([type(model).__module__, model.config.head_widths, classify("opens a socket")[0]["score"]]))
+"""
+    answers = {}
+    for which in ("with", "without"):
+        environment = client_environment(hub, tmp_path / which, token=None)
+        done = subprocess.run([sys.executable, "-c", code, which], env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        answers[which] = json.loads(done.stdout.splitlines()[-1])
+    assert answers["with"][0].startswith("hf_midropout.") and answers["without"][0].startswith("transformers_modules.")
+    assert answers["with"][1:] == answers["without"][1:]
+    assert answers["with"][1] == [6, 4, 3]
+
+
+@pytest.mark.parametrize(
+    ("token", "message"),
+    [
+        (None, "no token was found: run `hf auth login`, or set HF_TOKEN."),
+        ("hf_" + "Unknown" * 4, "refused the token"),
+        (READ_TOKEN, "refused the token"),
+    ],
+)
+def test_a_wrong_or_absent_token_gives_one_clear_line(hub, checkpoint, tmp_path, token, message):
+    done = run(hub, tmp_path / "home", "push", checkpoint, "me/tiny", token=token)
+    assert done.returncode == 1 and done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("hf-midropout push: error: Pushing to me/tiny failed: ") and message in line
+    assert token is None or token not in line
+    assert "me/tiny" not in hub.repositories
+
+
+def test_a_private_repository_needs_a_token_to_pull(hub, checkpoint, tmp_path):
+    hub.put("me/secret", contents(checkpoint), private=True)
+    done = run(hub, tmp_path / "home", "score", "me/secret", token=None)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert "Pulling me/secret failed" in line and "401" in line and "HF_TOKEN" in line
+
+
+def test_a_report_that_holds_the_token_is_not_published(hub, checkpoint, tmp_path):
+    folder = tmp_path / "copy"
+    for name, content in contents(checkpoint).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content.replace(b'"trainer": null', f'"trainer": "{WRITE_TOKEN}"'.encode()))
+    done = run(hub, tmp_path / "home", "push", folder, "me/tiny")
+    assert done.returncode == 1 and "midropout_report.json holds the access token" in done.stderr
+    assert set(hub.files("me/tiny")) == {".gitattributes"}
+
+
+def test_a_branch_a_message_and_a_readme_that_is_there(hub, checkpoint, tmp_path):
+    readme = "---\nlicense: mit\ntags: [mine]\n---\n\n# My own words\n\nKept.\n"
+    hub.put("me/tiny", {"README.md": readme.encode(), "model-00001-of-00002.safetensors": b"old"})
+    done = run(hub, tmp_path / "home", "push", tmp_path / "nothing", "me/tiny")
+    assert done.returncode == 1 and "must be a folder with a checkpoint" in done.stderr
+    options = ["--revision", "small", "--commit_message", "Half the neurons"]
+    assert run(hub, tmp_path / "home", "push", checkpoint.parent, "me/tiny", *options).returncode == 0
+    repo = hub.repositories["me/tiny"]
+    assert hub.files("me/tiny", "main")["README.md"].decode() == readme
+    assert repo.messages[repo.branches["small"]] == "Half the neurons"
+    files = hub.files("me/tiny", "small")
+    card = files["README.md"].decode()
+    assert "license: mit" in card and "- mine" in card and "- hf_midropout" in card
+    assert card.index("Kept.") < card.index("## Results")
+    assert "model-00001-of-00002.safetensors" not in files
+
+
+FAULTS = r"""
+import hashlib, json, sys, time
+from pathlib import Path
+time.sleep = lambda seconds: None  # the client's waits between its tries
+import urllib.request
+from hf_midropout.hub import pull, push
+from hf_midropout.hub_errors import HubError
+
+hub, folder, cache, cases = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), json.loads(sys.argv[4])
+
+def ask(what, content):
+    request = urllib.request.Request(f"{hub}/_test/{what}", json.dumps(content).encode(), method="POST")
+    return json.loads(urllib.request.urlopen(request).read())
+
+def attempt(kind, number):
+    if kind == "push":
+        return push(folder, f"me/push{number}").commit
+    return str(pull("me/pull", cache_dir=cache / str(number)))
+
+for number, (kind, request, do, times) in enumerate(cases):
+    ask("fault", [request, do, times])
+    try:
+        outcome = attempt(kind, number)
+        failed = None
+    except HubError as error:
+        failed = str(error)
+    there = ask("fault", None).get(f"me/push{number}", [])
+    snapshots = [path for path in (cache / str(number)).glob("*/snapshots/*/*") if path.is_file()]
+    half = [path.name for path in snapshots if path.read_bytes() != (folder / path.name).read_bytes()]
+    second = attempt(kind, number)
+    print(json.dumps({"failed": failed, "there": there, "half": half, "second": second}))
+"""
+
+PUSH_FAULTS = [
+    ("PUT /lfs/", "drop", 100, "connection"),
+    ("PUT /lfs/", 500, 100, "is in trouble (500)"),
+    ("preupload", 429, 100, "too many requests (429)"),
+    ("preupload", 503, 100, "is in trouble (503)"),
+    ("/commit/", "drop", 1, "connection"),
+    ("/commit/", 500, 1, "is in trouble (500)"),
+    ("objects/batch", 429, 100, "too many requests (429)"),
+    ("repos/create", 503, 100, "is in trouble (503)"),
+]
+PULL_FAULTS = [
+    ("GET .*/resolve/.*safetensors", "truncate", 100, "Try again."),
+    ("GET .*/resolve/.*safetensors", "swap", 1, "arrived changed"),
+    ("GET .*/resolve/.*config.json", "swap", 2, "arrived changed"),
+    ("GET .*/resolve/.*safetensors", "drop", 100, "Try again."),
+    ("/tree/", 500, 100, "is in trouble (500)"),
+    ("GET .*/resolve/", 429, 100, "too many requests (429)"),
+    ("GET /api/models/me/pull$", 503, 100, "is in trouble (503)"),
+]
+
+
+def test_faults_are_told_leave_no_half_and_pass(hub, checkpoint, tmp_path):
+    hub.put("me/pull", contents(checkpoint))
+    before = contents(checkpoint)
+    cases = [("push", *fault[:3]) for fault in PUSH_FAULTS] + [("pull", *fault[:3]) for fault in PULL_FAULTS]
+    done = subprocess.run(
+        [sys.executable, "-c", FAULTS, hub.url, str(checkpoint), str(tmp_path / "cache"), json.dumps(cases)],
+        env=client_environment(hub, tmp_path / "home"), capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    outcomes = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(outcomes) == len(cases)
+    for (request, do, _, message), outcome in zip(PUSH_FAULTS + PULL_FAULTS, outcomes, strict=True):
+        assert outcome["failed"] and message in outcome["failed"], (request, do, outcome["failed"])
+        assert "\n" not in outcome["failed"] and WRITE_TOKEN not in outcome["failed"]
+        # nothing of the failed commit is there, so nothing claims to be a checkpoint
+        assert set(outcome["there"]) <= {".gitattributes"}, (request, do)
+        assert outcome["half"] == [], (request, do)
+        assert outcome["second"]
+    assert contents(checkpoint) == before
+    for number in range(len(PUSH_FAULTS)):
+        assert hub.files(f"me/push{number}")["model.safetensors"] == before["model.safetensors"]
+    assert WRITE_TOKEN not in done.stdout + done.stderr
+
+
+def test_a_commit_by_someone_else_meanwhile_is_told(hub, checkpoint, tmp_path):
+    code = """
+import sys
+from hf_midropout import hub
+real = hub.published_contents
+def slow(folder):  # someone else commits while the folder is read
+    import huggingface_hub
+    huggingface_hub.upload_file(path_or_fileobj=b"hello", path_in_repo="notes.txt", repo_id="me/tiny")
+    return real(folder)
+hub.published_contents = slow
+try:
+    hub.push(sys.argv[1], "me/tiny")
+except hub.HubError as error:
+    print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(checkpoint)], capture_output=True, text=True,
+        env=client_environment(hub, tmp_path / "home"),
+    )  # fmt: skip
+    assert "the repository changed meanwhile (412)" in done.stdout, done.stderr
+    assert "model.safetensors" not in hub.files("me/tiny")
