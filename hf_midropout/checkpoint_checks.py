@@ -67,7 +67,7 @@ def check_checkpoint(folder: str | os.PathLike, *, trust_remote_code: bool = Fal
 
 
 def check_files(sizes: dict[str, int], *, no_pickles: bool = False) -> None:
-    """`ValueError` for names and sizes that a checkpoint must not have; `sizes` in bytes, by path in the checkpoint."""
+    """`ValueError` for names and sizes that a checkpoint must not have; `sizes` in bytes, by path."""
     check_names(sizes)
     pickles = [name for name in sizes if name.lower().endswith(PICKLE_SUFFIXES)]
     if not {WEIGHTS, INDEX} & sizes.keys():
@@ -96,7 +96,9 @@ def check_names(names: Iterable[str]) -> None:
             or PureWindowsPath(name).drive
             or not name.isprintable()
         ):
-            raise ValueError(f"The file name {name[:120]!r} is refused: it must be a plain path inside the checkpoint.")
+            raise ValueError(
+                f"The file name {name[:120]!r} is refused: it must be a plain path inside the checkpoint."
+            )
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -139,13 +141,18 @@ def check_sizes(config: dict[str, Any]) -> None:
             raise ValueError(f"config.json: {key}={value} is refused: must be at least 0 and at most {MAX_LAYERS:,}.")
     for key in ("attn_implementation", "experts_implementation", "transformers_weights"):
         if "/" in str(config.get(key, "")) or (key == "transformers_weights" and key in config):
-            raise ValueError(f"config.json: {key}={str(config[key])[:80]!r} would load code or weights from elsewhere.")
+            raise ValueError(
+                f"config.json: {key}={str(config[key])[:80]!r} would load code or weights from elsewhere."
+            )
     if config.get("model_type") == MODEL_TYPE:
         widths = config.get("head_widths")
-        valid = isinstance(widths, list) and 0 < len(widths) <= MAX_LAYERS
-        if not valid or not all(type(width) is int and 0 < width <= MAX_WIDTH for width in widths):
+        listed = widths if isinstance(widths, list) else []
+        if not 0 < len(listed) <= MAX_LAYERS or not all(
+            type(width) is int and 0 < width <= MAX_WIDTH for width in listed
+        ):
             raise ValueError(
-                f"config.json: head_widths={str(widths)[:80]} is refused: must be widths of 1 to {MAX_WIDTH:,} neurons."
+                f"config.json: head_widths={str(widths)[:80]} is refused: must be widths of 1 to "
+                f"{MAX_WIDTH:,} neurons."
             )
 
 
@@ -195,7 +202,9 @@ def check_shapes(config: dict[str, Any], shapes: dict[str, tuple[int, ...]]) -> 
         if name not in shapes:
             raise ValueError(f"The weights lack {name}, which config.json asks for.")
         if None not in shape and shapes[name] != shape:
-            raise ValueError(f"config.json asks for {name} of shape {list(shape)}, the weights have {list(shapes[name])}.")
+            raise ValueError(
+                f"config.json asks for {name} of shape {list(shape)}, the weights have {list(shapes[name])}."
+            )
     extra = [name for name in shapes if name.startswith("classifier.layers.") and name not in expected]
     if extra:
         raise ValueError(f"The weights hold {extra[0]}, which head_widths={config['head_widths']} has no place for.")

@@ -41,7 +41,9 @@ def verify_published(folder: Path, published: Published, *, token: str | None = 
         raise HubError(f"{published.url} at {published.commit[:10]} does not tokenize as {folder} does.")
     difference = float((here - there).abs().max()) if here.shape == there.shape else float("inf")
     if not difference <= atol:
-        raise HubError(f"{published.url} at {published.commit[:10]}: logits differ from {folder}'s by {difference:.1e}.")
+        raise HubError(
+            f"{published.url} at {published.commit[:10]}: logits differ from {folder}'s by {difference:.1e}."
+        )
     return difference
 
 

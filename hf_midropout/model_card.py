@@ -92,12 +92,16 @@ def compose(report: dict[str, Any], config: dict[str, Any], existing: str, name:
 
     try:
         values = facts(report, config)
-        section = _template().render(
-            values,
-            name=name,
-            stock=config.get("model_type") != MODEL_TYPE,
-            figures=[{"path": path, "alt": FIGURES[path]} for path in figures],
-        ).strip()
+        section = (
+            _template()
+            .render(
+                values,
+                name=name,
+                stock=config.get("model_type") != MODEL_TYPE,
+                figures=[{"path": path, "alt": FIGURES[path]} for path in figures],
+            )
+            .strip()
+        )
         ours = hub_metadata(values, Path(name).name)
     except (KeyError, TypeError, AttributeError, IndexError, UndefinedError) as error:
         raise ValueError(f"{REPORT_NAME} is not a report of this package: {error!r}.") from error
@@ -112,7 +116,9 @@ def compose(report: dict[str, Any], config: dict[str, Any], existing: str, name:
         section = f"# {Path(name).name}\n\n{section}"
         card.data.model_name = None
     merge_metadata(card.data, ours)
-    card.text = "\n\n".join(part for part in (before.rstrip(), f"{BEGIN}\n\n{section}\n\n{END}", after.strip()) if part)
+    card.text = "\n\n".join(
+        part for part in (before.rstrip(), f"{BEGIN}\n\n{section}\n\n{END}", after.strip()) if part
+    )
     card.text = f"\n{card.text.lstrip()}\n"
     return card
 

@@ -83,7 +83,9 @@ def without_tokens(arguments: dict[str, Any]) -> dict[str, Any]:
     options = arguments.get("trainer")
     if not isinstance(options, list):
         return arguments
-    hidden = [f"{option.partition('=')[0]}=[hidden]" if "token" in option.partition("=")[0] else option for option in options]
+    hidden = [
+        f"{option.partition('=')[0]}=[hidden]" if "token" in option.partition("=")[0] else option for option in options
+    ]
     return arguments | {"trainer": hidden}
 
 

@@ -57,7 +57,9 @@ class PageFigure:
         return "data:image/svg+xml;base64," + base64.b64encode(self.svg).decode()
 
 
-def write_page(folder: str | os.PathLike, page: str | os.PathLike | None = None, name: str | None = None) -> list[Path]:
+def write_page(
+    folder: str | os.PathLike, page: str | os.PathLike | None = None, name: str | None = None
+) -> list[Path]:
     """
     Writes the page of the checkpoint in `folder`, and its figures beside it in `figures/` as SVG and PNG.
 
@@ -105,8 +107,8 @@ def draw(report: dict[str, Any], config: dict[str, Any]) -> list[PageFigure]:
         ),
         make(
             "bits_per_layer", "Bits per layer",
-            "Grey and light bars differ by arithmetic alone, as dropping the lowest raises a mean; light and dark ones "
-            "by training.",
+            "Grey and light bars differ by arithmetic alone, as dropping the lowest raises a mean; light and dark "
+            "ones by training.",
             alt_texts.bits_per_layer(record), lambda: figures.bits_per_layer(record), 3.6,
         ),
         log and make(

@@ -80,7 +80,9 @@ def to_stock(model: nn.Module, atol: float = 1e-4) -> tuple[AlbertForSequenceCla
     values = {key: value for key, value in model.config.to_dict().items() if key not in own}
     with torch.random.fork_rng(devices=[]):  # the throw-away weights must not shift the caller's
         stock = AlbertForSequenceClassification(AlbertConfig(**values))
-    state = {key: value.detach().cpu().float() for key, value in model.state_dict().items() if key.startswith("albert.")}
+    state = {
+        key: value.detach().cpu().float() for key, value in model.state_dict().items() if key.startswith("albert.")
+    }
     stock.load_state_dict({**state, "classifier.weight": weight.float(), "classifier.bias": bias.float()})
     largest = 0.0
     for seed, shape in enumerate(CHECKED_SHAPES):

@@ -1,7 +1,7 @@
 """
 Makes the Trainer's own pushes whole.
 
-Upstream, a push in the middle of training leaves out the code that `auto_map` in `config.json` names, any push writes a
+A push in the middle of training leaves out the code that `auto_map` in `config.json` names, any push writes a
 draft of a card over the README, and all carry `training_args.bin`, a pickle. `prepare_push` mends this at
 `on_push_begin`; the last push, after training, carries the compact model.
 """
@@ -57,7 +57,9 @@ def prepare_push(trainer, record: PruningRecord | None) -> None:
     trainer.create_model_card = create_model_card
 
 
-def describe(trainer, record: PruningRecord | None, model, folder: Path, metadata: dict[str, Any] | None = None) -> None:
+def describe(
+    trainer, record: PruningRecord | None, model, folder: Path, metadata: dict[str, Any] | None = None
+) -> None:
     """Writes report, figures and card of `model` into `folder`; without a `record`, only the card."""
     report: dict[str, Any] = {}
     if record is not None:

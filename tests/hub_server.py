@@ -1,5 +1,5 @@
 """
-A Hub on the loopback, in memory: the protocol that the unmodified huggingface_hub client speaks, with faults on demand.
+A Hub on the loopback, in memory: the protocol of the unmodified huggingface_hub client, with faults on demand.
 
 Repositories with branches and commits, regular and LFS files, Xet uploads into a local folder, private repositories,
 tokens. Run it in the test's process with [`HubServer`], and the client in another one with `server.environment(...)`.
@@ -158,7 +158,11 @@ class Handler(BaseHTTPRequestHandler):
         with self.server.lock:
             self.server.requests.append(f"{self.command} {path}")
             fault = next(
-                (each for each in self.server.faults if each.times and re.search(each.request, f"{self.command} {path}")),
+                (
+                    each
+                    for each in self.server.faults
+                    if each.times and re.search(each.request, f"{self.command} {path}")
+                ),
                 None,
             )
             if fault:
@@ -203,7 +207,9 @@ class Handler(BaseHTTPRequestHandler):
     def token(self) -> str | None:
         value = self.headers.get("Authorization", "").removeprefix("Bearer ") or None
         if value not in (None, WRITE_TOKEN, READ_TOKEN):
-            raise Reply(401, {"error": "Invalid username or password."}, X_Error_Message="Invalid username or password.")
+            raise Reply(
+                401, {"error": "Invalid username or password."}, X_Error_Message="Invalid username or password."
+            )
         return value
 
     def writer(self) -> None:
@@ -317,12 +323,16 @@ class Handler(BaseHTTPRequestHandler):
             if key == "header":
                 message = value["summary"]
                 if value.get("parentCommit") not in (None, sha):
-                    raise Reply(412, {"error": "A commit has happened since."}, X_Error_Message="A commit has happened since.")
+                    raise Reply(
+                        412, {"error": "A commit has happened since."}, X_Error_Message="A commit has happened since."
+                    )
             elif key == "file":
                 files[value["path"]] = (self.server.store(base64.b64decode(value["content"]), False), False)
             elif key == "lfsFile":
                 if value["oid"] not in self.server.contents and not self.server.from_xet(value["oid"], value["size"]):
-                    raise Reply(400, {"error": "LFS object missing"}, X_Error_Message=f"{value['path']} was not uploaded")
+                    raise Reply(
+                        400, {"error": "LFS object missing"}, X_Error_Message=f"{value['path']} was not uploaded"
+                    )
                 files[value["path"]] = (value["oid"], True)
             elif key == "deletedFile":
                 files.pop(value["path"], None)

@@ -91,7 +91,7 @@ CODE = {"AutoConfig": "evil.EvilConfig", "AutoModelForSequenceClassification": "
 HOSTILE = {
     "only a pickle": (only_pickle, "pytorch_model.bin, which can run code when loaded"),
     "a pickle in disguise": (pickle_in_disguise, "model.safetensors is no safetensors file"),
-    "widths of another model": (lambda it: edit(it, head_widths=[6, 5, 3]), "of shape [5, 6], the weights have [4, 6]"),
+    "widths of another model": (lambda it: edit(it, head_widths=[6, 5, 3]), "shape [5, 6], the weights have [4, 6]"),
     "one layer too few": (lambda it: edit(it, head_widths=[6, 4]), "classifier.out_proj.weight of shape [3, 4]"),
     "a negative width": (lambda it: edit(it, head_widths=[6, -4, 3]), "head_widths=[6, -4, 3] is refused"),
     "a huge width": (lambda it: edit(it, head_widths=[6, 10**12, 3]), "must be widths of 1 to 10,000,000 neurons"),
@@ -160,7 +160,11 @@ def test_code_runs_only_with_consent(folder):
 
 def test_dtypes_of_weights(tmp_path):
     for dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
-        state = {"a": torch.full((3, 5), 1e4, dtype=dtype), "mask": torch.ones(4, dtype=torch.bool), "n": torch.tensor(1)}
+        state = {
+            "a": torch.full((3, 5), 1e4, dtype=dtype),
+            "mask": torch.ones(4, dtype=torch.bool),
+            "n": torch.tensor(1),
+        }
         save_file(state, tmp_path / "x.safetensors")
         check_finite(tmp_path / "x.safetensors")
         assert read_shapes(tmp_path / "x.safetensors") == {"a": (3, 5), "mask": (4,), "n": ()}
@@ -197,7 +201,11 @@ def test_a_hostile_repository_is_refused_before_a_file_is_fetched(good, tmp_path
         hub.put("evil/report", files)
         report = hub.repositories["evil/report"].commits[hub.put("evil/report", files)]["midropout_report.json"][0]
         hub.xet[report] = ("0" * 64, 200 * 10**6)  # what the listing says of its size
-        for name, reason in (("names", "../../home/x.json"), ("pickle", "which can run code"), ("report", "200,000,000")):
+        for name, reason in (
+            ("names", "../../home/x.json"),
+            ("pickle", "which can run code"),
+            ("report", "200,000,000"),
+        ):
             before = resource.getrusage(resource.RUSAGE_CHILDREN)
             done = subprocess.run(
                 [sys.executable, "-m", "hf_midropout", "score", f"evil/{name}"], cwd=tmp_path, capture_output=True,

@@ -88,7 +88,8 @@ def test_compact_checkpoint_is_whole_and_holds_no_pickle(run):
     folder, _, _ = run
     names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     assert names == {
-        "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "midropout_report.json",
+        "README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json",
+        "midropout_report.json",
         "configuration_midropout_albert.py", "modeling_midropout_albert.py",
         "figures/bits_per_layer.png", "figures/bits_per_neuron.png", "figures/training_curve.png",
     }  # fmt: skip

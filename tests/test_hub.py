@@ -1,4 +1,4 @@
-"""Publishing and pulling, with the unmodified huggingface_hub client in processes of its own, against hub_server.py."""
+"""Publishing and pulling, with the unmodified client in processes of its own, against hub_server.py."""
 
 import json
 import subprocess
@@ -48,7 +48,9 @@ def test_push_arrives_whole_and_verifies(hub, checkpoint, tmp_path, xet):
     assert bool(hub.xet) == xet and any(request.startswith("PUT /lfs") for request in hub.requests) != xet
     for path, content in files.items():
         assert WRITE_TOKEN.encode() not in content, path
-    assert not [path for path in (tmp_path / "home").rglob("*") if path.is_file() and WRITE_TOKEN.encode() in path.read_bytes()]
+    assert not [
+        path for path in (tmp_path / "home").rglob("*") if path.is_file() and WRITE_TOKEN.encode() in path.read_bytes()
+    ]
 
 
 def test_anyone_loads_it_with_the_package_without_it_and_in_a_pipeline(hub, checkpoint, tmp_path):
@@ -120,9 +122,7 @@ def test_a_report_that_holds_the_token_is_not_published(hub, checkpoint, tmp_pat
 def test_a_branch_a_message_and_a_readme_that_is_there(hub, checkpoint, tmp_path):
     readme = "---\nlicense: mit\ntags: [mine]\n---\n\n# My own words\n\nKept.\n"
     hub.put("me/tiny", {"README.md": readme.encode(), "model-00001-of-00002.safetensors": b"old"})
-    done = run(
-        hub, tmp_path / "home", "push", tmp_path / "nothing", "me/tiny"
-    )
+    done = run(hub, tmp_path / "home", "push", tmp_path / "nothing", "me/tiny")
     assert done.returncode == 1 and "must be a folder with a checkpoint" in done.stderr
     options = ["--revision", "small", "--commit_message", "Half the neurons"]
     assert run(hub, tmp_path / "home", "push", checkpoint.parent, "me/tiny", *options).returncode == 0

@@ -76,6 +76,10 @@ def test_every_push_of_a_trainer_is_whole(tmp_path, xet):
         assert "My words." in card and "license: mit" in card and "- news" in card and "12, 8, 6 → 6, 4, 3" in card
         direct = hub.files("me/direct")
         assert WHOLE - {"tokenizer.json", "tokenizer_config.json"} <= set(direct)
-        for path, content in [*last.items(), *direct.items(), *(item for _, files in progress for item in files.items())]:
+        for path, content in [
+            *last.items(),
+            *direct.items(),
+            *(item for _, files in progress for item in files.items()),
+        ]:
             assert WRITE_TOKEN.encode() not in content, path
             assert not path.endswith((".bin", ".pt", ".pth")), path

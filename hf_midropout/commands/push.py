@@ -15,7 +15,9 @@ class PushArguments:
     """Options of `hf-midropout push`; each field is `--field`."""
 
     checkpoint: str = field(
-        metadata={"help": "The checkpoint's folder, or the output of hf-midropout train. The option's name may be left out."}
+        metadata={
+            "help": "The checkpoint's folder, or the output of hf-midropout train. The option's name may be left out."
+        }
     )
     repo_id: str = field(
         metadata={"help": "The repository, such as me/name, made if it does not exist. The name may be left out."}
@@ -67,6 +69,6 @@ def main(args: PushArguments) -> None:
 
         difference = verify_published(folder, published)
         print(
-            f"Pulled it back into an empty cache: every file has the commit's hash, the token ids are the same, logits "
-            f"differ by at most {difference:.1e}."
+            f"Pulled it back into an empty cache: every file has the commit's hash, the token ids are the same, "
+            f"logits differ by at most {difference:.1e}."
         )
