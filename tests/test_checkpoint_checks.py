@@ -186,7 +186,7 @@ def test_every_command_that_reads_a_checkpoint_refuses(folder, command, what, ca
     monkeypatch.chdir(folder.parent)
     spoil, reason = HOSTILE[what]
     spoil(folder)
-    options = {"push": ["me/x"], "export": ["--onnx", "x.onnx"]}.get(command, [])
+    options = {"push": ["me/x"], "export": ["--onnx", "--output", "x.onnx"]}.get(command, [])
     assert main([command, str(folder), *options]) == 1
     assert reason in capsys.readouterr().err
     assert not Path("exploded").exists() and not Path("x.onnx").exists()
