@@ -82,7 +82,7 @@ def test_report_holds_the_run(run):
     assert report["pruning"]["before"]["num_samples"] == 72
     assert report["training_arguments"]["keep"] is None and report["pruning"]["config"]["keep"] == 0.5
     assert report["environment"]["torch"] == torch.__version__
-    assert any("loss" in entry for entry in report["training_log"])
+    assert any("eval_loss" in entry for entry in report["training_log"])
     bins = report["test"]["calibration"]
     assert sum(point["rows"] for point in bins) == 30
     error = sum(point["rows"] * abs(point["confidence"] - point["accuracy"]) for point in bins) / 30
