@@ -14,8 +14,9 @@ def architecture(record: PruningRecord, config: dict[str, Any]) -> str:
         for index, layer in enumerate(record.layers(), 1)
     ]
     return (
-        f"Diagram from top to bottom: the text's tokens, the ALBERT encoder ({config.get('num_hidden_layers')} layers of "
-        f"{config.get('hidden_size')} units), {', '.join(parts)}, and {len(config.get('id2label') or [0, 1])} classes. "
+        f"From top to bottom: the text's tokens, the ALBERT encoder ({config.get('num_hidden_layers')} layers of "
+        f"{config.get('hidden_size')} units), {', '.join(parts)}, "
+        f"and {len(config.get('id2label') or [0, 1])} classes. "
         "Every neuron is a dot, dark if it was kept, pale if it was dropped."
     )
 

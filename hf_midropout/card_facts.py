@@ -59,6 +59,7 @@ def facts(report: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
         "refused": pruning.get("refused"),
         "validation": moments,
         "test": report.get("test"),
+        "dense_test": report.get("dense_test"),
         "rows": ", ".join(f"{count:,} {split}" for split, count in rows.items()),
         "controls": read_controls(report),
         "entropy": pruning.get("label_entropy_bits"),

@@ -67,7 +67,7 @@ def check_checkpoint(folder: str | os.PathLike, *, trust_remote_code: bool = Fal
 
 
 def check_files(sizes: dict[str, int], *, no_pickles: bool = False) -> None:
-    """`ValueError` for names and sizes that a checkpoint must not have; `sizes` in bytes, by path in the checkpoint."""
+    """`ValueError` for names and sizes that a checkpoint must not have; `sizes` in bytes, by path."""
     check_names(sizes)
     pickles = [name for name in sizes if name.lower().endswith(PICKLE_SUFFIXES)]
     if not {WEIGHTS, INDEX} & sizes.keys():
@@ -146,10 +146,13 @@ def check_sizes(config: dict[str, Any]) -> None:
             )
     if config.get("model_type") == MODEL_TYPE:
         widths = config.get("head_widths")
-        valid = isinstance(widths, list) and 0 < len(widths) <= MAX_LAYERS
-        if not valid or not all(type(width) is int and 0 < width <= MAX_WIDTH for width in widths):
+        listed = widths if isinstance(widths, list) else []
+        if not 0 < len(listed) <= MAX_LAYERS or not all(
+            type(width) is int and 0 < width <= MAX_WIDTH for width in listed
+        ):
             raise ValueError(
-                f"config.json: head_widths={str(widths)[:80]} is refused: must be widths of 1 to {MAX_WIDTH:,} neurons."
+                f"config.json: head_widths={str(widths)[:80]} is refused: must be widths of 1 to "
+                f"{MAX_WIDTH:,} neurons."
             )
 
 
@@ -188,14 +191,15 @@ def check_shapes(config: dict[str, Any], shapes: dict[str, tuple[int, ...]]) -> 
     for index, width in enumerate(config["head_widths"]):
         layer = f"classifier.layers.{index}"
         expected[f"{layer}.dense.weight"] = (width, incoming)
-        expected[f"{layer}.dense.bias"] = expected[f"{layer}.mask"] = (width,)
+        for name in ("dense.bias", "mask", "drop_rate"):
+            expected[f"{layer}.{name}"] = (width,)
         incoming = width
     classes = len(config.get("id2label") or {}) or config.get("num_labels", 2)
     expected["classifier.out_proj.weight"] = (classes, incoming)
     expected["classifier.out_proj.bias"] = (classes,)
     for name, shape in expected.items():
-        if name not in shapes and name.endswith(".mask"):
-            continue  # a missing mask is made anew and keeps every neuron
+        if name not in shapes and name.endswith((".mask", ".drop_rate")):
+            continue  # a missing buffer is made anew and drops no neuron
         if name not in shapes:
             raise ValueError(f"The weights lack {name}, which config.json asks for.")
         if None not in shape and shapes[name] != shape:

@@ -109,13 +109,14 @@ def compose(report: dict[str, Any], config: dict[str, Any], existing: str, name:
         card = ModelCard(existing if existing.lstrip().startswith("---") else f"---\n{{}}\n---\n{existing}")
     except Exception as error:  # of yaml and of the card's own checks
         raise ValueError(f"{README} begins with metadata that cannot be read: {str(error).splitlines()[0]}") from error
+    metadata: Any = card.data  # the attributes of `ModelCardData` are not typed
     begin, end = card.text.find(BEGIN), card.text.find(END)
     generated = 0 <= begin < end
     before, after = (card.text[:begin], card.text[end + len(END) :]) if generated else (card.text, "")
     if not (before + after).strip():
         section = f"# {Path(name).name}\n\n{section}"
-        card.data.model_name = None
-    merge_metadata(card.data, ours)
+        metadata.model_name = None
+    merge_metadata(metadata, ours)
     card.text = "\n\n".join(
         part for part in (before.rstrip(), f"{BEGIN}\n\n{section}\n\n{END}", after.strip()) if part
     )

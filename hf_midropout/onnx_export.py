@@ -139,15 +139,22 @@ def largest_difference(model: nn.Module, content: bytes) -> float:
     return largest
 
 
-def compare_models(models: dict[str, nn.Module], rounds: int = ROUNDS) -> dict[str, dict[str, Any]]:
+def compare_models(
+    models: dict[str, nn.Module], exported: dict[str, bytes], rounds: int = ROUNDS
+) -> dict[str, dict[str, Any]]:
     """
     Size and latency of each model as ONNX, by turns, so that a busy moment hits all alike.
+
+    Args:
+        models (`dict[str, nn.Module]`): The models, by name.
+        exported (`dict[str, bytes]`): The ONNX files' contents of those that have one already.
+        rounds (`int`, *optional*, defaults to 30): Runs to time.
 
     Returns:
         `dict[str, dict]`: by name, `parameters`, `bytes`, and `milliseconds`, the median of `rounds` runs by shape of
         the input.
     """
-    contents = {name: to_onnx(model) for name, model in models.items()}
+    contents = {name: exported.get(name) or to_onnx(model) for name, model in models.items()}
     sessions = {name: session_of(content) for name, content in contents.items()}
     results = {
         name: {

@@ -107,8 +107,8 @@ def draw(report: dict[str, Any], config: dict[str, Any]) -> list[PageFigure]:
         ),
         make(
             "bits_per_layer", "Bits per layer",
-            "Grey and light bars differ by arithmetic alone, as dropping the lowest raises a mean; light and dark ones "
-            "by training.",
+            "Grey and light bars differ by arithmetic alone, as dropping the lowest raises a mean; light and dark "
+            "ones by training.",
             alt_texts.bits_per_layer(record), lambda: figures.bits_per_layer(record), 3.6,
         ),
         log and make(
@@ -117,7 +117,8 @@ def draw(report: dict[str, Any], config: dict[str, Any]) -> list[PageFigure]:
         ),
         make(
             "bits_per_neuron", "Bits per neuron", "Mutual information with the label when neurons were dropped.",
-            alt_texts.bits_per_neuron(record), lambda: figures.histogram_of_bits(record.before, record.selection, record.by_bits),
+            alt_texts.bits_per_neuron(record),
+            lambda: figures.histogram_of_bits(record.before, record.selection, record.by_bits),
         ),
         sweep and make(
             "sweep", "Threshold search",

@@ -16,7 +16,7 @@ NAMES = {
 
 def read_controls(report: dict[str, Any]) -> dict[str, Any] | None:
     """
-    What each criterion gave at the same budget right after pruning: `"rows"`, `"criterion"` (the one that was used) and
+    What each criterion gave at the same budget right after pruning: `"rows"` and
     `"one_shot"`, a list of `name`, `used` and metrics. `None` if the report has no controls.
     """
     pruning = report.get("pruning", {})

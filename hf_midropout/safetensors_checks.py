@@ -17,7 +17,7 @@ DTYPE_BYTES = {
     "BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "I16": 2, "U16": 2, "F16": 2, "BF16": 2,
     "I32": 4, "U32": 4, "F32": 4, "I64": 8, "U64": 8, "F64": 8,
 }  # fmt: skip
-# Integer of the same width, and the bits of the exponent: all of them set means infinite or NaN. numpy has no bfloat16.
+# Integer of the same width, and the bits of the exponent: all set means infinite or NaN. numpy lacks bfloat16.
 EXPONENTS = {
     "F16": ("<u2", 0x7C00),
     "BF16": ("<u2", 0x7F80),

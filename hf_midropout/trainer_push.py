@@ -1,7 +1,7 @@
 """
 Makes the Trainer's own pushes whole.
 
-Upstream, a push in the middle of training leaves out the code that `auto_map` in `config.json` names, any push writes a
+A push in the middle of training leaves out the code that `auto_map` in `config.json` names, any push writes a
 draft of a card over the README, and all carry `training_args.bin`, a pickle. `prepare_push` mends this at
 `on_push_begin`; the last push, after training, carries the compact model.
 """

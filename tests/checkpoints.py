@@ -41,7 +41,9 @@ def made_up_report(masked, compact, record: PruningRecord) -> dict:
         "hf_midropout_version": __version__,
         "model": {"base_model": "albert/albert-base-v2", "largest_logit_difference": 0.0}
         | model_sizes(masked, compact),
-        "data": {"name": "fancyzhx/ag_news", "labels": ["a", "b", "c"], "rows": {"train": 1000, "test": 40}, "notes": []},
+        "data": {
+            "name": "fancyzhx/ag_news", "labels": ["a", "b", "c"], "rows": {"train": 1000, "test": 40}, "notes": [],
+        },
         "test": {"split": "test", "rows": 40, **METRICS, "calibration": [
             {"rows": 10, "confidence": 0.5, "accuracy": 0.6}, {"rows": 30, "confidence": 0.9, "accuracy": 0.8},
         ]},
@@ -57,7 +59,9 @@ def save_checkpoint(folder: Path, max_shard_size: str = "1GB") -> Path:
     """Saves it in `folder`; the same every time."""
     torch.manual_seed(0)
     tokenizer = train_tokenizer(TEXTS * 4, vocab_size=60)
-    masked = MIDropoutAlbertForSequenceClassification(tiny_config(vocab_size=max(60, len(tokenizer)))).eval()
+    masked = MIDropoutAlbertForSequenceClassification(
+        tiny_config(vocab_size=max(60, len(tokenizer)), max_position_embeddings=64)
+    ).eval()
     widths = masked.config.head_widths
     config = MIDropoutConfig(keep=0.5)
     before = made_up_scores(widths, 1.0)

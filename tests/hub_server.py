@@ -1,5 +1,5 @@
 """
-A Hub on the loopback, in memory: the protocol that the unmodified huggingface_hub client speaks, with faults on demand.
+A Hub on the loopback, in memory: the protocol of the unmodified huggingface_hub client, with faults on demand.
 
 Repositories with branches and commits, regular and LFS files, Xet uploads into a local folder, private repositories,
 tokens. Run it in the test's process with [`HubServer`], and the client in another one with `server.environment(...)`.

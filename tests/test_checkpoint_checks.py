@@ -91,7 +91,7 @@ CODE = {"AutoConfig": "evil.EvilConfig", "AutoModelForSequenceClassification": "
 HOSTILE = {
     "only a pickle": (only_pickle, "pytorch_model.bin, which can run code when loaded"),
     "a pickle in disguise": (pickle_in_disguise, "model.safetensors is no safetensors file"),
-    "widths of another model": (lambda it: edit(it, head_widths=[6, 5, 3]), "of shape [5, 6], the weights have [4, 6]"),
+    "widths of another model": (lambda it: edit(it, head_widths=[6, 5, 3]), "shape [5, 6], the weights have [4, 6]"),
     "one layer too few": (lambda it: edit(it, head_widths=[6, 4]), "classifier.out_proj.weight of shape [3, 4]"),
     "a negative width": (lambda it: edit(it, head_widths=[6, -4, 3]), "head_widths=[6, -4, 3] is refused"),
     "a huge width": (lambda it: edit(it, head_widths=[6, 10**12, 3]), "must be widths of 1 to 10,000,000 neurons"),
@@ -186,7 +186,7 @@ def test_every_command_that_reads_a_checkpoint_refuses(folder, command, what, ca
     monkeypatch.chdir(folder.parent)
     spoil, reason = HOSTILE[what]
     spoil(folder)
-    options = {"push": ["me/x"], "export": ["--onnx", "x.onnx"]}.get(command, [])
+    options = {"push": ["me/x"], "export": ["--onnx", "--output", "x.onnx"]}.get(command, [])
     assert main([command, str(folder), *options]) == 1
     assert reason in capsys.readouterr().err
     assert not Path("exploded").exists() and not Path("x.onnx").exists()

@@ -14,6 +14,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipe
 from hf_midropout import NeuronScores
 from hf_midropout.cli import main
 from hf_midropout.commands.train_arguments import TrainArguments
+from hf_midropout.report import without_tokens
 
 
 def train(data_folder, output_dir, *more: str) -> int:
@@ -64,6 +65,22 @@ def test_report_holds_the_run(run):
     assert report["pruning"]["rounds"][0]["scores"]["num_samples"] == 72
     assert report["training_arguments"]["keep"] is None and report["pruning"]["config"]["keep"] == 0.5
     assert report["environment"]["torch"] == torch.__version__
+    assert any("eval_loss" in entry for entry in report["training_log"])
+    bins = report["test"]["calibration"]
+    assert sum(point["rows"] for point in bins) == 30
+    error = sum(point["rows"] * abs(point["confidence"] - point["accuracy"]) for point in bins) / 30
+    assert error == pytest.approx(report["test"]["expected_calibration_error"], abs=1e-6)
+
+
+def test_a_token_among_the_options_does_not_reach_the_report():
+    options = {"trainer": ["hub_token=hf_secret", "logging_steps=5"], "seed": 1}
+    assert without_tokens(options) == {"trainer": ["hub_token=[hidden]", "logging_steps=5"], "seed": 1}
+
+
+def test_the_card_of_a_run(run):
+    folder, report, _ = run
+    card = (folder / "README.md").read_text()
+    assert f"{report['test']['accuracy']:.4f}" in card and "money, sport" in card and "(16, 8 → 8, 4)" in card
 
 
 def test_compact_checkpoint_is_whole_and_holds_no_pickle(run):
@@ -71,7 +88,8 @@ def test_compact_checkpoint_is_whole_and_holds_no_pickle(run):
     folder, _, _ = run
     names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     assert names == {
-        "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "midropout_report.json",
+        "README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json",
+        "midropout_report.json",
         "configuration_midropout_albert.py", "modeling_midropout_albert.py",
         "figures/bits_per_layer.png", "figures/bits_per_neuron.png", "figures/training_curve.png",
     }  # fmt: skip

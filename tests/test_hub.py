@@ -1,4 +1,4 @@
-"""Publishing and pulling, with the unmodified huggingface_hub client in processes of its own, against hub_server.py."""
+"""Publishing and pulling, with the unmodified client in processes of its own, against hub_server.py."""
 
 import json
 import subprocess

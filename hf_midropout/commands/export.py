@@ -88,7 +88,7 @@ def main(args: ExportArguments) -> None:
         difference = export_onnx(model, path)
         print(f"Saved {path}: logits equal PyTorch's within {difference:.1e}, for any batch and sequence length.")
         if args.compare:
-            print_comparison(model, folder)
+            print_comparison(model, folder, path)
 
 
 def save_stock(model, folder: Path, target: Path) -> None:
@@ -112,12 +112,12 @@ def save_stock(model, folder: Path, target: Path) -> None:
                 shutil.copyfile(path, saving / path.name)
         write_card(saving, name=str(target))
     print(
-        f"Saved {target}: a checkpoint of stock ALBERT, {sum(p.numel() for p in stock.parameters()):,} parameters; its "
-        f"logits equal within {difference:.1e}."
+        f"Saved {target}: a checkpoint of stock ALBERT, {sum(p.numel() for p in stock.parameters()):,} parameters; "
+        f"its logits equal within {difference:.1e}."
     )
 
 
-def print_comparison(model, folder: Path) -> None:
+def print_comparison(model, folder: Path, exported: Path) -> None:
     """Size and latency, beside a model with the widths that the report gives from before pruning."""
     import copy
 
@@ -137,7 +137,7 @@ def print_comparison(model, folder: Path) -> None:
         models = {f"before pruning ({', '.join(map(str, widths))} neurons)": type(model)(config).eval()} | models
     heading = [f"ms, {batch} × {length} tokens" for batch, length in TIMED_SHAPES]
     print(f"\n{'':<40}{'parameters':>12}{'MB':>8}" + "".join(f"{each:>22}" for each in heading))
-    for name, result in compare_models(models).items():
+    for name, result in compare_models(models, {"this model": exported.read_bytes()}).items():
         times = "".join(f"{value:>22.2f}" for value in result["milliseconds"].values())
         print(f"{name:<40}{result['parameters']:>12,}{result['bytes'] / 1e6:>8.2f}{times}")
     print(f"Medians, by turns, onnxruntime on the CPU with {torch.get_num_threads()} threads.")

@@ -69,6 +69,6 @@ def main(args: PushArguments) -> None:
 
         difference = verify_published(folder, published)
         print(
-            f"Pulled it back into an empty cache: every file has the commit's hash, the token ids are the same, logits "
-            f"differ by at most {difference:.1e}."
+            f"Pulled it back into an empty cache: every file has the commit's hash, the token ids are the same, "
+            f"logits differ by at most {difference:.1e}."
         )
