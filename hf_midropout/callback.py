@@ -11,17 +11,24 @@ import torch
 from transformers import TrainerCallback
 from transformers.trainer_callback import ExportableState
 
-from .head_evaluation import HeadInputs, collect_head_inputs
-from .inference import batches_for
-from .midropout_config import MIDropoutConfig
-from .pruning import agree, apply_selection, is_pruned
-from .pruning_record import PruningRecord
+from .criteria import Evidence
+from .decision import decide_once
+from .head_evaluation import HeadInputCollector, HeadInputs, collect_head_inputs
+from .inference import batches_for, frozen_inference
+from .launcher import SHARDED
+from .learning_rate import restart_learning_rate
+from .midropout_config import SEARCH, MIDropoutConfig
+from .problem_types import check_dataset, find_problem_type
+from .pruning import act, is_pruned
+from .pruning_record import PruningRecord, PruningRound
 from .scores import NeuronScores
-from .scoring import check_dataset, score_neurons
-from .selection import NothingToSelect, select
+from .scoring import score_neurons
 from .taps import masked_layers
 from .trainer_access import calling_trainer
 
+
+HEAD_ROWS = 10_000
+"""Training rows whose head inputs are kept for criteria and refits: beyond that, scores go on at constant memory."""
 
 logger = logging.getLogger(__name__)
 
@@ -53,68 +60,110 @@ class MIDropoutCallback(TrainerCallback, ExportableState):
         # A dictionary is what a checkpoint holds, see `state`.
         self.config = MIDropoutConfig(**config) if isinstance(config, dict) else config or MIDropoutConfig()
         self.record: PruningRecord | None = None
-        self._start_step = 0
+        self._steps: list[int] = []
 
     def state(self) -> dict[str, Any]:
         # Whether neurons have been dropped is not kept here but in the masks: they are always restored, this is not.
         return {"args": {"config": self.config.to_dict()}, "attributes": {}}
 
-    def on_train_begin(self, args, state, control, model=None, train_dataloader=None, **kwargs):
+    def on_train_begin(self, args, state, control, model=None, train_dataloader=None, lr_scheduler=None, **kwargs):
         trainer = calling_trainer()
+        self._check(trainer, model)
+        steps_per_epoch = None
+        if hasattr(trainer.train_dataset, "__len__"):
+            steps_per_epoch = math.ceil(len(train_dataloader) / args.gradient_accumulation_steps)
+        self._steps = self.config.round_steps(state.max_steps, steps_per_epoch)
+        if self.config.restart_learning_rate:
+            restart_learning_rate(lr_scheduler, self._steps, state.max_steps)
+        if state.global_step >= self._steps[0]:
+            self.record = PruningRecord.load(args.output_dir, last_step=state.global_step)
+            if self.record is None:
+                logger.warning(
+                    "Training goes on after step %d, where neurons were scored, but %s holds no record of it: the "
+                    "report will lack it. The dropped neurons stay dropped.",
+                    self._steps[0], args.output_dir,
+                )  # fmt: skip
+        elif is_pruned(model):
+            raise ValueError("The model already has dropped neurons: start from its compact() form.")
+
+    def _check(self, trainer, model) -> None:
+        args = trainer.args
         if args.n_gpu > 1:
             raise ValueError(f"DataParallel over {args.n_gpu} GPUs is not supported: start one process per GPU.")
+        if trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled:
+            raise ValueError(f"{'DeepSpeed' if trainer.is_deepspeed_enabled else 'FSDP'} is not supported. {SHARDED}")
         masked_layers(model)
         self.config.check_classes(model.config.num_labels)
-        if not hasattr(trainer.train_dataset, "__len__"):
-            raise ValueError(f"{type(trainer.train_dataset).__name__} has no length: needs a map-style train_dataset.")
+        problem_type = find_problem_type(model.config)
+        if problem_type != "single_label_classification":
+            raise ValueError(
+                f"problem_type={problem_type!r}: networks are compared by accuracy, so neurons are dropped for "
+                "'single_label_classification' only; score_neurons scores the others."
+            )
         check_dataset(trainer.train_dataset, model.config.num_labels)
+        if not hasattr(trainer.train_dataset, "__len__") and self.config.max_samples is None:
+            raise ValueError("max_samples=None: a stream may not end; give the number of rows to score.")
+        if self.config.threshold == SEARCH and self.config.action != "none" and trainer.eval_dataset is None:
+            raise ValueError("threshold='search' compares networks on validation rows: give an eval_dataset.")
         if next(model.parameters()).dtype == torch.float16:
             raise ValueError(
                 "The model's weights are float16, in which optimizers diverge: load it with dtype=torch.float32 "
                 "(and train with bf16=True or fp16=True for speed)."
             )
-        steps_per_epoch = math.ceil(len(train_dataloader) / args.gradient_accumulation_steps)
-        self._start_step = self.config.start_step(state.max_steps, steps_per_epoch)
-        if state.global_step >= self._start_step:
-            self.record = PruningRecord.load(args.output_dir)
-        elif is_pruned(model):
-            raise ValueError("The model already has dropped neurons: start from its compact() form.")
 
-    def on_step_end(self, args, state, control, model=None, **kwargs):
-        if state.global_step != self._start_step or is_pruned(model):
+    def on_step_end(self, args, state, control, model=None, optimizer=None, **kwargs):
+        if state.global_step not in self._steps:
             return
         started = time.perf_counter()
         trainer = calling_trainer()
-        record = PruningRecord(self.config.to_dict(), state.global_step, state.max_steps, self._score(trainer, model))
-        head_inputs = self._head_inputs(trainer, model)
-        if head_inputs is not None:
-            record.validation = {
-                "rows": len(head_inputs.labels),
-                "before_pruning": head_inputs.metrics(model.classifier),
+        keep = self.config.round_keeps[self._steps.index(state.global_step)]
+        if self.record is None:
+            self.record = PruningRecord(self.config.to_dict(), state.max_steps)
+        collector = HeadInputCollector(model, max_batches=-(-HEAD_ROWS // args.per_device_eval_batch_size))
+        with collector:
+            this_round = PruningRound(state.global_step, self._score(trainer, model, observe=collector.observe))
+        training, validation = collector.gather(), self._head_inputs(trainer, model)
+        if validation is not None:
+            this_round.validation = {
+                "rows": len(validation.labels),
+                "before_pruning": validation.metrics(model.classifier),
             }
-        if self.config.action == "prune":
-            self._prune(record, model, state)
-            if head_inputs is not None:
-                record.validation["after_pruning"] = head_inputs.metrics(model.classifier)
-        record.seconds = {"scoring": record.before.seconds, "total": time.perf_counter() - started}
-        self._publish(trainer, record)
+        if self.config.action != "none":
+            evidence = Evidence(this_round.scores, model.classifier, training, self.config.seed)
+            with frozen_inference(model):
+                decision = decide_once(self.config, evidence, validation, keep)
+            this_round.refused, this_round.controls = decision.refused, decision.controls
+            this_round.sweep = decision.sweep.to_dict() if decision.sweep else None
+            if decision.selection is None:
+                logger.warning("%s Nothing is dropped; training goes on with all neurons.", decision.refused)
+            else:
+                this_round.selection = decision.selection
+                act(model, decision, self.config, optimizer)
+                # A best checkpoint from before would bring the dropped neurons back under `load_best_model_at_end`.
+                state.best_metric = state.best_global_step = state.best_model_checkpoint = None
+            if validation is not None:
+                this_round.validation["after_pruning"] = validation.metrics(model.classifier)
+        this_round.seconds = {"scoring": this_round.scores.seconds, "total": time.perf_counter() - started}
+        self.record.rounds.append(this_round)
+        self._publish(trainer, self.record)
 
     def on_train_end(self, args, state, control, model=None, **kwargs):
         if self.record is None:
-            logger.warning(
-                "MIDropoutCallback never fired: training ended at step %d of %d, and neurons were to be scored after "
-                "step %d. Nothing was dropped.",
-                state.global_step, state.max_steps, self._start_step,
-            )  # fmt: skip
+            if state.global_step < self._steps[0]:
+                logger.warning(
+                    "MIDropoutCallback never fired: training ended at step %d of %d, and neurons were to be scored "
+                    "after step %d. Nothing was dropped.",
+                    state.global_step, state.max_steps, self._steps[0],
+                )  # fmt: skip
             return
         trainer = calling_trainer()
         self.record.after = self._score(trainer, model)
-        head_inputs = self._head_inputs(trainer, model)
-        if head_inputs is not None:
-            self.record.validation["after_retraining"] = head_inputs.metrics(model.classifier)
+        validation = self._head_inputs(trainer, model)
+        if validation is not None:
+            self.record.after_retraining = validation.metrics(model.classifier)
         self._publish(trainer, self.record)
 
-    def _score(self, trainer, model) -> NeuronScores:
+    def _score(self, trainer, model, observe=None) -> NeuronScores:
         return score_neurons(
             model,
             trainer.train_dataset,
@@ -124,13 +173,14 @@ class MIDropoutCallback(TrainerCallback, ExportableState):
             max_samples=self.config.max_samples,
             seed=self.config.seed,
             progress=not trainer.args.disable_tqdm,
+            observe=observe,
         )
 
     def _head_inputs(self, trainer, model) -> HeadInputs | None:
         dataset = trainer.eval_dataset
         if isinstance(dataset, dict):
             dataset = next(iter(dataset.values()), None)
-        if dataset is None or not hasattr(dataset, "__len__"):
+        if dataset is None:
             return None
         batches = batches_for(
             model,
@@ -141,34 +191,19 @@ class MIDropoutCallback(TrainerCallback, ExportableState):
         )
         return collect_head_inputs(model, batches, progress=not trainer.args.disable_tqdm)
 
-    def _prune(self, record: PruningRecord, model, state) -> None:
-        try:
-            selection = agree(select(record.before, self.config))
-        except NothingToSelect as refusal:
-            # A training of hours is not thrown away for a threshold that turned out wrong: it goes on, dense.
-            record.refused = str(refusal)
-            logger.warning("%s Nothing is dropped; training goes on with all neurons.", refusal)
-            return
-        record.selection = selection
-        apply_selection(model, selection)
-        # A best checkpoint from before would bring the dropped neurons back under `load_best_model_at_end`.
-        state.best_metric = state.best_global_step = state.best_model_checkpoint = None
-
     def _publish(self, trainer, record: PruningRecord) -> None:
-        self.record = record
         if trainer.is_world_process_zero():
             record.save(trainer.args.output_dir)
-        phase = "after" if record.after else "before"
+        ended = record.after is not None
         logs: dict[str, float] = {}
         for layer in record.layers():
-            logs[f"midropout/{phase}/bits/{layer['name']}"] = layer[
-                "mean_bits_after_of_kept" if record.after else "mean_bits_before"
-            ]
-            logs[f"midropout/{phase}/neurons_kept/{layer['name']}"] = layer["kept"]
-        for moment in ("before_pruning", "after_pruning", "after_retraining"):
-            if (moment == "after_retraining") == bool(record.after):
-                for name, value in record.validation.get(moment, {}).items():
-                    logs[f"midropout/{moment}/{name}"] = value
+            key = "mean_bits_after_of_kept" if ended else "mean_bits_before"
+            logs[f"midropout/{'after' if ended else 'before'}/bits/{layer['name']}"] = layer[key]
+            logs[f"midropout/{'after' if ended else 'before'}/neurons_kept/{layer['name']}"] = layer["kept"]
+        moments = {"after_retraining": record.after_retraining} if ended else record.rounds[-1].validation
+        for moment, values in moments.items():
+            if isinstance(values, dict):
+                logs |= {f"midropout/{moment}/{name}": value for name, value in values.items()}
         # `log` clears the flag by which the Trainer, later in this step, would log its own loss.
         should_log = trainer.control.should_log
         trainer.log(logs)

@@ -21,6 +21,8 @@ class MIDropoutAlbertConfig(AlbertConfig):
         head_dropout (`float`, *optional*, defaults to 0.0):
             Dropout probability after each hidden dense layer. 0 by default: the paper trains the head without dropout,
             which MI-Dropout replaces.
+        mi_dropout (`bool`, *optional*, defaults to `False`):
+            Whether training drops each neuron at its own rate, the buffers `drop_rate` (Algorithm 1 of the paper).
 
     Example:
 
@@ -37,6 +39,7 @@ class MIDropoutAlbertConfig(AlbertConfig):
     head_widths: list[int] = field(default_factory=lambda: [256, 128, 64])
     head_activation: str = "relu"
     head_dropout: int | float = 0.0
+    mi_dropout: bool = False
 
     def validate_head(self):
         from transformers.activations import ACT2FN  # brings torch, which reading a configuration does not need

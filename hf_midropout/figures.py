@@ -26,18 +26,24 @@ BEFORE, KEPT, AFTER, GREY = "#9a9a9a", "#56b4e9", "#0072b2", "#444444"
 
 def draw_figures(record: PruningRecord, log_history: list[dict[str, Any]], folder: str | os.PathLike) -> list[Path]:
     """
-    Draws `bits_per_layer.png` (Figure 2 of the paper), `bits_per_neuron.png` and `training_curve.png` into `folder`.
+    Draws `bits_per_layer.png` (Figure 2 of the paper), `bits_per_neuron.png`, `training_curve.png` and, if a threshold
+    was searched for, `sweep.png` into `folder`.
 
     Returns:
         `list[Path]`: the files, in that order.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    return [
-        draw(lambda: bits_per_layer(record), folder / "bits_per_layer.png"),
-        draw(lambda: histogram_of_bits(record.before, record.selection), folder / "bits_per_neuron.png"),
-        draw(lambda: training_curve(record, log_history), folder / "training_curve.png"),
-    ]
+    by_bits = record.config["criterion"] == "mutual_information"
+    figures: dict[str, Callable[[], Figure]] = {
+        "bits_per_layer": lambda: bits_per_layer(record),
+        "bits_per_neuron": lambda: histogram_of_bits(record.before, record.selection, by_bits),
+        "training_curve": lambda: training_curve(record, log_history),
+    }
+    searched = next((each.sweep for each in record.rounds if each.sweep), None)
+    if searched:
+        figures["sweep"] = lambda: sweep_curve(searched)
+    return [draw(make_figure, folder / f"{name}.png") for name, make_figure in figures.items()]
 
 
 def draw(make_figure: Callable[[], Figure], path: Path) -> Path:
@@ -85,8 +91,11 @@ def bits_per_layer(record: PruningRecord) -> Figure:
     return figure
 
 
-def histogram_of_bits(scores: NeuronScores, selection: Selection | None = None) -> Figure:
-    """Histogram of the bits of each layer's neurons, those kept and those dropped apart if there is a `selection`."""
+def histogram_of_bits(scores: NeuronScores, selection: Selection | None = None, by_bits: bool = True) -> Figure:
+    """
+    Histogram of the bits of each layer's neurons, those kept and those dropped apart if there is a `selection`, with
+    its threshold if it was made `by_bits`.
+    """
     layers = scores.layers
     figure, all_axes = plt.subplots(
         len(layers), 1, figsize=(6.4, 1.2 + 1.35 * len(layers)), sharex=True, squeeze=False, layout="constrained"
@@ -99,8 +108,9 @@ def histogram_of_bits(scores: NeuronScores, selection: Selection | None = None) 
             kept = selection.kept[name]
             axes.hist([bits[kept].numpy(), bits[~kept].numpy()], edges, stacked=True, color=[AFTER, BEFORE],
                       label=["kept", "dropped"])  # fmt: skip
-            axes.axvline(selection.threshold[name], color=GREY, linestyle="--", linewidth=1,
-                         label="lowest bits kept")  # fmt: skip
+            if by_bits:
+                axes.axvline(selection.threshold[name], color=GREY, linestyle="--", linewidth=1,
+                             label="lowest bits kept")  # fmt: skip
         else:
             axes.hist(bits.numpy(), edges, color=AFTER)
         axes.set_ylabel(f"layer {index}\nneurons")
@@ -118,7 +128,8 @@ def training_curve(record: PruningRecord, log_history: list[dict[str, Any]]) -> 
         points = [(entry["step"], entry[key]) for entry in log_history if key in entry]
         if points:
             axes.plot(*zip(*points, strict=True), label=label, color=colour, marker=marker, markersize=4)
-    axes.axvline(record.step, color=GREY, linestyle="--", linewidth=1)
+    for each in record.rounds:
+        axes.axvline(each.step, color=GREY, linestyle="--", linewidth=1)
     what = "neurons dropped" if record.selection else "neurons scored"
     axes.annotate(
         what, (record.step, 1), xycoords=("data", "axes fraction"), xytext=(4, -10), textcoords="offset points",
@@ -129,4 +140,22 @@ def training_curve(record: PruningRecord, log_history: list[dict[str, Any]]) -> 
     axes.set_ylim(bottom=0)
     if axes.get_legend_handles_labels()[0]:
         axes.legend()
+    return figure
+
+
+def sweep_curve(sweep: dict[str, Any]) -> Figure:
+    """The chosen metric against neurons kept, with the margin and the chosen level marked; see [`sweep.Sweep`]."""
+    figure, axes = plt.subplots(figsize=(6.4, 3.2), layout="constrained")
+    metric, levels = sweep["metric"], sweep["levels"]
+    kept = [sum(level["kept"].values()) for level in levels]
+    axes.plot(kept, [level[metric] for level in levels], color=AFTER, linewidth=1.5, label="pruned, before retraining")
+    dense, sign = sweep["dense"][metric], 1 if metric == "loss" else -1
+    axes.axhline(dense, color=GREY, linestyle=":", linewidth=1, label="dense")
+    axes.axhspan(dense, dense + sign * sweep["margin"], color=BEFORE, alpha=0.3, linewidth=0, label="margin")
+    if sweep["chosen"] is not None:
+        level = levels[sweep["chosen"]]
+        axes.plot(kept[sweep["chosen"]], level[metric], "o", color=AFTER, markersize=7, label="chosen")
+    axes.set_xlabel("neurons kept")
+    axes.set_ylabel(f"validation {metric.replace('_', ' ')}")
+    axes.legend(fontsize=8.5)
     return figure

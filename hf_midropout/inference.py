@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import torch
@@ -62,15 +63,43 @@ class DealtBatches:
         return len(self.numbers)
 
     def __iter__(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        keys = self.source.keys
         dataset = self.source.dataset
         # As a DataLoader does: a `datasets.Dataset` reads many rows at once for little more than one.
         read = getattr(dataset, "__getitems__", lambda rows: [dataset[row] for row in rows])
         for number in self.numbers:
             items = read(self.source.batches[number].tolist())
-            if keys is not None:
-                items = [{key: value for key, value in item.items() if key in keys} for item in items]
-            yield number, self.source.collate_fn(items)
+            yield number, collate(items, self.source.keys, self.source.collate_fn)
+
+
+@dataclass
+class StreamedBatches:
+    """
+    As [`FixedBatches`], of a dataset without a length: the first items that it gives, in its order. Every process
+    reads the stream and computes its share.
+    """
+
+    dataset: Any
+    batch_size: int
+    collate_fn: Callable[[list], dict[str, Any]]
+    keys: frozenset[str] | None = None
+    max_samples: int | None = None
+
+    def of_process(self, index: int, num_processes: int) -> Iterator[tuple[int, dict[str, Any]]]:
+        """The batches `index`, `index + num_processes`, ... with their numbers."""
+        items = islice(self.dataset, self.max_samples)
+        for number, chunk in enumerate(iter(lambda: list(islice(items, self.batch_size)), [])):
+            if number % num_processes == index:
+                yield number, collate(chunk, self.keys, self.collate_fn)
+
+
+Batches = FixedBatches | StreamedBatches
+
+
+def collate(items: list[dict[str, Any]], keys: frozenset[str] | None, collate_fn) -> dict[str, Any]:
+    """A batch of `items`, of which only `keys` are kept."""
+    if keys is not None:
+        items = [{key: value for key, value in item.items() if key in keys} for item in items]
+    return collate_fn(items)
 
 
 def batches_for(
@@ -82,8 +111,11 @@ def batches_for(
     remove_unused_columns: bool = True,
     max_samples: int | None = None,
     seed: int | None = None,
-) -> FixedBatches:
-    """[`FixedBatches`] collated as the Trainer does by default, without what `model.forward` does not take."""
+) -> Batches:
+    """
+    [`FixedBatches`], or [`StreamedBatches`] of a dataset without a length, collated as the Trainer does by default,
+    without what `model.forward` does not take.
+    """
     if collate_fn is None:
         collate_fn = DataCollatorWithPadding(processing_class) if processing_class else default_data_collator
     if max_samples is not None and max_samples < 1:
@@ -93,6 +125,8 @@ def batches_for(
     keys = None
     if remove_unused_columns:
         keys = frozenset(inspect.signature(model.forward).parameters) | frozenset(LABEL_NAMES)
+    if not hasattr(dataset, "__len__"):
+        return StreamedBatches(dataset, batch_size, collate_fn, keys, max_samples)
     return FixedBatches(dataset, batch_size, collate_fn, keys, max_samples, seed)
 
 

@@ -7,8 +7,13 @@ import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from .compensation import COMPENSATIONS
+from .criteria import CRITERIA
+from .noninferiority import METRICS
 
-ACTIONS = ("prune", "none")
+
+ACTIONS = ("prune", "dropout", "reinitialize", "none")
+SEARCH = "search"
 
 
 @dataclass
@@ -18,60 +23,144 @@ class MIDropoutConfig:
         start (`float`, `int` or `str`, *optional*, defaults to 0.5):
             Length of the initial phase, after which neurons are scored and dropped: a float in (0, 1) is a fraction of
             the training steps, an int a number of optimizer steps, a string such as `"2 epochs"` a number of epochs.
-        threshold (`float`, *optional*):
+        threshold (`float` or `str`, *optional*):
             Neurons with less mutual information than this are dropped, in bits, in (0, log2(number of classes)).
+            `"search"` takes the highest threshold at which the pruned network, before retraining, is non-inferior to
+            the dense one on the Trainer's `eval_dataset`.
         keep (`float`, *optional*, defaults to 0.5 if there is no threshold):
-            Instead of a threshold: the fraction of neurons to keep, in (0, 1), those with the most mutual information.
+            Instead of a threshold: the fraction of neurons to keep, in (0, 1), the most important ones.
         scope (`str`, *optional*, defaults to `"layer"`):
-            `"layer"` keeps that fraction of each layer, `"global"` of all layers together. A threshold is always
-            global, as in the paper.
+            `"layer"` keeps (or searches for) one fraction of each layer, `"global"` one threshold for all layers
+            together, as in the paper. A threshold in bits is always global.
+        criterion (`str`, *optional*, defaults to `"mutual_information"`):
+            What makes a neuron important: `"mutual_information"`; `"joint_information"`, which passes over neurons
+            that repeat others; `"magnitude"`, `"activation"`, `"taylor"` or `"random"`. See [`criteria`].
         action (`str`, *optional*, defaults to `"prune"`):
-            `"prune"` sets the outputs of dropped neurons to 0 for good; `"none"` scores and logs, and drops nothing.
+            What happens to a neuron that is not kept. `"prune"` sets its output to 0 for good; `"dropout"` sets it to
+            0 with probability `dropout_rate` in training only (Algorithm 1 of the paper); `"reinitialize"` draws its
+            incoming weights anew from N(0, 0.01^2); `"none"` scores and logs only.
+        dropout_rate (`float`, *optional*, defaults to 0.5):
+            That probability, in (0, 1).
+        graded (`bool`, *optional*, defaults to `False`):
+            Whether it falls linearly with a neuron's importance, from `dropout_rate` at 0 to 0 at the threshold.
+        rounds (`int`, *optional*, defaults to 1):
+            Times to score, drop and train on, evenly spaced from `start` to the end; every round drops the same
+            fraction, so that the last one reaches `keep`.
+        compensation (`str`, *optional*, defaults to `"least_squares"`):
+            Refit of the weights that read the kept neurons, by what these tell of the dropped ones: `"none"` (the
+            paper), `"mean"` or `"least_squares"`. Used with the action `"prune"`. See [`compensation`].
+        restart_learning_rate (`bool`, *optional*, defaults to `False`):
+            Whether the learning rate's schedule is run through again in every phase of retraining.
+        metric (`str`, *optional*, defaults to `"accuracy"`):
+            What the search compares: `"accuracy"`, `"macro_f1"` or `"loss"` (nats).
+        margin (`float`, *optional*, defaults to 0.01):
+            How much worse the pruned network may be before retraining, in the units of the metric.
+        alpha (`float`, *optional*, defaults to 0.05):
+            Error rate of that test, one-sided, in (0, 0.5).
         max_samples (`int`, *optional*, defaults to 10000):
             Training rows to score, drawn at random; `None` for all.
         seed (`int`, *optional*, defaults to 0):
-            Seed of that draw.
+            Seed of what is drawn.
 
     Raises:
-        `ValueError`: for values out of range, or both a threshold and a fraction.
+        `ValueError`: for values out of range or at odds with each other.
     """
 
     start: float | int | str = 0.5
-    threshold: float | None = None
+    threshold: float | str | None = None
     keep: float | None = None
     scope: str = "layer"
+    criterion: str = "mutual_information"
     action: str = "prune"
+    dropout_rate: float = 0.5
+    graded: bool = False
+    rounds: int = 1
+    compensation: str = "least_squares"
+    restart_learning_rate: bool = False
+    metric: str = "accuracy"
+    margin: float = 0.01
+    alpha: float = 0.05
     max_samples: int | None = 10_000
     seed: int = 0
 
     def __post_init__(self):
         if self.threshold is not None and self.keep is not None:
-            raise ValueError(f"threshold={self.threshold} and keep={self.keep}: give one of the two.")
+            raise ValueError(f"threshold={self.threshold!r} and keep={self.keep}: give one of the two.")
         if self.threshold is None and self.keep is None:
             self.keep = 0.5
-        if self.threshold is not None and not self.threshold > 0:
-            raise ValueError(
-                f"threshold={self.threshold} bits would drop nothing: must be above 0 and below log2(classes)."
-            )
+        self._check_choices()
+        if isinstance(self.threshold, str):
+            if self.threshold != SEARCH:
+                raise ValueError(f"threshold={self.threshold!r}: must be a number of bits or {SEARCH!r}.")
+        elif self.threshold is not None:
+            if self.criterion != "mutual_information":
+                raise ValueError(
+                    f"threshold={self.threshold} bits with criterion={self.criterion!r}, which is not in bits: "
+                    f"give keep or threshold={SEARCH!r}."
+                )
+            if not self.threshold > 0:
+                raise ValueError(
+                    f"threshold={self.threshold} bits would drop nothing: must be above 0 and below log2(classes)."
+                )
         if self.keep is not None and not 0 < self.keep < 1:
             raise ValueError(
                 f"keep={self.keep} would drop {'nothing' if self.keep >= 1 else 'everything'}: must be in (0, 1)."
             )
-        if self.scope not in ("layer", "global"):
-            raise ValueError(f"scope={self.scope!r}: must be 'layer' or 'global'.")
-        if self.action not in ACTIONS:
-            raise ValueError(f"action={self.action!r}: must be one of {', '.join(map(repr, ACTIONS))}.")
+        if not 0 < self.dropout_rate < 1:
+            raise ValueError(f"dropout_rate={self.dropout_rate}: must be in (0, 1).")
+        if isinstance(self.rounds, bool) or not isinstance(self.rounds, int) or self.rounds < 1:
+            raise ValueError(f"rounds={self.rounds!r}: must be an int of 1 or more.")
+        if self.rounds > 1 and (self.keep is None or self.action != "prune"):
+            raise ValueError(f"rounds={self.rounds}: several rounds need a final budget `keep` and action='prune'.")
+        if not self.margin > 0:
+            raise ValueError(f"margin={self.margin}: must be above 0, such as 0.01.")
+        if not 0 < self.alpha < 0.5:
+            raise ValueError(f"alpha={self.alpha}: must be in (0, 0.5).")
         if self.max_samples is not None and self.max_samples < 2:
             raise ValueError(f"max_samples={self.max_samples}: must be 2 or more, or None for all.")
         self.start_step(max_steps=2, steps_per_epoch=1.0, check=False)
 
-    def start_step(self, max_steps: int, steps_per_epoch: float, check: bool = True) -> int:
+    def _check_choices(self) -> None:
+        allowed = {
+            "scope": ("layer", "global"),
+            "criterion": tuple(CRITERIA),
+            "action": ACTIONS,
+            "compensation": COMPENSATIONS,
+            "metric": METRICS,
+        }
+        for name, values in allowed.items():
+            if getattr(self, name) not in values:
+                raise ValueError(f"{name}={getattr(self, name)!r}: must be one of {', '.join(map(repr, values))}.")
+
+    @property
+    def round_keeps(self) -> list[float | None]:
+        """The fraction of all neurons that each round leaves."""
+        if self.keep is None:
+            return [None]
+        return [self.keep ** (number / self.rounds) for number in range(1, self.rounds + 1)]
+
+    def round_steps(self, max_steps: int, steps_per_epoch: float | None) -> list[int]:
+        """
+        The optimizer steps after which neurons are scored and dropped; see `start_step`.
+
+        Raises:
+            `ValueError`: if there are fewer steps than rounds.
+        """
+        first = self.start_step(max_steps, steps_per_epoch)
+        steps = [first + (max_steps - first) * number // self.rounds for number in range(self.rounds)]
+        if len(set(steps)) < self.rounds:
+            raise ValueError(
+                f"rounds={self.rounds}: only {max_steps - first} steps are left after step {first}; needs one a round."
+            )
+        return steps
+
+    def start_step(self, max_steps: int, steps_per_epoch: float | None, check: bool = True) -> int:
         """
         The optimizer step after which neurons are scored.
 
         Args:
             max_steps (`int`): Optimizer steps of the whole training.
-            steps_per_epoch (`float`): Optimizer steps of one epoch.
+            steps_per_epoch (`float`, *optional*): Optimizer steps of one epoch; `None` if the data have no length.
             check (`bool`, *optional*, defaults to `True`): Whether the step must lie within the training.
 
         Raises:
@@ -81,6 +170,8 @@ class MIDropoutConfig:
             match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*epochs?\s*", self.start)
             if not match or float(match[1]) == 0:
                 raise ValueError(f"start={self.start!r}: a string must read like '2 epochs' or '0.5 epochs'.")
+            if steps_per_epoch is None:
+                raise ValueError(f"start={self.start!r}: the training data have no length; give a number of steps.")
             step = round(float(match[1]) * steps_per_epoch)
         elif isinstance(self.start, bool) or not isinstance(self.start, (int, float)):
             raise ValueError(f"start={self.start!r}: must be a fraction, a number of steps, or like '2 epochs'.")
@@ -106,7 +197,7 @@ class MIDropoutConfig:
             `ValueError`: if `threshold` is one that no neuron can reach: I(a; y) <= H(y) <= log2(num_classes).
         """
         ceiling = math.log2(num_classes) if num_classes > 1 else 0.0
-        if self.threshold is not None and self.threshold >= ceiling:
+        if isinstance(self.threshold, (int, float)) and self.threshold >= ceiling:
             raise ValueError(
                 f"threshold={self.threshold} bits would drop everything: no neuron can carry more than "
                 f"log2({num_classes}) = {ceiling:.3f} bits about {num_classes} classes; must be below that."

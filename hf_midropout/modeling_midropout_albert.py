@@ -20,24 +20,33 @@ class MaskedDense(nn.Module):
     """
     One dense layer of neurons: a linear map, an activation function, and a mask of the neurons that are kept.
 
-    A neuron is one output unit after the activation function; a dropped neuron's output is exactly 0.
+    A neuron is one output unit after the activation function; a dropped neuron's output is exactly 0. With
+    `mi_dropout`, a neuron's output is in training set to 0 with its own probability `drop_rate`, and else scaled up to
+    keep its mean.
 
     Args:
         in_features (`int`): Number of inputs.
         out_features (`int`): Number of neurons.
         activation (`str`): A key of `transformers.activations.ACT2FN`.
+        mi_dropout (`bool`, *optional*, defaults to `False`): Whether `drop_rate` is in force.
     """
 
-    def __init__(self, in_features: int, out_features: int, activation: str):
+    def __init__(self, in_features: int, out_features: int, activation: str, mi_dropout: bool = False):
         super().__init__()
         self.dense = nn.Linear(in_features, out_features)
         self.activation = ACT2FN[activation]
         # bool, so that casting the model to another dtype leaves it alone; persistent, so that it resumes and reloads.
         self.register_buffer("mask", torch.ones(out_features, dtype=torch.bool))
+        self.register_buffer("drop_rate", torch.zeros(out_features))
+        self.mi_dropout = mi_dropout
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
         """`[..., in_features]` -> `[..., out_features]`."""
-        return self.activation(self.dense(hidden_states)).masked_fill(~self.mask, 0.0)
+        outputs = self.activation(self.dense(hidden_states)).masked_fill(~self.mask, 0.0)
+        if self.training and self.mi_dropout:
+            keep = (1 - self.drop_rate).to(outputs.dtype)
+            outputs = outputs * torch.bernoulli(keep.expand_as(outputs)) / keep
+        return outputs
 
 
 class MIDropoutHead(nn.Module):
@@ -47,7 +56,7 @@ class MIDropoutHead(nn.Module):
         super().__init__()
         widths = [config.hidden_size, *config.head_widths]
         self.layers = nn.ModuleList(
-            MaskedDense(in_features, out_features, config.head_activation)
+            MaskedDense(in_features, out_features, config.head_activation, config.mi_dropout)
             for in_features, out_features in pairwise(widths)
         )
         self.dropout = nn.Dropout(config.head_dropout)
@@ -72,7 +81,7 @@ class MIDropoutAlbertForSequenceClassification(AlbertForSequenceClassification):
     config: MIDropoutAlbertConfig
     # ALBERT's loss is a mean over the batch: it ignores `num_items_in_batch`, which the Trainer would rely on.
     accepts_loss_kwargs = False
-    _keys_to_ignore_on_load_missing = [r"\.mask$"]
+    _keys_to_ignore_on_load_missing = [r"\.mask$", r"\.drop_rate$"]
 
     def __init__(self, config: MIDropoutAlbertConfig):
         super().__init__(config)
@@ -87,6 +96,7 @@ class MIDropoutAlbertForSequenceClassification(AlbertForSequenceClassification):
             init.kaiming_normal_(module.dense.weight, nonlinearity="relu")
             # `from_pretrained` builds on the meta device and leaves missing buffers uninitialised.
             init.ones_(module.mask)
+            init.zeros_(module.drop_rate)
 
     def masked_layers(self) -> dict[str, MaskedDense]:
         """The layers whose neurons are scored and dropped, by module name, from input to output."""
@@ -116,7 +126,8 @@ class MIDropoutAlbertForSequenceClassification(AlbertForSequenceClassification):
             weight = state[f"{name}.dense.weight"][index]
             state[f"{name}.dense.weight"] = weight if incoming is None else weight[:, incoming]
             state[f"{name}.dense.bias"] = state[f"{name}.dense.bias"][index]
-            state[f"{name}.mask"] = state[f"{name}.mask"][index]
+            for buffer in ("mask", "drop_rate"):
+                state[f"{name}.{buffer}"] = state[f"{name}.{buffer}"][index]
             incoming = index
         state["classifier.out_proj.weight"] = state["classifier.out_proj.weight"][:, incoming]
 

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import torch
-from accelerate import PartialState
-from accelerate.utils import broadcast_object_list
 from torch import nn
 
-from .inference import FixedBatches, frozen_inference, split_labels, to_device
+from .criteria import Importance
+from .decision import Decision
+from .inference import Batches, frozen_inference, split_labels, to_device
+from .midropout_config import MIDropoutConfig
 from .selection import Selection
 
 
 class CompactionError(RuntimeError):
     """A compact model does not give the logits of the masked model it was made from."""
-
-
-def agree(selection: Selection) -> Selection:
-    """The selection of the main process, on every process: all ranks must drop the same neurons."""
-    if PartialState().num_processes == 1:
-        return selection
-    return broadcast_object_list([selection])[0]
 
 
 def apply_selection(model: nn.Module, selection: Selection) -> None:
@@ -39,6 +33,52 @@ def apply_selection(model: nn.Module, selection: Selection) -> None:
         layer.mask.logical_and_(selection.kept[name].to(layer.mask.device))
 
 
+@torch.no_grad()
+def set_dropout(model: nn.Module, selection: Selection, importance: Importance, rate: float, graded: bool) -> None:
+    """
+    Algorithm 1 of the paper: neurons that `selection` does not keep are set to 0 with a probability, in training only.
+    That is `rate`; or, if `graded`, `rate` for a neuron of no importance, falling linearly to 0 at the threshold.
+    """
+    model.config.mi_dropout = True
+    for name, layer in model.masked_layers().items():
+        layer.mi_dropout = True
+        rates = torch.full_like(importance[name], rate)
+        if graded:
+            rates *= (1 - importance[name] / max(selection.threshold[name], 1e-12)).clamp(0, 1)
+        layer.drop_rate.copy_(rates.masked_fill(selection.kept[name], 0.0))
+
+
+@torch.no_grad()
+def reinitialize(model: nn.Module, selection: Selection, optimizer, seed: int, std: float = 0.01) -> None:
+    """
+    Draws the incoming weights of the neurons that `selection` does not keep from N(0, std^2), with biases of 0, and
+    forgets what the optimizer remembers of them.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    for name, layer in model.masked_layers().items():
+        drawn = torch.randn(layer.dense.weight.shape, generator=generator) * std
+        again = (~selection.kept[name]).to(layer.mask.device)
+        for parameter, values in ((layer.dense.weight, drawn), (layer.dense.bias, torch.zeros(len(drawn)))):
+            parameter[again] = values.to(parameter)[again]
+            for memory in (optimizer.state.get(parameter, {}) if optimizer else {}).values():
+                if isinstance(memory, torch.Tensor) and memory.shape == parameter.shape:
+                    memory[again] = 0
+
+
+def act(model: nn.Module, decision: Decision, config: MIDropoutConfig, optimizer=None) -> None:
+    """Does to the neurons that `decision` does not keep what `config.action` says."""
+    selection = decision.selection
+    assert selection is not None and decision.importance is not None
+    if config.action == "prune":
+        if decision.refit:
+            decision.refit.apply(model.classifier)
+        apply_selection(model, selection)
+    elif config.action == "dropout":
+        set_dropout(model, selection, decision.importance, config.dropout_rate, config.graded)
+    elif config.action == "reinitialize":
+        reinitialize(model, selection, optimizer, config.seed)
+
+
 def is_pruned(model: nn.Module) -> bool:
     """Whether any neuron of `model` has been dropped."""
     return any(not bool(layer.mask.all()) for layer in model.masked_layers().values())
@@ -46,7 +86,7 @@ def is_pruned(model: nn.Module) -> bool:
 
 @torch.no_grad()
 def verify_compaction(
-    masked: nn.Module, compact: nn.Module, batches: FixedBatches, atol: float = 1e-5, max_batches: int = 8
+    masked: nn.Module, compact: nn.Module, batches: Batches, atol: float = 1e-5, max_batches: int = 8
 ) -> float:
     """
     Compares the logits of the two models on real inputs, in eval mode and the dtype they are in.
@@ -54,7 +94,7 @@ def verify_compaction(
     Args:
         masked ([`MIDropoutAlbertForSequenceClassification`]): The model with masks.
         compact ([`MIDropoutAlbertForSequenceClassification`]): What `masked.compact()` gave.
-        batches ([`FixedBatches`]): Inputs.
+        batches (`Batches`): Inputs.
         atol (`float`, *optional*, defaults to 1e-5): Largest absolute difference allowed, in float32.
         max_batches (`int`, *optional*, defaults to 8): Batches to compare.
 

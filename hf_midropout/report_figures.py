@@ -1,4 +1,4 @@
-"""Figures of the report page that need more than the record: architecture, sweep, calibration."""
+"""Figures of the report page that need more than the record: architecture and calibration."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
-from .figures import AFTER, BEFORE, GREY, KEPT
+from .figures import AFTER, BEFORE, GREY
 from .pruning_record import PruningRecord
 
 
@@ -75,20 +75,6 @@ def _arrow(axes, y: float, gap: float) -> float:
     arrow = {"arrowstyle": "-|>", "color": GREY, "linewidth": 1, "shrinkA": 0, "shrinkB": 0}
     axes.annotate("", (49, y - gap + 0.7), (49, y - 0.7), arrowprops=arrow)
     return y - gap
-
-
-def sweep_curve(sweep: dict[str, Any]) -> Figure:
-    """The metric on validation rows over the neurons kept, one point a threshold, with the one that was chosen."""
-    figure, axes = plt.subplots(figsize=(WIDTH, 3.2), layout="constrained")
-    kept, values = [level["kept"] for level in sweep["levels"]], [level["value"] for level in sweep["levels"]]
-    axes.plot(kept, values, color=KEPT, marker=".", markersize=4, linewidth=1.2)
-    axes.axhline(sweep["dense"], color=GREY, linestyle=":", linewidth=1, label="before pruning")
-    if sweep["chosen"] is not None:
-        axes.plot(kept[sweep["chosen"]], values[sweep["chosen"]], "o", color=AFTER, markersize=8, label="chosen")
-    axes.set_xlabel("neurons kept")
-    axes.set_ylabel(f"{sweep['metric'].replace('_', ' ')}, validation")
-    axes.legend(fontsize=9)
-    return figure
 
 
 def reliability_diagram(test: dict[str, Any]) -> Figure:

@@ -17,19 +17,24 @@ from .information import MutualInformation
 @dataclass
 class NeuronScores:
     """
-    Mutual information between every neuron of some layers and the label.
+    Mutual information between every neuron of some layers and the label. With several binary labels it is the mean
+    over them; of a regression target it is about the target's bin.
 
     Args:
         layers (`dict[str, MutualInformation]`): By module name, in the order in which the model runs them.
-        num_classes (`int`): Number of classes of the task.
+        num_classes (`int`): Number of classes of the task; of binary labels; of bins of a regression target.
         num_ignored (`int`): Samples left out because their label was -100.
         seconds (`float`): Wall time of the pass that gave the scores.
+        problem_type (`str`): `"single_label_classification"`, `"multi_label_classification"` or `"regression"`.
+        bytes_reduced (`int`): Bytes that each process put into the all-reduce of the counts; 0 with one process.
     """
 
     layers: dict[str, MutualInformation]
     num_classes: int
     num_ignored: int = 0
     seconds: float = 0.0
+    problem_type: str = "single_label_classification"
+    bytes_reduced: int = 0
 
     @property
     def label_entropy(self) -> float:
@@ -56,11 +61,13 @@ class NeuronScores:
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready content; `from_dict` reads it back."""
         return {
+            "problem_type": self.problem_type,
             "num_classes": self.num_classes,
             "num_samples": self.num_samples,
             "num_ignored": self.num_ignored,
             "label_entropy_bits": self.label_entropy,
             "seconds": self.seconds,
+            "bytes_reduced": self.bytes_reduced,
             "layers": {
                 name: {key: getattr(layer, key).tolist() for key in ("bits", "stderr", "p_value")}
                 for name, layer in self.layers.items()
@@ -80,7 +87,8 @@ class NeuronScores:
             )
             for name, layer in content["layers"].items()
         }
-        return cls(layers, content["num_classes"], content["num_ignored"], content["seconds"])
+        names = ("num_classes", "num_ignored", "seconds", "problem_type", "bytes_reduced")
+        return cls(layers, **{name: content[name] for name in names})
 
     def save(self, path: str | os.PathLike) -> None:
         """Writes JSON, atomically."""
@@ -102,5 +110,10 @@ class NeuronScores:
         for name, layer in self.layers.items():
             bits = layer.bits
             lines.append(f"{name:<28}{len(bits):>8}{bits.mean():>8.3f}{bits.min():>8.3f}{bits.max():>8.3f}")
-        lines.append(f"{self.num_samples:,} samples; the label has {self.label_entropy:.3f} bits")
+        label = {
+            "single_label_classification": "the label has",
+            "multi_label_classification": f"the mean of {self.num_classes} labels, which have",
+            "regression": f"about {self.num_classes} bins of the target, which have",
+        }[self.problem_type]
+        lines.append(f"{self.num_samples:,} samples; {label} {self.label_entropy:.3f} bits")
         return "\n".join(lines)

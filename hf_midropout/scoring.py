@@ -12,9 +12,11 @@ from accelerate.utils import gather_object
 from torch import nn
 from tqdm.auto import tqdm
 
-from .inference import LABEL_NAMES, batches_for, frozen_inference, split_labels, to_device
-from .information import NeuronStatistics
-from .information.checks import IGNORE_INDEX, check_labels
+from .inference import batches_for, frozen_inference, split_labels, to_device
+from .information import MultiLabelStatistics, NeuronStatistics, RegressionStatistics
+from .information.reduction import all_reduce
+from .information.targets import TARGET_BINS, check_problem_type
+from .problem_types import check_dataset, find_problem_type
 from .scores import NeuronScores
 from .taps import capture_outputs, find_layers, per_sample
 
@@ -25,6 +27,7 @@ def score_neurons(
     *,
     layers: Mapping[str, nn.Module] | Sequence[str] | str | None = None,
     num_classes: int | None = None,
+    problem_type: str | None = None,
     collate_fn: Callable[[list], dict[str, Any]] | None = None,
     processing_class=None,
     remove_unused_columns: bool = True,
@@ -33,6 +36,7 @@ def score_neurons(
     calibration_rows: int = 2048,
     seed: int = 0,
     progress: bool = True,
+    observe: Callable[[int, torch.Tensor], None] | None = None,
 ) -> NeuronScores:
     """
     Scores every neuron of the tapped layers: I(a; y) = H(a) - H(a | y) in bits (eq. 2 of the paper), with activations
@@ -42,12 +46,18 @@ def score_neurons(
 
     Args:
         model (`nn.Module`): A classifier of any architecture.
-        dataset (`datasets.Dataset` or `torch.utils.data.Dataset`): Map-style; what `collate_fn` makes of its items
-            must hold the model's inputs and integer `labels`. -100 leaves an item out.
+        dataset (`datasets.Dataset` or `torch.utils.data.Dataset`): What `collate_fn` makes of its items must hold the
+            model's inputs and `labels`: an integer class; with several binary labels, 0 or 1 for each; a number for
+            regression. -100 (for each label) leaves an item out of a classification. Of a dataset without a length, a
+            stream, the first `max_samples` items are read anew, on every process.
         layers (`Mapping[str, nn.Module]`, `Sequence[str]` or `str`, *optional*): What to score: modules by name, or
             patterns of module names such as `"*.ffn"`; the masked layers of the model by default. An output
             `[batch, tokens, neurons]` is averaged over the tokens that are no padding.
-        num_classes (`int`, *optional*): Number of classes; `model.config.num_labels` by default.
+        num_classes (`int`, *optional*): Number of classes or of binary labels; `model.config.num_labels` by default.
+            Of regression targets, the number of bins of equal mass that they are put in, 8 by default.
+        problem_type (`str`, *optional*): `"single_label_classification"`, `"multi_label_classification"`, where a
+            neuron's bits are the mean over the labels, or `"regression"`, where they are about the target's bin. By
+            default that of `model.config`, or regression if the config has one label, or else the first.
         collate_fn (`Callable`, *optional*): Makes a batch of a list of items; by default as the Trainer does: padding
             with `processing_class` if there is one, else `default_data_collator`.
         processing_class ([`~transformers.PreTrainedTokenizerBase`], *optional*): Tokenizer to pad with.
@@ -58,6 +68,8 @@ def score_neurons(
         calibration_rows (`int`, *optional*, defaults to 2048): Of these, the items that place the bins.
         seed (`int`, *optional*, defaults to 0): Seed of the draw.
         progress (`bool`, *optional*, defaults to `True`): Shows a progress bar.
+        observe (`Callable`, *optional*): Called after the forward pass of each batch with its number and its labels,
+            for what else is to be gathered from the same pass.
 
     Returns:
         [`NeuronScores`]
@@ -67,9 +79,12 @@ def score_neurons(
         (the message names the layer and counts them), or a model without tapped layers.
     """
     taps = find_layers(model, layers)
+    if problem_type is None:
+        problem_type = find_problem_type(getattr(model, "config", None))
+    check_problem_type(problem_type)
     if num_classes is None:
-        num_classes = model.config.num_labels
-    check_dataset(dataset, num_classes)
+        num_classes = TARGET_BINS if problem_type == "regression" else model.config.num_labels
+    check_dataset(dataset, num_classes, problem_type)
     batches = batches_for(
         model, dataset, batch_size, collate_fn, processing_class, remove_unused_columns, max_samples, seed
     )
@@ -87,66 +102,59 @@ def score_neurons(
             inputs = to_device(inputs, model)
             model(**inputs)
             activations = {name: per_sample(captured.pop(name), inputs.get("attention_mask")) for name in taps}
+            if observe:
+                observe(number, labels)
             if not statistics and number >= calibration_batches:
-                statistics = calibrate(waiting, num_classes)
+                statistics = calibrate(waiting, num_classes, problem_type)
             if statistics:
                 for name, values in activations.items():
                     statistics[name].update(values, labels)
             else:
                 waiting.append((number, activations, labels))
         if not statistics:
-            statistics = calibrate(waiting, num_classes)
+            statistics = calibrate(waiting, num_classes, problem_type)
 
+    bytes_reduced = all_reduce(list(statistics.values())) if process.num_processes > 1 else 0
     results = {}
     for name, layer in statistics.items():
-        if process.num_processes > 1:
-            layer.all_reduce()
         try:
             results[name] = layer.mutual_information()
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
     num_ignored = next(iter(statistics.values())).num_ignored
-    return NeuronScores(results, num_classes, num_ignored, time.perf_counter() - started)
+    seconds = time.perf_counter() - started
+    return NeuronScores(results, num_classes, num_ignored, seconds, problem_type, bytes_reduced)
 
 
 Waiting = tuple[int, dict[str, torch.Tensor], torch.Tensor]
 """A batch seen before the bins were placed: its number, activations by layer, labels."""
 
 
-def calibrate(waiting: list[Waiting], num_classes: int) -> dict[str, NeuronStatistics]:
+STATISTICS = {
+    "single_label_classification": NeuronStatistics,
+    "multi_label_classification": MultiLabelStatistics,
+    "regression": RegressionStatistics,
+}
+
+
+def calibrate(waiting: list[Waiting], num_classes: int, problem_type: str) -> dict[str, NeuronStatistics]:
     """Statistics by layer, with bins placed on the `waiting` batches of all processes, and this process's counted."""
     process = PartialState()
     if process.num_processes > 1:
-        everyones = gather_object([(number, {n: a.cpu() for n, a in acts.items()}) for number, acts, _ in waiting])
+        everyones = gather_object(
+            [(number, {n: a.cpu() for n, a in acts.items()}, labels.cpu()) for number, acts, labels in waiting]
+        )
     else:
-        everyones = [(number, activations) for number, activations, _ in waiting]
+        everyones = list(waiting)
     everyones.sort(key=lambda entry: entry[0])
+    if not everyones:
+        raise ValueError("The dataset to score gave no rows: needs labelled rows of 2 classes at least.")
+    labels = torch.cat([labels for _, _, labels in everyones])
     statistics = {}
     for name in everyones[0][1]:
-        values = torch.cat([activations[name] for _, activations in everyones]).to(process.device)
-        statistics[name] = NeuronStatistics(values.shape[1], num_classes, device=values.device)
-        statistics[name].calibrate(values)
-        for _, activations, labels in waiting:
-            statistics[name].update(activations[name], labels)
+        values = torch.cat([activations[name] for _, activations, _ in everyones]).to(process.device)
+        statistics[name] = STATISTICS[problem_type](values.shape[1], num_classes, device=values.device)
+        statistics[name].calibrate(values, labels)
+        for _, activations, labels_of_batch in waiting:
+            statistics[name].update(activations[name], labels_of_batch)
     return statistics
-
-
-def check_dataset(dataset, num_classes: int) -> None:
-    """
-    Looks at the labels before any compute, where the dataset has them in a column.
-
-    Raises:
-        `ValueError`: for an empty dataset, labels out of range, or labels of one class only.
-    """
-    if len(dataset) == 0:
-        raise ValueError("The dataset to score is empty: needs labelled rows of 2 classes at least.")
-    # Rows are only known to be cheap to read by column; other datasets are checked batch by batch.
-    columns = getattr(dataset, "column_names", None) or []
-    column = next((name for name in LABEL_NAMES if name in columns), None)
-    if column is None:
-        return
-    values = torch.as_tensor(dataset.with_format("torch", columns=[column])[column][:])
-    check_labels(values, num_classes)
-    classes = values[values != IGNORE_INDEX].unique()
-    if len(classes) < 2:
-        raise ValueError(f"Column {column!r} holds {len(classes)} class(es) {classes.tolist()}: needs 2 at least.")

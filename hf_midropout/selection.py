@@ -1,21 +1,19 @@
-"""Which neurons to keep, given their scores."""
+"""Which neurons to keep, given how important they are."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-
-from .midropout_config import MIDropoutConfig
-from .scores import NeuronScores
 
 
 logger = logging.getLogger(__name__)
 
 
 class NothingToSelect(ValueError):
-    """The scores leave no selection to make: it would drop no neuron, or all of them."""
+    """The importances leave no selection to make: it would drop no neuron, or all of them."""
 
 
 @dataclass
@@ -23,7 +21,8 @@ class Selection:
     """
     Args:
         kept (`dict[str, torch.Tensor]`): bool mask of shape `[K]` per layer, `True` for neurons to keep; on the CPU.
-        threshold (`dict[str, float]`): Per layer, the lowest bits among the neurons kept.
+        threshold (`dict[str, float]`): Per layer, the lowest importance among the neurons kept: bits where mutual
+            information is the criterion.
     """
 
     kept: dict[str, torch.Tensor]
@@ -38,49 +37,109 @@ class Selection:
         return ", ".join(f"{name}: {kept} of {width}" for name, (kept, width) in self.widths.items())
 
 
-def select(scores: NeuronScores, config: MIDropoutConfig) -> Selection:
+def select(
+    importance: Mapping[str, torch.Tensor],
+    *,
+    threshold: float | None = None,
+    keep: float | None = None,
+    scope: str = "layer",
+) -> Selection:
     """
-    Keeps the neurons with the most mutual information: those at or above `config.threshold` bits, or the fraction
-    `config.keep`. Equal scores keep the neuron with the lower index. A layer always keeps its best neuron.
+    Keeps the most important neurons: those at or above `threshold`, or the fraction `keep`. Equal ones keep the neuron
+    with the lower index. A layer always keeps its best neuron.
+
+    Args:
+        importance (`Mapping[str, torch.Tensor]`): `[K]` per layer; -inf for neurons that were dropped before.
+        threshold (`float`, *optional*): In the units of the importance; of all layers.
+        keep (`float`, *optional*): Fraction of all neurons, in (0, 1).
+        scope (`str`, *optional*, defaults to `"layer"`): `"layer"` keeps that fraction of each layer, `"global"` of
+            all layers together.
 
     Raises:
         [`NothingToSelect`]: if every neuron would be dropped, or none.
     """
-    bits = {name: layer.bits.cpu() for name, layer in scores.layers.items()}
-    everything = torch.cat(list(bits.values()))
-    if config.threshold is not None:
-        kept = {name: values >= config.threshold for name, values in bits.items()}
-        rule = f"threshold={config.threshold} bits"
-    elif config.keep is None:
-        raise ValueError("The configuration has neither a threshold nor a fraction to keep.")
-    elif config.scope == "global":
-        chosen = best(everything, config.keep)
-        kept = dict(zip(bits, chosen.split([len(values) for values in bits.values()]), strict=True))
-        rule = f"keep={config.keep} of all layers"
+    everything = torch.cat(list(importance.values()))
+    if threshold is not None:
+        kept = {name: values >= threshold for name, values in importance.items()}
+        rule = f"threshold={threshold}"
+    elif keep is None:
+        raise ValueError("Neither a threshold nor a fraction to keep was given.")
+    elif scope == "global":
+        chosen = most_important(everything, round(keep * len(everything)))
+        kept = dict(zip(importance, chosen.split([len(values) for values in importance.values()]), strict=True))
+        rule = f"keep={keep} of all layers"
     else:
-        kept = {name: best(values, config.keep) for name, values in bits.items()}
-        rule = f"keep={config.keep} of each layer"
+        kept = {name: most_important(values, round(keep * len(values))) for name, values in importance.items()}
+        rule = f"keep={keep} of each layer"
 
+    left = everything[everything.isfinite()]
     total = sum(int(mask.sum()) for mask in kept.values())
-    if total in (0, len(everything)):
+    if total in (0, len(left)):
         raise NothingToSelect(
-            f"{rule} would drop {'all' if total == 0 else 'none'} of {len(everything)} neurons, whose scores run from "
-            f"{everything.min():.4f} to {everything.max():.4f} bits (label entropy {scores.label_entropy:.4f})."
+            f"{rule} would drop {'all' if total == 0 else 'none'} of {len(left)} neurons, whose importance runs from "
+            f"{left.min():.4f} to {left.max():.4f}."
         )
+    return _with_best_neurons(importance, kept, rule)
+
+
+def nested_selections(importance: Mapping[str, torch.Tensor], scope: str, limit: int | None = None) -> list[Selection]:
+    """
+    Selections from the least to the most pruned, each within the one before: by one threshold for all layers
+    (`scope="global"`) or by one fraction of each (`"layer"`).
+
+    Args:
+        importance (`Mapping[str, torch.Tensor]`): `[K]` per layer; -inf for neurons that were dropped before.
+        scope (`str`): `"global"` or `"layer"`.
+        limit (`int`, *optional*): Selections to give, evenly spaced; all by default.
+    """
+    if scope == "global":
+        values = torch.cat(list(importance.values()))
+        thresholds = values[values.isfinite()].unique()[1:].tolist()
+        steps: list[dict[str, torch.Tensor]] = [
+            {name: values >= threshold for name, values in importance.items()} for threshold in thresholds
+        ]
+    else:
+        alive = {name: int(values.isfinite().sum()) for name, values in importance.items()}
+        widest = max(alive.values())
+        steps = [
+            {name: most_important(values, round(step / widest * alive[name])) for name, values in importance.items()}
+            for step in range(widest - 1, 0, -1)
+        ]
+    if limit is not None and len(steps) > limit:
+        steps = [steps[round(number)] for number in torch.linspace(0, len(steps) - 1, limit).tolist()]
+    selections = [_with_best_neurons(importance, kept) for kept in steps]
+    distinct = [
+        selection
+        for before, selection in zip([None, *selections], selections, strict=False)
+        if before is None or before.widths != selection.widths
+    ]
+    return distinct
+
+
+def select_counts(importance: Mapping[str, torch.Tensor], counts: Mapping[str, int]) -> Selection:
+    """The `counts[layer]` most important neurons of each layer."""
+    kept = {name: most_important(values, counts[name]) for name, values in importance.items()}
+    return _with_best_neurons(importance, kept)
+
+
+def _with_best_neurons(
+    importance: Mapping[str, torch.Tensor], kept: dict[str, torch.Tensor], rule: str | None = None
+) -> Selection:
+    """A layer never goes to zero neurons; with a `rule` to name, a warning tells."""
     for name, mask in kept.items():
         if not mask.any():
-            best_neuron = int(bits[name].argmax())
-            logger.warning(
-                "%s would drop all %d neurons of %s: keeping its best one, neuron %d with %.4f bits.",
-                rule, len(mask), name, best_neuron, bits[name][best_neuron],
-            )  # fmt: skip
-            mask[best_neuron] = True
-    return Selection(kept, {name: float(bits[name][mask].min()) for name, mask in kept.items()})
+            neuron = int(importance[name].argmax())
+            if rule:
+                logger.warning(
+                    "%s would drop all %d neurons of %s: keeping its best one, neuron %d with %.4f.",
+                    rule, len(mask), name, neuron, importance[name][neuron],
+                )  # fmt: skip
+            mask[neuron] = True
+    return Selection(kept, {name: float(importance[name][mask].min()) for name, mask in kept.items()})
 
 
-def best(bits: torch.Tensor, fraction: float) -> torch.Tensor:
-    """bool mask of the `fraction` of neurons with the most bits, at least one."""
-    count = max(1, round(fraction * len(bits)))
-    mask = torch.zeros(len(bits), dtype=torch.bool)
-    mask[bits.argsort(descending=True, stable=True)[:count]] = True
+def most_important(importance: torch.Tensor, count: int) -> torch.Tensor:
+    """bool mask of the `count` neurons that matter most, at least one."""
+    mask = torch.zeros(len(importance), dtype=torch.bool)
+    mask[importance.argsort(descending=True, stable=True)[: max(1, count)]] = True
     return mask

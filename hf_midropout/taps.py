@@ -90,5 +90,5 @@ def per_sample(output: torch.Tensor, attention_mask: torch.Tensor | None) -> tor
         return output.flatten(2).mean(2)
     if attention_mask is None or attention_mask.shape != output.shape[:2]:
         return output.mean(1)
-    weight = attention_mask.to(output.device, output.dtype)[:, :, None]
-    return (output * weight).sum(1) / weight.sum(1).clamp(min=1)
+    weight = attention_mask.to(output.device, output.dtype)[:, None, :]
+    return (weight @ output)[:, 0] / weight.sum(2).clamp(min=1)  # no copy of the output, as a product and sum would be

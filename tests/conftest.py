@@ -20,6 +20,7 @@ from hf_midropout import MIDropoutAlbertConfig, MIDropoutAlbertForSequenceClassi
 datasets.disable_progress_bars()
 
 NUM_LABELS = 3
+WORDS = {"sport": "ball goal team match coach", "money": "bank stock price market trade"}
 
 
 def tiny_config(**overrides) -> MIDropoutAlbertConfig:
@@ -89,6 +90,22 @@ def train_rows():
 @pytest.fixture(scope="session")
 def valid_rows():
     return make_rows(64, seed=3)
+
+
+@pytest.fixture(scope="session")
+def data_folder(tmp_path_factory):
+    """Two csv files of short texts about sport and money, 80 to train and 30 to test."""
+    folder = tmp_path_factory.mktemp("data")
+    for split, count in (("train", 80), ("test", 30)):
+        rows = []
+        for index in range(count):
+            label = ("sport", "money")[index % 2]
+            words = WORDS[label].split()
+            rows.append(
+                {"text": " ".join(words[(index + k) % 5] for k in range(4)) + f" item {index}", "label": label}
+            )
+        datasets.Dataset.from_list(rows).to_csv(folder / f"{split}.csv")
+    return folder
 
 
 @pytest.fixture

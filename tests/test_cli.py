@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 import subprocess
 import sys
 
@@ -14,24 +15,6 @@ from hf_midropout import NeuronScores
 from hf_midropout.cli import main
 from hf_midropout.commands.train_arguments import TrainArguments
 from hf_midropout.report import without_tokens
-
-
-WORDS = {"sport": "ball goal team match coach", "money": "bank stock price market trade"}
-
-
-@pytest.fixture(scope="module")
-def data_folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("data")
-    for split, count in (("train", 80), ("test", 30)):
-        rows = []
-        for index in range(count):
-            label = ("sport", "money")[index % 2]
-            words = WORDS[label].split()
-            rows.append(
-                {"text": " ".join(words[(index + k) % 5] for k in range(4)) + f" item {index}", "label": label}
-            )
-        Dataset.from_list(rows).to_csv(folder / f"{split}.csv")
-    return folder
 
 
 def train(data_folder, output_dir, *more: str) -> int:
@@ -79,7 +62,7 @@ def test_report_holds_the_run(run):
     assert report["test"]["rows"] == 30
     assert {"accuracy", "macro_f1", "loss", "expected_calibration_error"} <= set(report["test"])
     assert [layer["kept"] for layer in report["pruning"]["layers"]] == [8, 4]
-    assert report["pruning"]["before"]["num_samples"] == 72
+    assert report["pruning"]["rounds"][0]["scores"]["num_samples"] == 72
     assert report["training_arguments"]["keep"] is None and report["pruning"]["config"]["keep"] == 0.5
     assert report["environment"]["torch"] == torch.__version__
     assert any("eval_loss" in entry for entry in report["training_log"])
@@ -216,3 +199,48 @@ def test_score_refuses_data_of_other_classes(run, tmp_path, capsys):
     Dataset.from_dict({"text": ["a b", "c d"] * 20, "label": ["money", "art"] * 20}).to_csv(tmp_path / "train.csv")
     assert main(["score", str(run[0]), "--dataset", str(tmp_path)]) == 1
     assert "art" in capsys.readouterr().err
+
+
+@pytest.fixture
+def checkpoint_for(run, tmp_path):
+    """A copy of the checkpoint that says it is for another problem type; the head has two outputs."""
+
+    def make(problem_type: str):
+        folder = shutil.copytree(run[0], tmp_path / problem_type)
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps({**config, "problem_type": problem_type}))
+        return folder
+
+    return make
+
+
+@pytest.mark.parametrize("labels", [[[1, 0], [0, 1], [1, 1]], [[0], [1], [0, 1]]])
+def test_score_for_several_binary_labels(checkpoint_for, labels, tmp_path, capsys):
+    texts = ["ball goal", "bank stock", "goal bank"]
+    Dataset.from_dict({"text": texts * 20, "labels": labels * 20}).to_json(tmp_path / "train.jsonl")
+    folder = checkpoint_for("multi_label_classification")
+    assert main(["score", str(folder), "--dataset", str(tmp_path / "train.jsonl")]) == 0
+    assert "60 samples; the mean of 2 labels, which have 0.918 bits" in capsys.readouterr().out
+
+
+def test_score_for_regression(checkpoint_for, tmp_path, capsys):
+    rows = {"text": ["ball goal", "bank stock", "goal bank", " "] * 20, "label": [index / 80 for index in range(80)]}
+    Dataset.from_dict(rows).to_json(tmp_path / "train.jsonl")
+    folder = checkpoint_for("regression")
+    assert main(["score", str(folder), "--dataset", str(tmp_path / "train.jsonl")]) == 0
+    assert "60 samples; about 8 bins of the target, which have 2.9" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("problem_type", "labels", "message"),
+    [
+        ("multi_label_classification", [[0, 2], [1]], "such as 2: they must hold 2 zeros and ones"),
+        ("multi_label_classification", [0, 1], "must hold a list in every row"),
+        ("regression", ["a", "b"], "must hold a number in every row"),
+        ("regression", [1.5, 1.5], "All 40 regression targets are 1.5"),
+    ],
+)
+def test_score_tells_labels_of_another_kind(checkpoint_for, problem_type, labels, message, tmp_path, capsys):
+    Dataset.from_dict({"text": ["ball goal", "bank stock"] * 20, "label": labels * 20}).to_json(tmp_path / "t.jsonl")
+    assert main(["score", str(checkpoint_for(problem_type)), "--dataset", str(tmp_path / "t.jsonl")]) == 1
+    assert message in capsys.readouterr().err

@@ -3,7 +3,7 @@ import torch
 from hf_midropout import MIDropoutConfig, NeuronScores
 from hf_midropout.figures import draw_figures
 from hf_midropout.information import MutualInformation
-from hf_midropout.pruning_record import PruningRecord
+from hf_midropout.pruning_record import PruningRecord, PruningRound
 from hf_midropout.selection import select
 
 
@@ -19,10 +19,9 @@ def made_up_record(prune: bool = True) -> PruningRecord:
 
     config = MIDropoutConfig(threshold=0.3)
     before = scores(1.0)
-    return PruningRecord(
-        config.to_dict(), step=50, max_steps=100, before=before, selection=select(before, config) if prune else None,
-        after=scores(1.5),
-    )  # fmt: skip
+    bits = {name: layer.bits for name, layer in before.layers.items()}
+    done = PruningRound(50, before, select(bits, threshold=0.3) if prune else None)
+    return PruningRecord(config.to_dict(), max_steps=100, rounds=[done], after=scores(1.5))
 
 
 def test_record_round_trip(tmp_path):

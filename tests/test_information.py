@@ -7,11 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hf_midropout.information import NeuronStatistics, mutual_information
-from hf_midropout.information.binning import NUM_BINS, bin_indices, stream_edges
+from hf_midropout.information.binning import NUM_BINS, add_counts, bin_indices, stream_edges
 from hf_midropout.information.contingency import entropy, independence_p_value, merge_to_equal_mass
 from hf_midropout.information.joint import SecondMoments, greedy_log_determinant
 from hf_midropout.information.ranks import rank_counts, rank_sums
 from hf_midropout.information.smoothing import smoothed_information
+from hf_midropout.information.statistics import BUFFER_ROWS
 
 
 def sample(count: int, classes: int = 4, seed: int = 0, strength: float = 1.0):
@@ -54,6 +55,46 @@ def test_noise_scores_next_to_nothing():
     assert bits.mean() < 0.001
 
 
+def test_sharp_jumps_get_more_bins():
+    """A comb of 16 teeth: 1 bit that is lost to whatever resolves the ranks less finely than the teeth."""
+    activations = torch.rand(4000, 1, generator=torch.Generator().manual_seed(0)) * 32
+    labels = (activations.flatten() % 2).long()
+    bits, _ = mutual_information(activations, labels)
+    coarse = smoothed_information(rank_counts(activations, labels, 2, 512))
+    assert coarse.wants_finer.item()
+    assert bits.item() > 0.955 > 0.95 > coarse.bits.item()  # measured: 0.96 and 0.944
+    smooth, labels = sample(4000)
+    assert not smoothed_information(rank_counts(smooth, labels, 4, 512)).wants_finer.any()
+
+
+def test_bins_of_a_stream_do_not_mix_classes_across_a_jump():
+    generator = torch.Generator().manual_seed(0)
+    activations = torch.rand(12_000, 2, generator=generator) * 32
+    labels = (activations[:, 0] % 2).long()
+    statistics = NeuronStatistics(2, 2)
+    for rows in torch.arange(12_000).split(1000):
+        statistics.update(activations[rows], labels[rows])
+    assert statistics.mutual_information().bits[0] > 0.96
+    blind = NeuronStatistics(2, 2)
+    blind.calibrate(activations[:2048])
+    blind.update(activations, labels)
+    assert blind.mutual_information().bits[0] < 0.94
+    # Where nothing jumps, nothing moves.
+    assert torch.equal(stream_edges(activations[:2048], labels[:2048])[1], stream_edges(activations[:2048])[1])
+    doubles = stream_edges(activations[:2048].double(), labels[:2048])  # by another way of sorting
+    assert torch.allclose(doubles, stream_edges(activations[:2048], labels[:2048]).double())
+
+
+def test_one_sample_more_or_less_changes_little():
+    """The best bandwidth jumps from one to another; the average over bandwidths does not."""
+    changes = []
+    for seed in range(20):
+        activations, labels = sample(100, seed=seed)
+        bits, _ = mutual_information(activations, labels)
+        changes += [mutual_information(activations[rest:], labels[rest:])[0] - bits for rest in (1, 2)]
+    assert torch.stack(changes).square().mean().sqrt() < 0.019  # 0.022 with the best bandwidth alone
+
+
 def test_p_values_are_small_for_signal_only():
     activations, labels = sample(4000)
     statistics = NeuronStatistics(3, 4)
@@ -79,7 +120,7 @@ def test_laws(seed, count, classes):
         mutual_information(activations[order], labels[order], num_classes=classes),
         mutual_information(activations, renamed, num_classes=classes),
     ):
-        assert torch.allclose(changed[0], bits, atol=1e-12)
+        assert torch.allclose(changed[0], bits, atol=1e-6)
 
 
 @settings(max_examples=20, deadline=None)
@@ -106,8 +147,18 @@ def test_memory_does_not_grow_with_the_stream():
     statistics = NeuronStatistics(3, 4, calibration_rows=100)
     for seed in range(20):
         statistics.update(*sample(64, seed=seed))
-    assert statistics._pending_rows < 128
+    assert statistics._pending_rows < BUFFER_ROWS
     assert statistics.counts.sum() == 3 * 20 * 64
+
+
+@pytest.mark.parametrize("classes", [2, 4, 20])
+def test_state_takes_at_most_3_kilobytes_a_neuron_and_class(classes):
+    statistics = NeuronStatistics(5, classes, calibration_rows=100)
+    for _ in range(3):
+        statistics.update(torch.randn(100, 5), torch.arange(100) % classes)
+    tensors = [value for value in vars(statistics).values() if isinstance(value, torch.Tensor)]
+    assert len(tensors) >= 4
+    assert sum(tensor.nbytes for tensor in tensors) <= 3072 * 5 * classes
 
 
 def test_a_stream_agrees_with_memory():
@@ -128,6 +179,43 @@ def test_a_frequent_value_has_a_bin_of_its_own():
     bins = bin_indices(activations, edges)[0]
     assert len(bins[:700].unique()) == 1
     assert bins[699] not in bins[700:]
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 1000), count=st.integers(0, 50), classes=st.integers(2, 9), decimals=st.integers(0, 2))
+def test_sorting_edges_among_activations_counts_as_looking_bins_up_does(seed, count, classes, decimals):
+    generator = torch.Generator().manual_seed(seed)
+    edges = torch.randn(4, 30, generator=generator).mul(2).round(decimals=decimals).sort(1).values
+    edges[:, 14] = edges[:, 15] = edges[:, 16]
+    edges[0, 0], edges[0, -1] = -torch.inf, torch.inf
+    activations = torch.randn(count, 4, generator=generator).mul(2).round(decimals=decimals)
+    activations[::5] = -0.0
+    activations[1::5] = 3e38
+    labels = torch.randint(0, classes, (count,), generator=generator)
+    counts = torch.zeros(4, 31, classes, dtype=torch.int32)
+    add_counts(counts, activations, labels, edges)
+    expected = torch.zeros_like(counts)
+    for neuron, bins in enumerate(bin_indices(activations, edges)):
+        expected[neuron].index_put_((bins.long(), labels), torch.tensor(1, dtype=torch.int32), accumulate=True)
+    assert torch.equal(counts, expected)
+
+
+def test_the_callers_tensors_are_neither_changed_nor_relied_on():
+    activations, labels = sample(300)
+    by_column = activations.t().contiguous()
+    before = by_column.clone()
+    expected = mutual_information(activations, labels)[0]
+    assert torch.equal(mutual_information(by_column.t(), labels)[0], expected)
+    assert torch.equal(by_column, before)
+    statistics = NeuronStatistics(3, 4)
+    batch, batch_labels = torch.empty(100, 3), torch.empty(100, dtype=torch.long)
+    for start in range(0, 300, 100):  # a caller that fills the same tensors again and again
+        batch.copy_(activations[start : start + 100])
+        batch_labels.copy_(labels[start : start + 100])
+        statistics.update(batch, batch_labels)
+    whole = NeuronStatistics(3, 4)
+    whole.update(activations, labels)
+    assert torch.equal(statistics.mutual_information().bits, whole.mutual_information().bits)
 
 
 def test_bins_reach_beyond_what_placed_them():

@@ -70,6 +70,48 @@ def test_bad_labels_are_refused_before_any_compute(tiny_model, labels, message):
         score_neurons(tiny_model, rows, progress=False)
 
 
+def with_labels(rows, labels):
+    return rows.remove_columns("labels").add_column("labels", labels)
+
+
+def outputs_of_last_layer(model, rows):
+    outputs = []
+    handle = model.masked_layers()["classifier.layers.2"].register_forward_hook(lambda *call: outputs.append(call[2]))
+    with torch.no_grad():
+        model(torch.tensor(rows["input_ids"][:]))
+    handle.remove()
+    return outputs[0]
+
+
+def test_several_binary_labels(tiny_model, train_rows):
+    classes = torch.tensor(train_rows["labels"][:])
+    labels = torch.stack([classes == 0, classes >= 1, classes == 2], 1)
+    rows = with_labels(train_rows, labels.float().tolist())
+    tiny_model.config.problem_type = "multi_label_classification"
+    scores = score_neurons(tiny_model, rows, batch_size=50, progress=False)
+    each, _ = mutual_information(outputs_of_last_layer(tiny_model, rows), labels)
+    assert torch.allclose(scores.layers["classifier.layers.2"].bits, each.mean(0), atol=0.05)
+    assert "mean of 3 labels" in str(scores)
+    assert NeuronScores.from_dict(scores.to_dict()).problem_type == "multi_label_classification"
+    tiny_model.register_forward_pre_hook(lambda *_: pytest.fail("the model was run"))
+    with pytest.raises(ValueError, match="2 labels a row, the model has 3"):
+        score_neurons(tiny_model, with_labels(train_rows, labels[:, :2].float().tolist()), progress=False)
+    with pytest.raises(ValueError, match="needs one that varies"):
+        score_neurons(tiny_model, with_labels(train_rows, torch.ones(128, 3).tolist()), progress=False)
+
+
+def test_regression(tiny_model, train_rows):
+    targets = torch.tensor(train_rows["labels"][:]) + torch.rand(128, generator=torch.Generator().manual_seed(0))
+    rows = with_labels(train_rows, targets.tolist())
+    scores = score_neurons(tiny_model, rows, problem_type="regression", batch_size=50, progress=False)
+    expected, _ = mutual_information(outputs_of_last_layer(tiny_model, rows), targets, problem_type="regression")
+    assert torch.allclose(scores.layers["classifier.layers.2"].bits, expected, atol=0.05)
+    assert scores.label_entropy == pytest.approx(3.0)
+    assert "8 bins of the target" in str(scores)
+    with pytest.raises(ValueError, match="128 regression targets are 1"):
+        score_neurons(tiny_model, with_labels(rows, [1.0] * 128), problem_type="regression", progress=False)
+
+
 def test_models_without_masked_layers_are_refused(train_rows):
     with pytest.raises(ValueError, match="Linear has no masked layers"):
         score_neurons(torch.nn.Linear(1, 1), train_rows)

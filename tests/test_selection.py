@@ -1,50 +1,69 @@
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from hf_midropout import MIDropoutConfig, NeuronScores
-from hf_midropout.information import MutualInformation
-from hf_midropout.selection import NothingToSelect, select
-
-
-def scores_of(**layers) -> NeuronScores:
-    made = {
-        name: MutualInformation(torch.tensor(bits, dtype=torch.float64), torch.zeros(len(bits)),
-                                torch.zeros(len(bits)), 2.0, 100)
-        for name, bits in layers.items()
-    }  # fmt: skip
-    return NeuronScores(made, num_classes=4)
+from hf_midropout import MIDropoutConfig
+from hf_midropout.selection import NothingToSelect, nested_selections, select, select_counts
 
 
-SCORES = scores_of(first=[0.1, 0.9, 0.5, 0.7], second=[0.2, 0.3])
+def importance(**layers) -> dict[str, torch.Tensor]:
+    return {name: torch.tensor(values, dtype=torch.float64) for name, values in layers.items()}
 
 
-def kept(config) -> dict[str, list[int]]:
-    return {name: mask.nonzero().flatten().tolist() for name, mask in select(SCORES, config).kept.items()}
+VALUES = importance(first=[0.1, 0.9, 0.5, 0.7], second=[0.2, 0.3])
+layers_of_values = st.lists(
+    st.lists(st.sampled_from([-torch.inf, 0.0, 0.25, 0.5, 0.75, 1.0]), min_size=1, max_size=6), min_size=1, max_size=3
+).filter(lambda layers: all(max(layer) > -torch.inf for layer in layers))
+
+
+def kept(**rule) -> dict[str, list[int]]:
+    return {name: mask.nonzero().flatten().tolist() for name, mask in select(VALUES, **rule).kept.items()}
 
 
 def test_threshold_is_global_and_inclusive():
-    assert kept(MIDropoutConfig(threshold=0.3)) == {"first": [1, 2, 3], "second": [1]}
+    assert kept(threshold=0.3) == {"first": [1, 2, 3], "second": [1]}
 
 
 def test_fraction_of_each_layer_and_of_all():
-    assert kept(MIDropoutConfig(keep=0.5)) == {"first": [1, 3], "second": [1]}
-    assert kept(MIDropoutConfig(keep=0.5, scope="global")) == {"first": [1, 2, 3], "second": [1]}  # 1 is the guard's
+    assert kept(keep=0.5) == {"first": [1, 3], "second": [1]}
+    assert kept(keep=0.5, scope="global") == {"first": [1, 2, 3], "second": [1]}  # 1 is the guard's
 
 
 def test_ties_keep_the_lower_index():
-    tied = select(scores_of(layer=[0.5, 0.5, 0.5, 0.5]), MIDropoutConfig(keep=0.5))
+    tied = select(importance(layer=[0.5, 0.5, 0.5, 0.5]), keep=0.5)
     assert tied.kept["layer"].tolist() == [True, True, False, False]
 
 
 def test_no_layer_goes_to_zero(caplog):
-    assert kept(MIDropoutConfig(threshold=0.6)) == {"first": [1, 3], "second": [1]}
-    assert "all 2 neurons of second: keeping its best one, neuron 1 with 0.3000 bits" in caplog.text
+    assert kept(threshold=0.6) == {"first": [1, 3], "second": [1]}
+    assert "all 2 neurons of second: keeping its best one, neuron 1 with 0.3000" in caplog.text
 
 
 @pytest.mark.parametrize(("threshold", "what"), [(0.05, "none"), (1.5, "all")])
 def test_all_or_nothing_is_refused_with_the_numbers(threshold, what):
-    with pytest.raises(NothingToSelect, match=rf"drop {what} of 6 neurons.*0.1000 to 0.9000 bits"):
-        select(SCORES, MIDropoutConfig(threshold=threshold))
+    with pytest.raises(NothingToSelect, match=rf"drop {what} of 6 neurons.*0.1000 to 0.9000"):
+        select(VALUES, threshold=threshold)
+
+
+def test_counts_are_kept_exactly():
+    chosen = select_counts(VALUES, {"first": 3, "second": 1})
+    assert chosen.widths == {"first": (3, 4), "second": (1, 2)}
+    assert chosen.threshold == {"first": 0.5, "second": 0.3}
+
+
+@given(layers=layers_of_values, scope=st.sampled_from(["layer", "global"]), limit=st.sampled_from([None, 3]))
+def test_nested_selections_are_nested_and_bring_nobody_back(layers, scope, limit):
+    values = importance(**{str(index): layer for index, layer in enumerate(layers)})
+    levels = nested_selections(values, scope, limit)
+    before = {name: layer > -torch.inf for name, layer in values.items()}
+    for number, level in enumerate(levels):
+        assert all(mask.any() for mask in level.kept.values())
+        assert all((~mask | before[name]).all() for name, mask in level.kept.items())
+        assert any((mask != before[name]).any() for name, mask in level.kept.items()), number
+        before = level.kept
+    if limit is None and scope == "layer" and levels:
+        assert all(int(mask.sum()) == 1 for mask in levels[-1].kept.values())
 
 
 @pytest.mark.parametrize(
@@ -56,6 +75,17 @@ def test_all_or_nothing_is_refused_with_the_numbers(threshold, what):
         ({"keep": 0.0}, "would drop everything"),
         ({"scope": "model"}, "'model'.*'global'"),
         ({"action": "shrink"}, "'shrink'.*'prune'"),
+        ({"criterion": "size"}, "'size'.*'mutual_information'.*'random'"),
+        ({"compensation": "some"}, "'some'.*'least_squares'"),
+        ({"metric": "f1"}, "'f1'.*'macro_f1'"),
+        ({"threshold": "find"}, "'find'.*'search'"),
+        ({"threshold": 0.3, "criterion": "magnitude"}, "not in bits"),
+        ({"dropout_rate": 1.0}, r"dropout_rate=1.0.*\(0, 1\)"),
+        ({"rounds": 0}, "rounds=0"),
+        ({"rounds": 2, "threshold": 0.3}, "final budget"),
+        ({"rounds": 2, "action": "dropout"}, "action='prune'"),
+        ({"margin": 0.0}, "margin=0.0"),
+        ({"alpha": 0.5}, "alpha=0.5"),
         ({"start": 0.0}, "start=0.0"),
         ({"start": 1.5}, "start=1.5"),
         ({"start": "two epochs"}, "two epochs"),

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from .data_arguments import DataArguments, option
+
+
+if TYPE_CHECKING:
+    from ..data import TextClassificationData
 
 
 POSITIONAL = ("checkpoint",)
@@ -47,7 +52,8 @@ def make_parser():
         ScoreArguments,
         prog="hf-midropout score",
         description="Scores every neuron of some layers of a trained classifier by the mutual information (bits) "
-        "between the neuron and the label, and prints a table. Nothing is changed or trained; a checkpoint that is "
+        "between the neuron and the label, and prints a table. Nothing is changed or trained. A checkpoint for "
+        "several binary labels takes a column of lists, one for regression a column of numbers. A checkpoint that is "
         "not what it says it is gets refused before it is loaded.",
         formatter_class=ArgumentDefaultsHelpFormatter,
     )
@@ -68,18 +74,14 @@ def main(args: ScoreArguments) -> None:
 
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    from ..data import load_text_classification
     from ..scoring import score_neurons
     from ..taps import find_layers
 
-    data = load_text_classification(
-        args.dataset, subset=args.dataset_config, text_column=args.text_column, label_column=args.label_column
-    )
-    if args.split not in data.splits:
-        raise ValueError(f"--split {args.split}: must be one of {', '.join(data.splits)}.")
     tokenizer = AutoTokenizer.from_pretrained(checkpoint, trust_remote_code=args.trust_remote_code)
     model = AutoModelForSequenceClassification.from_pretrained(checkpoint, trust_remote_code=args.trust_remote_code)
-    check_label_names(model.config.id2label, data.label_names)
+    data = load_data(args, model.config)
+    if args.split not in data.splits:
+        raise ValueError(f"--split {args.split}: must be one of {', '.join(data.splits)}.")
     layers = find_layers(model, args.layers)
     scores = score_neurons(
         model,
@@ -96,6 +98,28 @@ def main(args: ScoreArguments) -> None:
         print(f"Saved in {Path(args.output)}.")
     if args.figure:
         print(f"Drawn in {scores.plot(args.figure)}.")
+
+
+def load_data(args: ScoreArguments, config) -> TextClassificationData:
+    """The data, with labels of the kind that the model's config tells."""
+    from datasets import DatasetDict
+
+    from ..data import TextClassificationData, load_text_classification
+    from ..data_targets import load_texts_with_targets
+    from ..problem_types import find_problem_type
+
+    columns: dict[str, Any] = {
+        "subset": args.dataset_config,
+        "text_column": args.text_column,
+        "label_column": args.label_column,
+    }
+    problem_type = find_problem_type(config)
+    if problem_type != "single_label_classification":
+        rows = load_texts_with_targets(args.dataset, args.split, problem_type, config.num_labels, **columns)
+        return TextClassificationData(str(args.dataset), DatasetDict({args.split: rows}), [])
+    data = load_text_classification(args.dataset, **columns)
+    check_label_names(config.id2label, data.label_names)
+    return data
 
 
 def check_label_names(id2label: dict[int, str], label_names: list[str]) -> None:

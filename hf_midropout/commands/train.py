@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
+from ..launcher import check_processes, launch
 from .train_arguments import TrainArguments
+from .train_summary import print_summary
 
 
 COMPACT_FOLDER = "compact"
@@ -32,21 +34,26 @@ def make_parser():
     )
 
 
-def main(args: TrainArguments) -> Path:
+def main(args: TrainArguments) -> Path | None:
     """
-    Runs the job.
+    Runs the job, in this process or, with `accelerate_config`, in others.
 
     Returns:
-        `Path`: the folder of the compact checkpoint.
+        `Path`: the folder of the compact checkpoint; `None` if other processes ran the job.
 
     Raises:
         `ValueError`: for options or data that make no sense, before any training.
         `OSError`: for a model or dataset that cannot be read.
     """
     args = resolved(args)
-    output_dir = Path(args.output_dir)
-    config = pruning_config(args)
-    checkpoint = prepare_output_dir(output_dir, args)
+    config = args.pruning_config()
+    if args.accelerate_config:
+        launch(["train", *command_line(args)], args.accelerate_config, args.accelerate or [])
+        return None
+    arguments = training_arguments(args)
+    check_processes(arguments.world_size)
+    with arguments.main_process_first(desc="preparing the output folder"):
+        checkpoint = prepare_output_dir(Path(args.output_dir), args, clear=arguments.process_index == 0)
     started = time.perf_counter()
 
     from transformers import DataCollatorWithPadding, Trainer, set_seed
@@ -55,30 +62,33 @@ def main(args: TrainArguments) -> Path:
     from ..data import load_text_classification
     from ..metrics import compute_metrics
 
-    data = load_text_classification(
-        args.dataset,
-        subset=args.dataset_config,
-        text_column=args.text_column,
-        label_column=args.label_column,
-        validation_fraction=args.validation_fraction,
-        max_train_rows=args.max_train_rows,
-        max_eval_rows=args.max_eval_rows,
-        seed=args.seed,
-    )
-    rows = ", ".join(f"{len(split):,} {name}" for name, split in data.splits.items())
-    print(f"Data: {data.name}, {len(data.label_names)} classes ({', '.join(data.label_names)}); rows: {rows}")
-    for note in data.notes:
-        print(f"  {note}")
+    with arguments.main_process_first(desc="loading the data"):
+        data = load_text_classification(
+            args.dataset,
+            subset=args.dataset_config,
+            text_column=args.text_column,
+            label_column=args.label_column,
+            validation_fraction=args.validation_fraction,
+            max_train_rows=args.max_train_rows,
+            max_eval_rows=args.max_eval_rows,
+            seed=args.seed,
+        )
+    if arguments.process_index == 0:
+        rows = ", ".join(f"{len(split):,} {name}" for name, split in data.splits.items())
+        print(f"Data: {data.name}, {len(data.label_names)} classes ({', '.join(data.label_names)}); rows: {rows}")
+        for note in data.notes:
+            print(f"  {note}")
     config.check_classes(len(data.label_names))
 
     set_seed(args.seed)
     tokenizer, model = tokenizer_and_model(args, data)
-    tokenized = data.tokenize(tokenizer, args.max_length)
+    with arguments.main_process_first(desc="tokenizing"):
+        tokenized = data.tokenize(tokenizer, args.max_length)
 
     callback = MIDropoutCallback(config)
     trainer = Trainer(
         model=model,
-        args=training_arguments(args),
+        args=arguments,
         data_collator=DataCollatorWithPadding(tokenizer),
         train_dataset=tokenized["train"],
         eval_dataset=tokenized["validation"],
@@ -89,7 +99,21 @@ def main(args: TrainArguments) -> Path:
     training_started = time.perf_counter()
     trainer.train(resume_from_checkpoint=checkpoint)
     seconds = {"preparation": training_started - started, "training": time.perf_counter() - training_started}
-    return finish(args, data, tokenized, trainer, seconds)
+    if callback.record is None:
+        raise ValueError(f"Training ended without a record of scores in {args.output_dir}: give a smaller --start.")
+    return finish(args, data, tokenized, trainer, callback.record, seconds)
+
+
+def command_line(args: TrainArguments) -> list[str]:
+    """The options that give `args`, without those of the launcher."""
+    options: list[str] = []
+    for field in fields(args):
+        value = getattr(args, field.name)
+        if field.name.startswith("accelerate") or value == field.default:
+            continue
+        values = value if isinstance(value, list) else [value]
+        options += [f"--{field.name}", *map(str, values)]
+    return options
 
 
 def resolved(args: TrainArguments) -> TrainArguments:
@@ -100,7 +124,7 @@ def resolved(args: TrainArguments) -> TrainArguments:
     return replace(args, max_length=args.max_length or length, learning_rate=args.learning_rate or rate)
 
 
-def finish(args: TrainArguments, data, tokenized, trainer, seconds: dict[str, float]) -> Path:
+def finish(args: TrainArguments, data, tokenized, trainer, record, seconds: dict[str, float]) -> Path:
     """Compacts the trained model, proves it equal, tests it, and saves it with its report and figures."""
     from transformers.utils import logging as transformers_logging
 
@@ -111,15 +135,11 @@ def finish(args: TrainArguments, data, tokenized, trainer, seconds: dict[str, fl
     from ..inference import batches_for
     from ..model_card import write_card
     from ..pruning import verify_compaction
-    from ..pruning_record import PruningRecord
     from ..report import REPORT_NAME, build_report
     from ..report_parts import training_log
 
     started = time.perf_counter()
     tokenizer = trainer.processing_class
-    record = PruningRecord.load(args.output_dir)
-    if record is None:
-        raise ValueError("Training ended before neurons were scored: give a smaller --start, or --resume.")
     masked = trainer.model
     compact = masked.compact()
     split = "test" if "test" in tokenized else "validation"
@@ -154,29 +174,11 @@ def finish(args: TrainArguments, data, tokenized, trainer, seconds: dict[str, fl
         write_json(saving / REPORT_NAME, report)
         figures = draw_figures(record, trainer.state.log_history, saving / "figures")
         write_card(saving, name=str(folder))
-    print_summary(report, folder, [figure.name for figure in figures])
+    print_summary(report, folder, [f"{figure.parent.name}/{figure.name}" for figure in figures])
     return folder
 
 
-def pruning_config(args: TrainArguments):
-    """The [`MIDropoutConfig`] that the options ask for."""
-    from ..midropout_config import MIDropoutConfig
-
-    try:
-        start: Any = json.loads(args.start)
-    except ValueError:
-        start = args.start
-    return MIDropoutConfig(
-        start=start,
-        threshold=args.threshold,
-        keep=args.keep,
-        scope=args.scope,
-        action=args.action,
-        max_samples=args.score_samples or None,
-    )
-
-
-def prepare_output_dir(output_dir: Path, args: TrainArguments) -> str | None:
+def prepare_output_dir(output_dir: Path, args: TrainArguments, clear: bool) -> str | None:
     """The checkpoint to resume from, if any; an earlier run is neither mixed with this one nor deleted unasked."""
     if args.resume:
         from transformers.trainer_utils import get_last_checkpoint
@@ -185,7 +187,7 @@ def prepare_output_dir(output_dir: Path, args: TrainArguments) -> str | None:
         if checkpoint is None:
             raise ValueError(f"--resume: there is no checkpoint in {output_dir}.")
         return checkpoint
-    if output_dir.is_dir() and any(output_dir.iterdir()):
+    if output_dir.is_dir() and any(output_dir.iterdir()) and clear:
         if not args.overwrite_output_dir:
             raise ValueError(
                 f"output_dir={output_dir} is not empty: name another, or give --resume or --overwrite_output_dir."
@@ -260,41 +262,3 @@ def training_arguments(args: TrainArguments):
         except ValueError:
             values[name] = text
     return TrainingArguments(**values)
-
-
-def print_summary(report: dict[str, Any], folder: Path, figures: list[str]) -> None:
-    """The end of the run, for a person."""
-    pruning, model, test = report["pruning"], report["model"], report["test"]
-    validation = pruning["validation"]
-    kept = sum(layer["kept"] for layer in pruning["layers"])
-    neurons = sum(layer["neurons"] for layer in pruning["layers"])
-
-    print(f"\n{'':<34}{'neurons':>8}{'accuracy':>10}{'macro F1':>10}{'loss':>8}")
-    for moment, count in (("before_pruning", neurons), ("after_pruning", kept), ("after_retraining", kept)):
-        if moment in validation:
-            print_metrics(f"validation, {moment.replace('_', ' ')}", count, validation[moment])
-    print_metrics(f"{test['split']}, compact model", kept, test)
-
-    ceiling = pruning["before"]["label_entropy_bits"]
-    print(f"\n{'':<22}{'neurons':>16}{'mean bits per neuron (the label has ' + format(ceiling, '.2f') + ')':>44}")
-    print(f"{'layer':<22}{'before':>8}{'kept':>8}{'before':>10}{'kept, before':>14}{'kept, after':>13}")
-    for layer in pruning["layers"]:
-        print(
-            f"{layer['name']:<22}{layer['neurons']:>8}{layer['kept']:>8}{layer['mean_bits_before']:>10.3f}"
-            f"{layer['mean_bits_before_of_kept']:>14.3f}{layer['mean_bits_after_of_kept']:>13.3f}"
-        )
-    if pruning["refused"]:
-        print(f"\nNothing was dropped: {pruning['refused']}")
-    print(
-        f"\nHead: {model['head_parameters_before']:,} -> {model['head_parameters_after']:,} parameters; "
-        f"model: {model['parameters_before']:,} -> {model['parameters_after']:,}."
-        f"\nThe compact model's logits equal the masked model's within {model['largest_logit_difference']:.1e}."
-        f"\nSaved in {folder}: the checkpoint, {', '.join(['midropout_report.json', *figures])}."
-        f"\n{report['seconds']['total']:.0f} s, of which scoring {pruning['seconds']['scoring']:.1f} s; "
-        f"peak memory {report['environment']['peak_memory_mib']:,} MiB."
-    )
-
-
-def print_metrics(title: str, neurons: int, metrics: dict[str, float]) -> None:
-    """One row of the summary."""
-    print(f"{title:<34}{neurons:>8}{metrics['accuracy']:>10.4f}{metrics['macro_f1']:>10.4f}{metrics['loss']:>8.4f}")

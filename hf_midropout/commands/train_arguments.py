@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from .data_arguments import DataArguments, option
+from .pruning_arguments import PruningArguments
 
 
 @dataclass
-class TrainArguments(DataArguments):
+class TrainArguments(PruningArguments, DataArguments):
     """Options of `hf-midropout train`; each field is `--field`."""
 
     model: str | None = option(
@@ -39,21 +40,6 @@ class TrainArguments(DataArguments):
         None, "Activation function of a new head, a name in transformers' ACT2FN. None: relu."
     )
 
-    start: str = option(
-        "0.5",
-        "Length of the initial phase: a fraction of the training such as 0.5, optimizer steps such as 300, or "
-        "'2 epochs'.",
-    )
-    threshold: float | None = option(
-        None, "Drop neurons with less mutual information than this, in bits, between 0 and log2(classes)."
-    )
-    keep: float | None = option(
-        None, "Instead of a threshold: the fraction of neurons to keep, in (0, 1). None: 0.5 without a threshold."
-    )
-    scope: str = option("layer", "Keep that fraction of each 'layer', or of all layers together: 'global'.")
-    action: str = option("prune", "'prune' drops neurons; 'none' scores them only, for a dense run to compare with.")
-    score_samples: int = option(10_000, "Training rows to score neurons with, drawn at random; 0 for all.")
-
     max_length: int | None = option(None, "Tokens to cut texts to. None: 128 with --model, 64 without.")
     num_train_epochs: float = option(4.0, "Passes over the training rows, initial phase and retraining together.")
     learning_rate: float | None = option(
@@ -76,4 +62,13 @@ class TrainArguments(DataArguments):
             "help": "Any other field of transformers.TrainingArguments, as name=value; several may follow, e.g. "
             "--trainer lr_scheduler_type=cosine logging_steps=50."
         },
+    )
+    accelerate_config: str | None = option(
+        None,
+        "Run in several processes through `accelerate launch`: a YAML file of accelerate, or one of gpu, a100_8gpu, "
+        "a100_2x8gpu, cpu_2.",
+    )
+    accelerate: list[str] | None = field(
+        default=None,
+        metadata={"help": "Settings of `accelerate launch` that go before the file's, such as num_processes=4."},
     )

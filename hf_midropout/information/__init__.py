@@ -1,8 +1,15 @@
 """Mutual information between real-valued activations and class labels, in bits."""
 
 from .contingency import MutualInformation
-from .estimation import mutual_information
+from .in_memory import mutual_information
 from .statistics import NeuronStatistics
+from .target_statistics import MultiLabelStatistics, RegressionStatistics
 
 
-__all__ = ["MutualInformation", "NeuronStatistics", "mutual_information"]
+__all__ = [
+    "MultiLabelStatistics",
+    "MutualInformation",
+    "NeuronStatistics",
+    "RegressionStatistics",
+    "mutual_information",
+]

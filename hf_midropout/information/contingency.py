@@ -75,6 +75,7 @@ def merge_to_equal_mass(counts: torch.Tensor, bins: int) -> torch.Tensor:
     Returns:
         `torch.Tensor` of shape `[K, bins, classes]`: counts with the same totals per neuron and class.
     """
+    counts = counts.long()
     mass = counts.sum(2)
     total = mass.sum(1, keepdim=True)
     mid_rank = mass.cumsum(1) * 2 - mass  # twice the mid-rank, to stay in integers

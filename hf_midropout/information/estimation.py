@@ -1,79 +1,50 @@
-"""Mutual information of activations that are in memory."""
+"""From counts to estimates, with more bins for the neurons whose counts ask for them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 
-from .checks import IGNORE_INDEX, check_activations, check_classes, check_labels
-from .contingency import entropy, num_bins
-from .ranks import rank_counts, rank_sums
+from .contingency import MutualInformation, entropy, independence_p_value
 from .smoothing import smoothed_information
-from .statistics import estimate
 
 
-def mutual_information(activations, labels, num_classes: int | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+FINER_BINS = 4096
+BLOCK_CELLS = 2**23
+"""Cells of the finer tables made at once."""
+
+
+Finer = Callable[[torch.Tensor, int], torch.Tensor]
+"""Makes the `[k, bins, C]` table of some neurons, given their `[k]` numbers and the number of bins."""
+
+
+def estimate_bits(counts: torch.Tensor, finer: Finer) -> tuple[torch.Tensor, torch.Tensor]:
     """
-    Mutual information I(a; y) = H(a) - H(a | y) (eq. 2 of the paper) of each column of `activations` with the label.
+    Bits between 0 and the label's entropy, and their standard errors, each `[K]` in float64.
 
     Args:
-        activations (`torch.Tensor` or `numpy.ndarray` of shape `[N, K]`): Activations of K neurons over N samples.
-        labels (`torch.Tensor` or `numpy.ndarray` of shape `[N]` or `[N, C]`): Integer classes, where -100 leaves a
-            sample out; or soft labels, the probabilities of C classes.
-        num_classes (`int`, *optional*): Number of classes; the largest label plus one by default.
-
-    Returns:
-        `tuple[torch.Tensor, torch.Tensor]`: bits and their standard errors, each of shape `[K]`, in float64.
-
-    Raises:
-        `ValueError`: for empty input, shapes that do not fit, NaN or infinite activations, labels that are no classes,
-        or labels of one class only.
-
-    Example:
-
-    ```python
-    >>> import torch
-    >>> from hf_midropout.information import mutual_information
-
-    >>> labels = torch.arange(1000) % 2
-    >>> bits, stderr = mutual_information(labels[:, None].float(), labels)
-    >>> bits
-    tensor([1.], dtype=torch.float64)
-    ```
+        counts (`torch.Tensor` of shape `[K, bins, C]`): Samples of two classes or more in equal-mass bins, in the
+            order of the ranks.
+        finer (`Finer`): Makes tables of more bins for the neurons that want them.
     """
-    activations, labels = torch.as_tensor(activations), torch.as_tensor(labels)
-    shapes_fit = activations.ndim == 2 and labels.ndim in (1, 2) and len(activations) == len(labels)
-    if not shapes_fit or activations.numel() == 0:
-        raise ValueError(
-            f"activations {tuple(activations.shape)} and labels {tuple(labels.shape)}: "
-            "must be [N, K] and [N] or [N, C] with N and K of at least 1."
-        )
-    if labels.ndim == 2:
-        return _with_soft_labels(activations, labels)
-    if num_classes is None:
-        num_classes = max(int(labels.max()) + 1, 2)
-    check_labels(labels, num_classes)
-    ignored = labels == IGNORE_INDEX
-    if ignored.any():
-        activations, labels = activations[~ignored.to(activations.device)], labels[~ignored]
-    check_activations(activations)
-    check_classes(labels.bincount(minlength=num_classes))
-    counts = rank_counts(activations.detach(), labels, num_classes, num_bins(len(labels)))
-    result = estimate(counts)
-    return result.bits, result.stderr
+    per_class = counts[0].sum(0)
+    bits, stderr, wants_finer = smoothed_information(counts)
+    bins = min(FINER_BINS, 1 << (int(per_class.sum()) - 1).bit_length())
+    if bins > counts.shape[1] and wants_finer.any():
+        for neurons in wants_finer.nonzero().flatten().split(max(1, BLOCK_CELLS // (bins * len(per_class)))):
+            bits[neurons], stderr[neurons], _ = smoothed_information(finer(neurons, bins))
+    return bits.clamp(0.0, float(entropy(per_class.double()))), stderr
 
 
-def _with_soft_labels(activations: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    if not labels.is_floating_point():
-        raise ValueError(f"labels {tuple(labels.shape)} of {labels.dtype}: soft labels must be floats.")
-    wrong = (labels < 0).any(1) | ((labels.sum(1) - 1).abs() > 1e-3)
-    if wrong.any():
-        raise ValueError(
-            f"labels {tuple(labels.shape)}: rows of soft labels must be at least 0 and add up to 1, "
-            f"but {int(wrong.sum())} do not."
-        )
-    check_activations(activations)
-    labels = labels.to(activations.device, torch.float64)
-    bins = num_bins(len(labels))
-    counts = rank_sums(activations.detach(), labels, bins)
-    bits, stderr = smoothed_information(counts, rank_sums(activations.detach(), labels.square(), bins))
-    return bits.clamp(0.0, float(entropy(labels.sum(0)))), stderr
+def estimate(counts: torch.Tensor, finer: Finer) -> MutualInformation:
+    """As `estimate_bits`, with p-values and what they are based on."""
+    per_class = counts[0].sum(0)
+    bits, stderr = estimate_bits(counts, finer)
+    return MutualInformation(
+        bits=bits,
+        stderr=stderr,
+        p_value=independence_p_value(counts),
+        label_entropy=float(entropy(per_class.double())),
+        num_samples=int(per_class.sum()),
+    )

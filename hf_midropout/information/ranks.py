@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 import torch
 
+from .keys import map_blocks, packed_keys
 
-BLOCK_ELEMENTS = 2**18
-"""Activations sorted at once: 2 MiB of keys stay in a core's cache."""
+
+PANEL_ELEMENTS = 2**27
+"""Activations transposed at once: torch is fast at it if it is all of them, but the copy takes memory."""
 
 
 def rank_counts(activations: torch.Tensor, labels: torch.Tensor, num_classes: int, bins: int) -> torch.Tensor:
@@ -27,7 +27,7 @@ def rank_counts(activations: torch.Tensor, labels: torch.Tensor, num_classes: in
         `torch.Tensor` of shape `[K, bins, num_classes]`: integer counts.
     """
     if not activations.is_cuda and activations.dtype != torch.float64:
-        return _sorted_key_counts(activations.float().numpy(), labels.cpu().numpy(), num_classes, bins)
+        return _sorted_key_counts(activations.float(), labels.cpu().numpy(), num_classes, bins)
     neurons = activations.shape[1]
     order, cell = _rank_bins(activations, bins)
     cell += torch.arange(neurons, device=cell.device)[:, None] * bins
@@ -58,21 +58,24 @@ def _rank_bins(activations: torch.Tensor, bins: int) -> tuple[torch.Tensor, torc
     return order, (start + end) * bins // (2 * samples)
 
 
-def _sorted_key_counts(activations: np.ndarray, labels: np.ndarray, num_classes: int, bins: int) -> torch.Tensor:
-    """By one sort of 64-bit keys per neuron: the activation in the high bits, the class in the low ones."""
+def _sorted_key_counts(activations: torch.Tensor, labels: np.ndarray, num_classes: int, bins: int) -> torch.Tensor:
+    """By one sort of keys per neuron: the activation in the high bits, the class in the low ones."""
     samples, neurons = activations.shape
-    counts = np.empty((neurons, bins, num_classes), dtype=np.int64)
+    counts = torch.empty(neurons, bins, num_classes, dtype=torch.int64)
     shift = max(1, (num_classes - 1).bit_length())
     labels = labels.astype(np.int64)
-    block = max(1, BLOCK_ELEMENTS // samples)
+    width = max(1, PANEL_ELEMENTS // samples)
+    for panel, panel_counts in zip(activations.split(width, 1), counts.split(width), strict=True):
+        _count_panel(panel.t().contiguous().numpy(), labels, shift, panel_counts.numpy())
+    return counts
+
+
+def _count_panel(activations: np.ndarray, labels: np.ndarray, shift: int, counts: np.ndarray) -> None:
+    """Fills the `[K, bins, C]` counts of `[K, N]` activations."""
+    _, bins, num_classes = counts.shape
 
     def count(rows: slice) -> None:
-        values = np.ascontiguousarray(activations[:, rows].T)
-        values += np.float32(0)  # -0.0 and 0.0 have different bits
-        bits = values.view(np.int32)
-        bits ^= (bits >> 31) & np.int32(0x7FFFFFFF)  # in the order of the floats
-        keys = bits.astype(np.int64)
-        keys <<= shift
+        keys = packed_keys(activations[rows], shift)
         keys |= labels
         keys.sort(axis=1)
         cuts = _cuts(keys, shift, bins)
@@ -82,10 +85,7 @@ def _sorted_key_counts(activations: np.ndarray, labels: np.ndarray, num_classes:
         table = np.bincount(cells, minlength=len(keys) * bins * num_classes)
         counts[rows] = table.reshape(len(keys), bins, num_classes)
 
-    blocks = [slice(start, start + block) for start in range(0, neurons, block)]
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # NumPy sorts and counts outside of the GIL
-        list(pool.map(count, blocks))
-    return torch.from_numpy(counts)
+    map_blocks(count, *activations.shape)
 
 
 def _cuts(keys: np.ndarray, shift: int, bins: int) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from .binning import NUM_BINS, bin_indices, stream_edges
+from .binning import NUM_BINS, add_counts, bin_indices, stream_edges
 from .checks import (
     IGNORE_INDEX,
     check_batch,
@@ -15,14 +15,12 @@ from .checks import (
     check_sizes,
     invalid_labels,
 )
-from .contingency import MutualInformation, entropy, independence_p_value, merge_to_equal_mass, num_bins
-from .smoothing import smoothed_information
+from .contingency import MutualInformation, merge_to_equal_mass, num_bins
+from .estimation import estimate
 
 
-BUFFER_ROWS = 128
+BUFFER_ROWS = 2048
 """Small batches are counted together: counting costs a fixed price per call."""
-FINEST_FROM = 50_000
-"""Samples from which 512 equal-mass bins resolve more than 256."""
 
 
 class NeuronStatistics:
@@ -30,7 +28,7 @@ class NeuronStatistics:
     Counts of (bin, class) for K neurons, gathered in one pass at constant memory.
 
     The first `calibration_rows` rows are kept until they are complete; they place the bins. From then on only counts
-    are kept, 1.8 KB a neuron and class, and 1.8 KB of edges a neuron. Feed rows in random order, or the bins come from
+    are kept, 2 KB a neuron and class, and 2 KB of edges a neuron. Feed rows in random order, or the bins come from
     an unrepresentative start. Counts add exactly, so statistics with the same edges can be merged in any order.
 
     Args:
@@ -79,42 +77,75 @@ class NeuronStatistics:
                 the latter is told by `mutual_information`.
         """
         check_batch(activations, labels, self.num_neurons)
-        if labels.is_cuda:
-            check_integers(labels)
-        else:
-            check_labels(labels, self.num_classes)
-        self._pending.append((activations.detach(), labels.to(self._cells.device, non_blocking=True)))
+        self._check_labels(labels)
+        self._pending.append(
+            (activations.detach().clone(), labels.to(self._cells.device, non_blocking=True, copy=True))
+        )
         self._pending_rows += len(labels)
         if self.edges is None and self._pending_rows >= self.calibration_rows:
             self.calibrate()
         elif self.edges is not None and self._pending_rows >= BUFFER_ROWS:
             self._count_pending()
 
-    def calibrate(self, activations: torch.Tensor | None = None) -> None:
+    def calibrate(self, activations: torch.Tensor | None = None, labels: torch.Tensor | None = None) -> None:
         """
         Places the bins, from the rows seen so far or from `activations` of shape `[N, K]`, which are then not counted:
-        processes that are to be merged calibrate on the same rows.
+        processes that are to be merged calibrate on the same rows. With the `labels` of `activations`, no bin mixes
+        classes of which one begins where the other ends.
         """
         if activations is None:
-            if not self._pending:
-                raise ValueError("No sample was given: needs at least one to place the bins.")
-            activations = torch.cat([batch for batch, _ in self._pending])
-        self.edges = stream_edges(widened(activations).nan_to_num(0.0, 0.0, 0.0))
+            activations, labels = self._pending_samples()
+        activations = widened(activations).nan_to_num(0.0, 0.0, 0.0)
+        if labels is not None:
+            labels = self._classes(labels)
+            counted = (labels >= 0) & (labels < self.num_classes)
+            if counted.any():
+                activations, labels = activations[counted.to(activations.device)], labels[counted]
+            else:
+                labels = None
+        self.edges = stream_edges(activations, labels)
         self._count_pending()
+
+    def _pending_samples(self) -> tuple[torch.Tensor, torch.Tensor]:
+        if not self._pending:
+            raise ValueError("No sample was given: needs at least one to place the bins.")
+        activations, labels = (torch.cat(part) for part in zip(*self._pending, strict=True))
+        return activations, labels
+
+    def _check_labels(self, labels: torch.Tensor) -> None:
+        if labels.is_cuda:
+            check_integers(labels)
+        else:
+            check_labels(labels, self.num_classes)
+
+    def _classes(self, labels: torch.Tensor) -> torch.Tensor:
+        """`[N]` integer classes of what `update` was given."""
+        return labels.long()
+
+    def _bins(self) -> tuple[torch.Tensor, ...]:
+        """What must be the same in statistics that are added."""
+        return (self.edges,)
 
     def _count_pending(self) -> None:
         if self.edges is None or not self._pending:
             return
-        pending, self._pending, self._pending_rows = self._pending, [], 0
-        activations = widened(torch.cat([batch for batch, _ in pending]))
-        labels = torch.cat([labels for _, labels in pending]).long()
-        self.nonfinite += (~activations.isfinite()).sum(0, dtype=torch.int32)
+        activations, labels = self._pending_samples()
+        self._pending, self._pending_rows = [], 0
+        activations, labels = widened(activations).to(self.edges.dtype), self._classes(labels)
+        if activations.is_cuda or not activations.sum().isfinite():
+            self.nonfinite += (~activations.isfinite()).sum(0, dtype=torch.int32)
         ignored, invalid = labels == IGNORE_INDEX, invalid_labels(labels, self.num_classes)
         self.ignored += ignored.sum()
         self.invalid += invalid.sum()
+        left_out = ignored | invalid
+        if not activations.is_cuda and activations.dtype == torch.float32:
+            kept = ~left_out
+            table = self._cells[:-1].view(self.num_neurons, NUM_BINS, self.num_classes)
+            add_counts(table, activations if kept.all() else activations[kept], labels[kept], self.edges)
+            return
         neuron = torch.arange(self.num_neurons, device=activations.device)[:, None]
         cell = (neuron * NUM_BINS + bin_indices(activations, self.edges)) * self.num_classes + labels
-        cell = torch.where(ignored | invalid, self._cells.numel() - 1, cell).flatten()
+        cell = torch.where(left_out, self._cells.numel() - 1, cell).flatten()
         self._cells.scatter_add_(0, cell, torch.ones_like(cell, dtype=torch.int32))
 
     def merge(self, other: NeuronStatistics) -> None:
@@ -127,7 +158,8 @@ class NeuronStatistics:
         for statistics in (self, other):
             if statistics.edges is None:
                 statistics.calibrate()
-        if self.counts.shape != other.counts.shape or not torch.equal(self.edges, other.edges):
+        same_shape = self.counts.shape == other.counts.shape
+        if not same_shape or not all(map(torch.equal, self._bins(), other._bins())):
             raise ValueError("Statistics with different neurons, classes or bin edges cannot be merged.")
         for mine, others in zip(self._sums(), other._sums(), strict=True):
             mine += others
@@ -161,22 +193,14 @@ class NeuronStatistics:
         check_finite(self.nonfinite)
         if invalid := int(self.invalid):
             raise ValueError(f"{invalid} label(s) were neither in 0..{self.num_classes - 1} nor -100.")
-        samples = check_classes(counts[0].sum(0))
-        return estimate(merge_to_equal_mass(counts.long(), num_bins(samples, 512 if samples >= FINEST_FROM else 256)))
+        check_classes(counts[0].sum(0))
+        return self._estimate(counts)
 
-
-def estimate(counts: torch.Tensor) -> MutualInformation:
-    """The estimate from `[K, bins, C]` counts in equal-mass bins, of samples of two classes or more."""
-    per_class = counts[0].sum(0)
-    bits, stderr = smoothed_information(counts)
-    label_entropy = float(entropy(per_class.double()))
-    return MutualInformation(
-        bits=bits.clamp(0.0, label_entropy),
-        stderr=stderr,
-        p_value=independence_p_value(counts),
-        label_entropy=label_entropy,
-        num_samples=int(per_class.sum()),
-    )
+    def _estimate(self, counts: torch.Tensor) -> MutualInformation:
+        return estimate(
+            merge_to_equal_mass(counts, num_bins(int(counts[0].sum()))),
+            lambda neurons, bins: merge_to_equal_mass(counts[neurons], bins),
+        )
 
 
 def widened(activations: torch.Tensor) -> torch.Tensor:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import math
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -91,19 +92,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__.strip().splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument("--samples", type=int, nargs="+", default=[500, 2000, 10_000], help="Samples per draw.")
-    parser.add_argument("--repetitions", type=int, default=40, help="Draws of each law.")
+    parser.add_argument(
+        "--samples", type=int, nargs="+", default=[500, 2000, 10_000, 100_000], help="Samples per draw."
+    )
+    parser.add_argument(
+        "--repetitions", type=int, nargs="+", default=[100, 100, 100, 10], help="Draws of each law, per --samples."
+    )
     parser.add_argument("--seed", type=int, default=0, help="Seed of the draws.")
     parser.add_argument("--result", type=Path, default=RESULTS / "mutual_information_accuracy.json", help="File.")
     options = parser.parse_args()
 
     rows = []
-    for samples in options.samples:
+    for samples, repetitions in zip(options.samples, options.repetitions, strict=True):
         for law in laws():
             floor = law.spread / math.sqrt(samples)
-            row = {"law": law.name, "samples": samples, "bits": law.bits, "integration_error": law.error,
-                   "floor": floor, "noise": law.is_noise}  # fmt: skip
-            row |= measure(law, samples, options.repetitions, options.seed)
+            row = {"law": law.name, "samples": samples, "repetitions": repetitions, "bits": law.bits,
+                   "integration_error": law.error, "floor": floor, "noise": law.is_noise}  # fmt: skip
+            row |= measure(law, samples, repetitions, options.seed)
             rows.append(row)
             rmse = "  ".join(f"{name} {row[name]['rmse']:.4f} ({row[name]['bias']:+.4f})" for name in ESTIMATORS)
             print(f"{samples:>7} {law.name:<32} {law.bits:.4f}  floor {floor:.4f}  {rmse}", flush=True)
@@ -116,9 +121,9 @@ def main() -> None:
         {
             "what": "RMSE and bias in bits of mutual information estimates; floor: standard deviation of the true "
             "log-ratio over the square root of the number of samples",
-            "repetitions": options.repetitions,
+            "repetitions": dict(zip(map(str, options.samples), options.repetitions, strict=True)),
             "seed": options.seed,
-            "environment": environment(),
+            "environment": {**environment(), "scikit-learn": version("scikit-learn"), "numpy": np.__version__},
             "summary": summary,
             "rows": rows,
         },

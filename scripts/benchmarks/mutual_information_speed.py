@@ -7,10 +7,14 @@ Time of the mutual information estimates beside scikit-learn's, medians of inter
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import time
+from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import torch
 from sklearn.feature_selection import mutual_info_classif
 
@@ -20,6 +24,12 @@ from hf_midropout.report import environment
 
 
 RESULTS = Path(__file__).parent / "results"
+SCALED = {"samples": 10_000, "neurons": 256, "classes": 4}
+SIZES = {
+    "samples": [5000, 10_000, 20_000, 40_000, 80_000],
+    "neurons": [64, 128, 256, 512, 1024],
+    "classes": [2, 4, 8, 16, 32],
+}
 CASES = {"10,000 x 768, 4 classes": (10_000, 768, 4), "60,000 x 256, 10 classes": (60_000, 256, 10)}
 
 
@@ -41,8 +51,8 @@ def stream(activations, labels, classes: int, batch_size: int) -> NeuronStatisti
     return counted
 
 
-def median_seconds(runs: dict[str, object], repetitions: int) -> dict[str, float]:
-    """Each in turn, `repetitions` times, after one round that does not count."""
+def timed(runs: dict[str, Callable[[], object]], repetitions: int) -> dict[str, list[float]]:
+    """Seconds of each, in turn, `repetitions` times, after one round that does not count."""
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for round_number in range(repetitions + 1):
         for name, run in runs.items():
@@ -50,57 +60,104 @@ def median_seconds(runs: dict[str, object], repetitions: int) -> dict[str, float
             run()
             if round_number:
                 seconds[name].append(time.perf_counter() - started)
-    return {name: statistics.median(values) for name, values in seconds.items()}
+    return seconds
+
+
+def exponent(sizes: list[int], seconds: list[float]) -> float:
+    """Slope of log seconds over log sizes, by least squares."""
+    return float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0])
+
+
+def compare(samples: int, neurons: int, classes: int, options: argparse.Namespace) -> dict:
+    """One problem, all ways."""
+    activations, labels = draw(samples, neurons, classes)
+    peer_neurons = min(options.peer_neurons or neurons, neurons)
+    peer = activations[:, :peer_neurons].numpy()
+    copy = torch.empty_like(activations)
+    all_seconds = timed(
+        {
+            "in memory": lambda: mutual_information(activations, labels, num_classes=classes),
+            "stream, batches of 1,024": lambda: stream(activations, labels, classes, 1024),
+            "stream, batches of 8": lambda: stream(activations, labels, classes, 8),
+            "scikit-learn, all cores": lambda: mutual_info_classif(
+                peer, labels.numpy(), discrete_features=False, n_jobs=-1, random_state=0
+            ),
+            "copy": lambda: copy.copy_(activations),
+        },
+        options.repetitions,
+    )
+    seconds = {name: statistics.median(values) for name, values in all_seconds.items()}
+    seconds["scikit-learn, all cores"] *= neurons / peer_neurons
+    floor = seconds.pop("copy") / 2  # a copy reads and writes
+    counted = stream(activations, labels, classes, 1024)
+    state = counted.counts.nbytes + counted.edges.nbytes
+    return {
+        "seconds": seconds,
+        "fastest_seconds": {name: min(values) for name, values in all_seconds.items() if name in seconds},
+        "one_read_seconds": floor,
+        "peer_neurons": peer_neurons,
+        "scikit_learn_over_in_memory": seconds["scikit-learn, all cores"] / seconds["in memory"],
+        "scikit_learn_over_stream": seconds["scikit-learn, all cores"] / seconds["stream, batches of 1,024"],
+        "in_memory_over_one_read": seconds["in memory"] / floor,
+        "batches_of_8_over_1024": seconds["stream, batches of 8"] / seconds["stream, batches of 1,024"],
+        "stream_over_in_memory": seconds["stream, batches of 1,024"] / seconds["in memory"],
+        "stream_rows_per_second": samples / seconds["stream, batches of 1,024"],
+        "state_bytes_per_neuron_and_class": state / neurons / classes,
+    }
+
+
+def scaling(repetitions: int) -> dict:
+    """Seconds against samples, neurons and classes, one at a time, and the exponents fitted to them."""
+    problems = {
+        (dimension, size): draw(**{**SCALED, dimension: size}) for dimension, sizes in SIZES.items() for size in sizes
+    }
+    results = {}
+    for way, run in {
+        "in memory": lambda a, y, c: mutual_information(a, y, num_classes=c),
+        "stream, batches of 1,024": lambda a, y, c: stream(a, y, c, 1024),
+    }.items():
+        seconds = timed(
+            {
+                key: lambda key=key, run=run: run(*problems[key], key[1] if key[0] == "classes" else SCALED["classes"])
+                for key in problems
+            },
+            repetitions,
+        )
+        for dimension, sizes in SIZES.items():
+            medians = [statistics.median(seconds[dimension, size]) for size in sizes]
+            results[f"{way}, {dimension}"] = {
+                "sizes": sizes,
+                "seconds": medians,
+                "exponent": exponent(sizes, medians),
+            }
+    return results
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__.strip().splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument("--repetitions", type=int, default=3, help="Counted runs of each.")
+    parser.add_argument("--repetitions", type=int, default=5, help="Counted runs of each.")
     parser.add_argument("--peer_neurons", type=int, default=None, help="Neurons that scikit-learn gets. None: all.")
     parser.add_argument("--result", type=Path, default=RESULTS / "mutual_information_speed.json", help="File.")
     options = parser.parse_args()
 
     results = {}
     for name, (samples, neurons, classes) in CASES.items():
-        activations, labels = draw(samples, neurons, classes)
-        peer_neurons = min(options.peer_neurons or neurons, neurons)
-        peer = activations[:, :peer_neurons].numpy()
-        copy = torch.empty_like(activations)
-        seconds = median_seconds(
-            {
-                "in memory": lambda a=activations, y=labels, c=classes: mutual_information(a, y, num_classes=c),
-                "stream, batches of 1,024": lambda a=activations, y=labels, c=classes: stream(a, y, c, 1024),
-                "stream, batches of 8": lambda a=activations, y=labels, c=classes: stream(a, y, c, 8),
-                "scikit-learn, all cores": lambda x=peer, y=labels: mutual_info_classif(
-                    x, y.numpy(), discrete_features=False, n_jobs=-1, random_state=0
-                ),
-                "copy": lambda a=activations, b=copy: b.copy_(a),
-            },
-            options.repetitions,
-        )
-        seconds["scikit-learn, all cores"] *= neurons / peer_neurons
-        floor = seconds.pop("copy") / 2  # a copy reads and writes
-        counted = stream(activations, labels, classes, 1024)
-        state = counted.counts.nbytes + counted.edges.nbytes
-        results[name] = {
-            "seconds": seconds,
-            "peer_neurons": peer_neurons,
-            "scikit_learn_over_in_memory": seconds["scikit-learn, all cores"] / seconds["in memory"],
-            "in_memory_over_one_read": seconds["in memory"] / floor,
-            "batches_of_8_over_1024": seconds["stream, batches of 8"] / seconds["stream, batches of 1,024"],
-            "stream_rows_per_second": samples / seconds["stream, batches of 1,024"],
-            "state_bytes_per_neuron_and_class": state / neurons / classes,
-        }
-        print(name, results[name], flush=True)
+        results[name] = compare(samples, neurons, classes, options)
+        print(name, json.dumps(results[name], indent=2), flush=True)
+    scales = scaling(options.repetitions)
+    for name, result in scales.items():
+        print(f"{name}: exponent {result['exponent']:.2f}", flush=True)
     write_json(
         options.result,
         {
-            "what": "Median wall seconds of interleaved runs",
+            "what": "Median wall seconds of interleaved runs; one_read_seconds: half the time of a copy of the "
+            "activations; exponents: of seconds against one size, the others fixed",
             "repetitions": options.repetitions,
-            "environment": environment(),
+            "environment": {**environment(), "scikit-learn": version("scikit-learn"), "numpy": np.__version__},
             "results": results,
+            "scaling": {"fixed": SCALED, **scales},
         },
     )
 

@@ -1,0 +1,73 @@
+"""The end of `hf-midropout train`, for a person."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+
+def print_summary(report: dict[str, Any], folder: Path, figures: list[str]) -> None:
+    """The end of the run, for a person."""
+    pruning, model, test = report["pruning"], report["model"], report["test"]
+    validation = pruning["validation"]
+    kept = sum(layer["kept"] for layer in pruning["layers"])
+    neurons = sum(layer["neurons"] for layer in pruning["layers"])
+
+    print(f"\n{'':<34}{'neurons':>8}{'accuracy':>10}{'macro F1':>10}{'loss':>8}")
+    for moment, count in (("before_pruning", neurons), ("after_pruning", kept), ("after_retraining", kept)):
+        if moment in validation:
+            print_metrics(f"validation, {moment.replace('_', ' ')}", count, validation[moment])
+    print_metrics(f"{test['split']}, compact model", kept, test)
+
+    ceiling = pruning["label_entropy_bits"]
+    print(f"\n{'':<22}{'neurons':>16}{'mean bits per neuron (the label has ' + format(ceiling, '.2f') + ')':>44}")
+    print(f"{'layer':<22}{'before':>8}{'kept':>8}{'before':>10}{'kept, before':>14}{'kept, after':>13}")
+    for layer in pruning["layers"]:
+        print(
+            f"{layer['name']:<22}{layer['neurons']:>8}{layer['kept']:>8}{layer['mean_bits_before']:>10.3f}"
+            f"{layer['mean_bits_before_of_kept']:>14.3f}{layer['mean_bits_after_of_kept']:>13.3f}"
+        )
+    if pruning["refused"]:
+        print(f"\nNothing was dropped: {pruning['refused']}")
+    last = pruning["rounds"][-1]
+    if last["sweep"]:
+        print_search(last["sweep"])
+    if last["controls"]:
+        print_controls(last["controls"], pruning["config"]["criterion"])
+    scoring = sum(each["seconds"]["scoring"] for each in pruning["rounds"])
+    print(
+        f"\nHead: {model['head_parameters_before']:,} -> {model['head_parameters_after']:,} parameters; "
+        f"model: {model['parameters_before']:,} -> {model['parameters_after']:,}."
+        f"\nThe compact model's logits equal the masked model's within {model['largest_logit_difference']:.1e}."
+        f"\nSaved in {folder}: the checkpoint, {', '.join(['midropout_report.json', *figures])}."
+        f"\n{report['seconds']['total']:.0f} s, of which scoring {scoring:.1f} s; "
+        f"peak memory {report['environment']['peak_memory_mib']:,} MiB."
+    )
+
+
+def print_metrics(title: str, neurons: int, metrics: dict[str, float]) -> None:
+    """One row of the summary."""
+    print(f"{title:<34}{neurons:>8}{metrics['accuracy']:>10.4f}{metrics['macro_f1']:>10.4f}{metrics['loss']:>8.4f}")
+
+
+def print_search(sweep: dict[str, Any]) -> None:
+    """What the search of the threshold tried and chose."""
+    print(f"\nSearch: {len(sweep['levels'])} masks on {sweep['rows']:,} validation rows; ", end="")
+    if sweep["chosen"] is None:
+        print("none was chosen.")
+        return
+    level = sweep["levels"][sweep["chosen"]]
+    print(
+        f"the smallest network shown to be worse by less than {sweep['margin']} in {sweep['metric']} is worse by "
+        f"{level['difference']:.4f} ± {level['stderr']:.4f} (p = {level['p_value']:.3f})."
+    )
+
+
+def print_controls(controls: dict[str, Any], criterion: str) -> None:
+    """One row for each criterion at the same budget, the best first."""
+    print(f"\n{'right after pruning, the same number of neurons chosen by':<58}{'accuracy':>10}{'loss':>8}")
+    ranked = sorted(controls["one_shot"].items(), key=lambda entry: -entry[1]["accuracy"])
+    for name, metrics in ranked:
+        mark = " (used)" if name == criterion else ""
+        spread = f" ± {metrics['accuracy_std']:.4f}" if "accuracy_std" in metrics else ""
+        print(f"  {name + mark:<56}{metrics['accuracy']:>10.4f}{metrics['loss']:>8.4f}{spread}")

@@ -1,0 +1,113 @@
+"""What to do to the neurons, decided in one place from everything that was measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
+
+from .compensation import Compensation, Refit
+from .controls import one_shot_controls
+from .criteria import Evidence, Importance, importance
+from .head_evaluation import HeadInputs
+from .midropout_config import SEARCH, MIDropoutConfig
+from .noninferiority import rows_needed
+from .selection import NothingToSelect, Selection, nested_selections, select
+from .sweep import Sweep, sweep
+
+
+REFITTED_LEVELS = 64
+
+
+@dataclass
+class Decision:
+    """
+    Args:
+        importance (`dict[str, torch.Tensor]`, *optional*): Of every neuron, by layer.
+        selection ([`Selection`], *optional*): Which neurons to keep; `None` if nothing is to be dropped.
+        refused (`str`, *optional*): Why not.
+        refit ([`Refit`], *optional*): New weights that go with it.
+        sweep ([`Sweep`], *optional*): The search of the threshold.
+        controls (`dict`, *optional*): What other criteria would give, see [`controls.one_shot_controls`].
+    """
+
+    importance: Importance | None = None
+    selection: Selection | None = None
+    refused: str | None = None
+    refit: Refit | None = None
+    sweep: Sweep | None = None
+    controls: dict[str, Any] | None = None
+
+
+def decide(config: MIDropoutConfig, evidence: Evidence, validation: HeadInputs | None, keep: float | None) -> Decision:
+    """
+    Args:
+        config ([`MIDropoutConfig`]): What was asked for.
+        evidence ([`Evidence`]): Scores, head and training rows.
+        validation ([`HeadInputs`], *optional*): For the search and the controls.
+        keep (`float`, *optional*): The budget of this round.
+    """
+    decision = Decision()
+    compensation = None
+    if config.compensation != "none" and config.action == "prune":
+        compensation = Compensation(evidence.head, evidence.moments, config.compensation)
+    try:
+        values = decision.importance = importance(evidence, config.criterion)
+        if config.threshold == SEARCH:
+            assert validation is not None  # made sure of before training
+            levels = nested_selections(values, config.scope, limit=REFITTED_LEVELS if compensation else None)
+            decision.sweep = sweep(
+                evidence.head,
+                validation,
+                levels,
+                metric=config.metric,
+                margin=config.margin,
+                alpha=config.alpha,
+                compensation=compensation,
+            )
+            decision.selection = _searched(decision.sweep, levels)
+        else:
+            assert not isinstance(config.threshold, str)
+            decision.selection = select(values, threshold=config.threshold, keep=keep, scope=config.scope)
+    except NothingToSelect as refusal:
+        # A training of hours is not thrown away for a threshold that turned out wrong: it goes on, dense.
+        decision.refused = str(refusal)
+        return decision
+    if compensation:
+        decision.refit = compensation.refit(list(decision.selection.kept.values()))
+    if validation is not None:
+        decision.controls = one_shot_controls(evidence, validation, config.criterion, decision.selection, compensation)
+    return decision
+
+
+def decide_once(config: MIDropoutConfig, evidence: Evidence, validation: HeadInputs | None, keep: float | None):
+    """`decide` on the main process, its decision on all: every rank must drop the same neurons."""
+    process = PartialState()
+    if process.num_processes == 1:
+        return decide(config, evidence, validation, keep)
+    outcome: list[Any] = [None]
+    if process.is_main_process:
+        try:
+            outcome = [decide(config, evidence, validation, keep)]
+        except Exception as error:  # the other ranks wait for an answer
+            outcome = [error]
+    decision = broadcast_object_list(outcome)[0]
+    if isinstance(decision, Exception):
+        raise decision
+    return decision
+
+
+def _searched(result: Sweep, levels: list[Selection]) -> Selection:
+    if not levels:
+        raise NothingToSelect("threshold='search' has nothing to try: all neurons are equal, or one is left.")
+    if result.chosen is None:
+        first = result.levels[0]
+        rows = rows_needed(result.margin, result.alpha, first.stderr**2 * result.rows)
+        raise NothingToSelect(
+            f"threshold='search': on {result.rows} validation rows even the least pruned network is not shown "
+            f"to be non-inferior: worse by {first.difference:.4f} ± {first.stderr:.4f} {result.metric}, margin "
+            f"{result.margin}, p = {first.p_value:.3f} > {result.alpha}. {rows:,} rows or so may show it."
+        )
+    return levels[result.chosen]

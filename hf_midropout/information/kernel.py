@@ -1,0 +1,125 @@
+"""Tables of (bin, class) smoothed along the bins, with and without the sample that is asked for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import torch
+
+
+PSEUDO_COUNT = 0.1
+"""Samples of the overall class distribution that are added to every bin, so that no probability is 0."""
+KERNEL_REACH = 5
+"""Bandwidths after which a kernel's weight is taken as 0."""
+KERNEL_BLOCK = 64
+
+
+@dataclass
+class SmoothedTable:
+    """
+    Contingency tables of some neurons; bandwidths are in bins.
+
+    Args:
+        table (`torch.Tensor` of shape `[bins, classes, neurons]`): Samples.
+        squares (`torch.Tensor` of the same shape, *optional*): Sums of squared soft labels.
+        prior (`torch.Tensor` of shape `[classes, 1]`): p(class).
+        samples (`float`): Samples of each neuron.
+    """
+
+    table: torch.Tensor
+    squares: torch.Tensor | None
+    prior: torch.Tensor
+    samples: float
+
+    @classmethod
+    def of_counts(cls, counts: torch.Tensor, squared: torch.Tensor | None) -> SmoothedTable:
+        """From `[neurons, bins, classes]` counts, and sums of squares if they are of soft labels."""
+        samples = float(counts[0].sum())
+        prior = (counts[0].sum(0) / samples).to(torch.float32)[:, None]
+        return cls(_neurons_last(counts), None if squared is None else _neurons_last(squared), prior, samples)
+
+    @property
+    def bins(self) -> int:
+        return len(self.table)
+
+    def _with(self, change: Callable[[torch.Tensor], torch.Tensor]) -> SmoothedTable:
+        squares = None if self.squares is None else change(self.squares)
+        return replace(self, table=change(self.table), squares=squares)
+
+    def halved(self) -> SmoothedTable:
+        """Neighbouring bins added up in pairs."""
+        return self._with(lambda table: table.view(-1, 2, *table.shape[1:]).sum(1))
+
+    def of(self, neurons: torch.Tensor) -> SmoothedTable:
+        """The tables of some neurons."""
+        return self._with(lambda table: table[:, :, neurons])
+
+    def own(self) -> torch.Tensor:
+        """What one sample adds to its own cell: 1, or on average its probability of the class."""
+        return self.table.new_ones(1, 1, 1) if self.squares is None else self.squares / self.table.clamp(min=1e-30)
+
+    def other_prior(self) -> torch.Tensor:
+        """p(class) among the other samples, kept above 0 for a class of one sample."""
+        return (self.prior * (self.samples + PSEUDO_COUNT) - self.own()) / (self.samples - 1 + PSEUDO_COUNT)
+
+    def neighbours(self, bandwidth: float) -> float:
+        """Samples under a kernel, in effect."""
+        return max(1.0, math.sqrt(2 * math.pi) * bandwidth) * self.samples / self.bins
+
+    def near(self, bandwidth: float) -> tuple[torch.Tensor, torch.Tensor]:
+        """Samples of each class nearby, weighted by the kernel, and the weight of a sample in its own bin."""
+        if bandwidth == 0:
+            return self.table.clone(), self.table.new_ones(self.bins, 1, 1)
+        bins, columns = self.bins, self.table[0].numel()
+        reach, block = min(bins, math.ceil(KERNEL_REACH * bandwidth)), min(bins, KERNEL_BLOCK)
+        band, own_weight = reflected_gaussian(bins, bandwidth, reach, block, self.table.device)
+        table = self.table.flatten(1)
+        padded = torch.cat([table[:reach].flip(0), table, table[bins - reach :].flip(0)])
+        windows = padded.as_strided((bins // block, block + 2 * reach, columns), (block * columns, columns, 1))
+        return (band @ windows).view_as(self.table), own_weight
+
+    def left_out(self, near: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        """log2 p(class | bin) with each sample left out in turn, from what `near` gave, which it overwrites."""
+        near_any = near.sum(1, keepdim=True).sub_(weight).clamp_(min=0).add_(PSEUDO_COUNT).log2_()
+        near += PSEUDO_COUNT * self.other_prior() - weight * self.own()
+        return near.clamp_(min=1e-12).log2_().sub_(near_any)
+
+    def likelihood_ratio(self, bandwidth: float) -> torch.Tensor:
+        """`[neurons]` log2-likelihood of the left-out labels, over that if the neuron told nothing."""
+        gain = self.left_out(*self.near(bandwidth)).sub_(self.other_prior().log2())
+        return gain.mul_(self.table).sum(0).double().sum(0)
+
+    def moments(self, bandwidth: float) -> torch.Tensor:
+        """`[3, neurons]` sums over the samples: log-ratio in resubstitution, left out, and their mean squared."""
+        near, weight = self.near(bandwidth)
+        fit = (near + PSEUDO_COUNT * self.prior).log2() - (near.sum(1, keepdim=True) + PSEUDO_COUNT).log2()
+        fit -= self.prior.log2()
+        loo = self.left_out(near, weight) - self.other_prior().log2()
+        terms = (fit, loo, ((fit + loo) / 2).square())
+        return torch.stack([(self.table * term).sum(0).double().sum(0) for term in terms])
+
+
+@lru_cache(maxsize=64)
+def reflected_gaussian(
+    bins: int, bandwidth: float, reach: int, block: int, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """
+    Weights exp(-d^2 / 2h^2) up to distance `reach`: as a band `[block, block + 2 * reach]` that is applied to block
+    after block of bins; and the weight `[bins, 1, 1]` of a sample in its own bin, where its mirror images at the ends
+    count too.
+    """
+    position = torch.arange(bins, device=device)
+    distance = torch.arange(block + 2 * reach, device=device) - reach - position[:block, None]
+    band = torch.where(distance.abs() <= reach, torch.exp(-0.5 * (distance / bandwidth) ** 2), 0.0)
+    own = torch.ones(bins, device=device)
+    for image in (2 * position + 1, 2 * (bins - position) - 1):
+        own += torch.where(image <= reach, torch.exp(-0.5 * (image / bandwidth) ** 2), 0.0)
+    return band, own[:, None, None]
+
+
+def _neurons_last(counts: torch.Tensor) -> torch.Tensor:
+    """`[bins, classes, neurons]` of `[neurons, bins, classes]`: every operation then runs along contiguous memory."""
+    return counts.permute(1, 2, 0).to(torch.float32).contiguous()

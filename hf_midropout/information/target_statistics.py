@@ -1,0 +1,140 @@
+"""Streams whose labels are not one class per sample."""
+
+from __future__ import annotations
+
+import torch
+
+from .checks import IGNORE_INDEX, check_batch, check_finite, check_sizes
+from .contingency import MutualInformation
+from .statistics import NeuronStatistics
+from .targets import TARGET_BINS, binary_labels, check_targets, target_classes, target_edges
+
+
+class RegressionStatistics(NeuronStatistics):
+    """
+    [`NeuronStatistics`] of a regression target, in bins of equal mass: the bits are about the bin that the target is
+    in. The rows that place the bins of the activations place those of the target too.
+
+    Args:
+        num_neurons (`int`): K.
+        target_bins (`int`, *optional*, defaults to 8): Bins of the target; no neuron has more than log2 of it in bits.
+        calibration_rows (`int`, *optional*, defaults to 2048): Rows that place the bins.
+        device (`torch.device`, *optional*): Where the counts live; the device of the activations.
+    """
+
+    def __init__(
+        self,
+        num_neurons: int,
+        target_bins: int = TARGET_BINS,
+        calibration_rows: int = 2048,
+        device: torch.device | str | None = None,
+    ):
+        super().__init__(num_neurons, target_bins, calibration_rows, device)
+        self.target_edges: torch.Tensor | None = None
+
+    def update(self, activations: torch.Tensor, labels: torch.Tensor) -> None:
+        """Adds a batch of `[N, K]` activations and `[N]` or `[N, 1]` targets; `ValueError` for NaN or infinity."""
+        super().update(activations, check_targets(labels))
+
+    def calibrate(self, activations: torch.Tensor | None = None, labels: torch.Tensor | None = None) -> None:
+        """As [`NeuronStatistics.calibrate`]; activations need their targets."""
+        if activations is None:
+            activations, labels = self._pending_samples()
+        if labels is None:
+            raise ValueError("labels=None: regression targets are needed to place their bins.")
+        targets = check_targets(labels).to(self._cells.device)
+        self.target_edges = target_edges(targets, self.num_classes)
+        super().calibrate(activations, targets)
+
+    def _check_labels(self, labels: torch.Tensor) -> None:
+        """Done by `update`."""
+
+    def _classes(self, labels: torch.Tensor) -> torch.Tensor:
+        return target_classes(labels, self.target_edges)
+
+    def _bins(self) -> tuple[torch.Tensor, ...]:
+        return *super()._bins(), self.target_edges
+
+
+class MultiLabelStatistics(NeuronStatistics):
+    """
+    [`NeuronStatistics`] of several binary labels: how many samples were in a bin, and how many of them had each label.
+
+    Args:
+        num_neurons (`int`): K.
+        num_labels (`int`): L.
+        calibration_rows (`int`, *optional*, defaults to 2048): Rows that place the bins; those with labels count more.
+        device (`torch.device`, *optional*): Where the counts live; the device of the activations.
+    """
+
+    def __init__(
+        self,
+        num_neurons: int,
+        num_labels: int,
+        calibration_rows: int = 2048,
+        device: torch.device | str | None = None,
+    ):
+        check_sizes(num_neurons, num_labels + 1)
+        super().__init__(num_neurons, num_labels + 1, calibration_rows, device)
+        self.num_labels = num_labels
+
+    def update(self, activations: torch.Tensor, labels: torch.Tensor) -> None:
+        """
+        Adds a batch. Labels on a GPU make the CPU wait; leave them on the CPU.
+
+        Args:
+            activations (`torch.Tensor` of shape `[N, K]`): Any floating dtype; counted in float32 or wider.
+            labels (`torch.Tensor` of shape `[N, L]`): 0 or 1 of any dtype; rows of -100 are left out.
+
+        Raises:
+            `ValueError`: for shapes that do not fit and labels that are neither 0 nor 1.
+        """
+        check_batch(activations, labels, self.num_neurons)
+        has, counted = binary_labels(labels)
+        if has.shape[1] != self.num_labels:
+            raise ValueError(f"labels {tuple(labels.shape)}: must be [N, {self.num_labels}].")
+        # Each sample counts once in column 0, and again for each label that it has.
+        row, column = torch.cat([torch.ones_like(has[:, :1]), has], 1).nonzero(as_tuple=True)
+        column = torch.where(counted[row], column, IGNORE_INDEX)
+        super().update(activations[row.to(activations.device, non_blocking=True)], column)
+
+    def calibrate(self, activations: torch.Tensor | None = None, labels: torch.Tensor | None = None) -> None:
+        """As [`NeuronStatistics.calibrate`]; labels have no part in it."""
+        super().calibrate(self._pending_samples()[0] if activations is None else activations)
+
+    def mutual_information(self) -> MutualInformation:
+        """
+        The mean over the labels, in bits per label: it ranks neurons as the sum does. `stderr` is the mean of the
+        labels' standard errors, which is as large as it can get; `p_value` is the least of the labels', times their
+        number (Bonferroni); `label_entropy` is the mean over the labels.
+
+        Raises:
+            `ValueError`: if activations were NaN or infinite, if there was no sample, or if no label varied.
+        """
+        labels = [result for result in self.of_each_label() if result is not None]
+        share = 1 / self.num_labels
+        return MutualInformation(
+            bits=share * torch.stack([result.bits for result in labels]).sum(0),
+            stderr=share * torch.stack([result.stderr for result in labels]).sum(0),
+            p_value=(len(labels) * torch.stack([result.p_value for result in labels]).amin(0)).clamp(max=1),
+            label_entropy=share * sum(result.label_entropy for result in labels),
+            num_samples=labels[0].num_samples,
+        )
+
+    def of_each_label(self) -> list[MutualInformation | None]:
+        """The estimate of each label; `None` for one that all samples have or none. Raises as `mutual_information`."""
+        if self.edges is None:
+            self.calibrate()
+        counts = self.counts
+        check_finite(self.nonfinite)
+        per_column = counts[0].sum(0)
+        samples, positive = int(per_column[0]), per_column[1:]
+        varies = (positive > 0) & (positive < samples)
+        if not varies.any():
+            raise ValueError(
+                f"Each of {self.num_labels} label(s) is the same in all {samples} samples: needs one that varies."
+            )
+        return [
+            self._estimate(torch.stack([counts[:, :, 0] - having, having], 2)) if varying else None
+            for varying, having in zip(varies.tolist(), counts[:, :, 1:].unbind(2), strict=True)
+        ]

@@ -1,0 +1,94 @@
+"""Starts a command in several processes, through accelerate's own launcher."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from subprocess import CalledProcessError
+
+
+CONFIGS = Path(__file__).parent / "accelerate_configs"
+EXPECTED_PROCESSES = "HF_MIDROPOUT_EXPECTED_PROCESSES"
+
+SHARDED = (
+    "It spreads weights or their master copies over processes, from which no scores, masks and refits can be made: "
+    "use plain data parallelism (accelerate's MULTI_GPU)."
+)
+
+
+def config_file(name: str) -> Path:
+    """
+    The YAML file that `name` means: a file, or one of the package's.
+
+    Raises:
+        `ValueError`: if there is neither.
+    """
+    path = Path(name)
+    if path.is_file():
+        return path
+    named = {file.stem: file for file in sorted(CONFIGS.glob("*.yaml"))}
+    if name not in named:
+        raise ValueError(f"accelerate_config={name!r}: must be a YAML file or one of {', '.join(named)}.")
+    return named[name]
+
+
+def launch(
+    command: Sequence[str], config: str, settings: Sequence[str] = (), launch_command: Callable | None = None
+) -> None:
+    """
+    Runs `python -m hf_midropout` with the arguments `command` under `accelerate launch`.
+
+    Args:
+        command (`Sequence[str]`): The command and its options, without those of the launcher.
+        config (`str`): A YAML file of accelerate or the name of one of the package's.
+        settings (`Sequence[str]`, *optional*): Options of `accelerate launch`, as name=value, over the file's.
+        launch_command (`Callable`, *optional*): What is given the parsed options; accelerate's by default.
+
+    Raises:
+        `ValueError`: for a file that accelerate does not take, or a malformed setting.
+        `ChildProcessError`: if a process failed; it has said why.
+    """
+    from accelerate.commands import launch as accelerate_launch
+    from accelerate.commands.config.config_args import load_config_from_file
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+    file = config_file(config)
+    options = ["--config_file", str(file)]
+    given: dict[str, str] = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise ValueError(f"--accelerate {setting}: must be name=value, such as num_processes=4.")
+        given[name] = value
+        options += [f"--{name}", value]
+    try:
+        loaded = load_config_from_file(str(file))
+        parsed = accelerate_launch.launch_command_parser().parse_args([*options, "--module", "hf_midropout", *command])
+    except SystemExit as error:
+        raise ValueError(f"--accelerate {' '.join(settings)}: accelerate launch takes no such options.") from error
+    if loaded.distributed_type in ("FSDP", "DEEPSPEED", "MEGATRON_LM"):
+        raise ValueError(f"{file}: {loaded.distributed_type} is not supported. {SHARDED}")
+    processes = given.get("num_processes", str(loaded.num_processes))
+    environment = {EXPECTED_PROCESSES: processes}
+    if loaded.use_cpu:
+        environment["ACCELERATE_USE_CPU"] = "true"
+    os.environ.update(environment)
+    try:
+        (launch_command or accelerate_launch.launch_command)(parsed)
+    except (ChildFailedError, CalledProcessError):
+        raise ChildProcessError(f"One of {processes} process(es) failed; its message is above.") from None
+
+
+def check_processes(world_size: int) -> None:
+    """
+    Raises:
+        `ValueError`: in a process that was launched as one of another number than there are. accelerate runs a single
+            one where it finds no way to start several.
+    """
+    expected = os.environ.get(EXPECTED_PROCESSES)
+    if expected is not None and int(expected) != world_size:
+        raise ValueError(
+            f"{expected} process(es) were asked for, but {world_size} started: check num_processes, distributed_type "
+            "and the number of GPUs."
+        )

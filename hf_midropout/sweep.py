@@ -1,0 +1,152 @@
+"""One network under many masks: what each costs on validation rows, and the most pruned one that is not inferior."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from .compensation import Compensation, Refit
+from .head import layer_inputs, next_linears
+from .head_evaluation import HeadInputs
+from .noninferiority import METRICS, compare, metric_and_influence
+from .selection import Selection
+
+
+@dataclass
+class SweepRow:
+    """
+    Args:
+        threshold (`dict[str, float]`): By layer, the lowest importance among the neurons kept; bits if the criterion
+            is mutual information.
+        kept (`dict[str, int]`): Neurons kept, by layer.
+        accuracy, macro_f1, loss (`float`): On the validation rows; the loss in nats.
+        difference, stderr (`float`): How much worse than the dense network in the chosen metric; its error.
+        p_value (`float`): Of the hypothesis that it is worse by the margin or more.
+    """
+
+    threshold: dict[str, float]
+    kept: dict[str, int]
+    accuracy: float
+    macro_f1: float
+    loss: float
+    difference: float
+    stderr: float
+    p_value: float
+
+
+@dataclass
+class Sweep:
+    """
+    Args:
+        metric (`str`), margin (`float`), alpha (`float`): Of the test.
+        rows (`int`): Validation rows.
+        dense (`dict`): Metrics of the network before.
+        levels (`list[SweepRow]`): From the least to the most pruned.
+        chosen (`int`, *optional*): Number of the last level before the first that fails; `None` if the first fails.
+    """
+
+    metric: str
+    margin: float
+    alpha: float
+    rows: int
+    dense: dict[str, float]
+    levels: list[SweepRow] = field(default_factory=list)
+    chosen: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready content."""
+        return asdict(self)
+
+
+def level_logits(
+    head: nn.Module, hidden_states: torch.Tensor, levels: list[Selection], refits: list[Refit] | None = None
+) -> Iterator[torch.Tensor]:
+    """
+    `[N, classes]` logits of `head` under each mask, in eval mode and without gradients.
+
+    The first layer is computed once for all. Without `refits`, the next one's sums grow by the neurons that each level
+    adds to the one before, so levels should come from the most to the least pruned.
+    """
+    with torch.no_grad():
+        first = layer_inputs(head, hidden_states)[1]
+        linears = next_linears(head)
+        kept = torch.zeros(first.shape[1], dtype=torch.bool, device=first.device)
+        sums = torch.zeros(len(first), linears[0].out_features, dtype=first.dtype, device=first.device)
+        for number, level in enumerate(levels):
+            masks = [mask.to(first.device) for mask in level.kept.values()]
+            if refits:
+                weights, biases = refits[number].weights, refits[number].biases
+                index = masks[0].nonzero().flatten()
+                values = nn.functional.linear(first[:, index], weights[0][:, index], biases[0])
+            else:
+                weights, biases = [linear.weight for linear in linears], [linear.bias for linear in linears]
+                if (kept & ~masks[0]).any():
+                    kept, sums = torch.zeros_like(kept), torch.zeros_like(sums)
+                added = (masks[0] & ~kept).nonzero().flatten()
+                if len(added):
+                    sums += first[:, added] @ weights[0][:, added].t()
+                kept, values = masks[0], sums + biases[0]
+            for layer, mask, weight, bias in zip(head.layers[1:], masks[1:], weights[1:], biases[1:], strict=True):
+                index = (mask & layer.mask).nonzero().flatten()
+                values = nn.functional.linear(layer.activation(values[:, index]), weight[:, index], bias)
+            yield values
+
+
+def sweep(
+    head: nn.Module,
+    validation: HeadInputs,
+    levels: list[Selection],
+    *,
+    metric: str = "accuracy",
+    margin: float = 0.01,
+    alpha: float = 0.05,
+    compensation: Compensation | None = None,
+) -> Sweep:
+    """
+    Tests every level against the head as it is, on the same validation rows. The levels are walked from the least to
+    the most pruned until the first that fails; as each is within the one before, this fixed sequence of tests needs no
+    correction for their number.
+
+    Args:
+        head (`nn.Module`): The masked head before pruning.
+        validation ([`HeadInputs`]): Its input for validation rows.
+        levels (`list[Selection]`): From the least to the most pruned, as `nested_selections` gives them.
+        metric (`str`, *optional*, defaults to `"accuracy"`): `"accuracy"`, `"macro_f1"` or `"loss"`.
+        margin (`float`, *optional*, defaults to 0.01): How much worse is tolerated, in the units of the metric.
+        alpha (`float`, *optional*, defaults to 0.05): Error rate of the test.
+        compensation ([`Compensation`], *optional*): Refits the head at each level.
+    """
+    rows = validation.labelled()
+    hidden_states, labels = rows.hidden_states, rows.labels.to(rows.hidden_states.device)
+    with torch.no_grad():
+        dense = head.out_proj(layer_inputs(head, hidden_states)[-1])
+    ordered = levels[::-1]
+    refits = [compensation.refit(list(level.kept.values())) for level in ordered] if compensation else None
+    result = Sweep(metric, margin, alpha, len(labels), metrics(dense, labels))
+    for level, logits in zip(ordered, level_logits(head, hidden_states, ordered, refits), strict=True):
+        test = compare(metric, dense, logits, labels, margin)
+        kept = {name: count for name, (count, _) in level.widths.items()}
+        result.levels.append(
+            SweepRow(
+                threshold=level.threshold,
+                kept=kept,
+                difference=test.difference,
+                stderr=test.stderr,
+                p_value=test.p_value,
+                **metrics(logits, labels),
+            )
+        )
+    result.levels.reverse()
+    passed = [row.p_value <= alpha for row in result.levels]
+    first_failure = passed.index(False) if False in passed else len(passed)
+    result.chosen = first_failure - 1 if first_failure else None
+    return result
+
+
+def metrics(logits: torch.Tensor, labels: torch.Tensor) -> dict[str, float]:
+    """Accuracy, macro F1 and loss (nats) of `[N, classes]` logits."""
+    return {name: metric_and_influence(name, logits, labels)[0] for name in METRICS}

@@ -1,0 +1,99 @@
+"""
+Time of `score_neurons` beside that of the same forward passes without scoring, medians of interleaved runs.
+
+    python scripts/benchmarks/scoring_speed.py --help
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from mutual_information_speed import timed
+from transformers import AutoTokenizer
+
+from hf_midropout import MIDropoutAlbertForSequenceClassification, score_neurons
+from hf_midropout.data import load_text_classification
+from hf_midropout.files import write_json
+from hf_midropout.inference import batches_for, frozen_inference, split_labels, to_device
+from hf_midropout.report import environment
+from hf_midropout.taps import find_layers
+
+
+RESULTS = Path(__file__).parent / "results"
+LAYERS = {"head": None, "feed-forward layers": "*.ffn"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__.strip().splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    shared = Path(os.environ.get("MIDROPOUT_SHARED", "../shared"))
+    parser.add_argument("--model", default=str(shared / "models/minilm-albert"), help="ALBERT checkpoint.")
+    parser.add_argument("--dataset", default=str(shared / "data/ag_news"), help="Folder or Hub id of AG News.")
+    parser.add_argument("--rows", type=int, default=2048, help="Training rows to score with.")
+    parser.add_argument("--batch_size", type=int, default=32, help="Rows per batch.")
+    parser.add_argument("--max_length", type=int, default=64, help="Tokens to cut texts to.")
+    parser.add_argument("--repetitions", type=int, default=5, help="Counted runs of each.")
+    parser.add_argument("--result", type=Path, default=RESULTS / "scoring_speed.json", help="File.")
+    options = parser.parse_args()
+
+    data = load_text_classification(options.dataset, max_train_rows=options.rows)
+    tokenizer = AutoTokenizer.from_pretrained(options.model)
+    rows = data.tokenize(tokenizer, options.max_length, ["train"])["train"]
+    torch.manual_seed(0)
+    model = MIDropoutAlbertForSequenceClassification.from_pretrained(
+        options.model, num_labels=len(data.label_names), dtype=torch.float32
+    )
+
+    def forward_passes() -> None:
+        batches = batches_for(model, rows, options.batch_size, processing_class=tokenizer, seed=0)
+        with frozen_inference(model):
+            for _, batch in batches.of_process(0, 1):
+                inputs, _ = split_labels(batch)
+                model(**to_device(inputs, model))
+
+    def score(layers: str | None) -> None:
+        score_neurons(
+            model, rows, layers=layers, processing_class=tokenizer, batch_size=options.batch_size, progress=False
+        )
+
+    runs = {"forward passes": forward_passes} | {
+        name: lambda layers=layers: score(layers) for name, layers in LAYERS.items()
+    }
+    all_seconds = timed(runs, options.repetitions)
+    seconds = {name: statistics.median(values) for name, values in all_seconds.items()}
+    # Each scored run over the forward passes of its own round: what else the machine does changes from round to round.
+    ratios = {
+        name: statistics.median(
+            scored / plain for scored, plain in zip(all_seconds[name], all_seconds["forward passes"], strict=True)
+        )
+        for name in LAYERS
+    }
+    neurons = {name: {} for name in LAYERS}
+    for name, layers in LAYERS.items():
+        scores = score_neurons(model, rows, layers=layers, processing_class=tokenizer, max_samples=64, progress=False)
+        neurons[name] = sum(len(layer.bits) for layer in scores.layers.values())
+        assert list(scores.layers) == list(find_layers(model, layers))
+    result = {
+        "what": "Median wall seconds of interleaved runs: the same forward passes without and with scoring; ratios: "
+        "medians over the rounds",
+        "rows": len(rows),
+        "batch_size": options.batch_size,
+        "max_length": options.max_length,
+        "neurons": neurons,
+        "seconds": seconds,
+        "scoring_over_forward_passes": ratios,
+        "repetitions": options.repetitions,
+        "environment": {**environment(), "numpy": version("numpy")},
+    }
+    write_json(options.result, result)
+    print({key: result[key] for key in ("rows", "neurons", "seconds", "scoring_over_forward_passes")})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""Run by `accelerate launch` in test_distributed.py; each process writes what it has seen to FOLDER/N_RANK.json."""
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+import torch
+from accelerate import PartialState
+from conftest import make_rows, tiny_config
+from transformers import Trainer, TrainingArguments
+
+from hf_midropout import (
+    MIDropoutAlbertForSequenceClassification,
+    MIDropoutCallback,
+    MIDropoutConfig,
+    score_neurons,
+)
+
+
+def digest(tensors) -> str:
+    hashed = hashlib.sha256()
+    for tensor in tensors:
+        hashed.update(tensor.detach().double().numpy().tobytes())
+    return hashed.hexdigest()
+
+
+def model():
+    torch.manual_seed(0)
+    return MIDropoutAlbertForSequenceClassification(tiny_config())
+
+
+def scored(rows, **options) -> dict:
+    scores = score_neurons(model().eval(), rows, progress=False, **options)
+    return {
+        "digest": digest([value for layer in scores.layers.values() for value in (layer.bits, layer.p_value)]),
+        "samples": scores.num_samples,
+        "bytes": scores.bytes_reduced,
+    }
+
+
+def trained(folder: Path, learning_rate: float, **options) -> dict:
+    """Four optimizer steps over whatever number of processes, neurons dropped after the second."""
+    processes = PartialState().num_processes
+    arguments = TrainingArguments(
+        str(folder), max_steps=4, per_device_train_batch_size=8 // processes, gradient_accumulation_steps=2,
+        per_device_eval_batch_size=8, learning_rate=learning_rate, use_cpu=True, disable_tqdm=True, report_to=[],
+        save_strategy="no", logging_steps=1, dataloader_pin_memory=False, eval_strategy="steps", eval_steps=2,
+    )  # fmt: skip
+    callback = MIDropoutCallback(MIDropoutConfig(start=2, **options))
+    train, valid = make_rows(131, seed=2), make_rows(67, seed=3)
+    trainer = Trainer(model(), arguments, train_dataset=train, eval_dataset=valid, callbacks=[callback])
+    trainer.train()
+    head = trainer.model.classifier
+    return {
+        "masks": [layer.mask.tolist() for layer in head.layers],
+        "weights": digest(head.parameters()),
+        "eval_loss": trainer.evaluate()["eval_loss"],
+        "refused": callback.record.refused,
+    }
+
+
+def main() -> None:
+    folder, process = Path(sys.argv[1]), PartialState(cpu=True)
+    rows = make_rows(131, seed=2)
+    results = {
+        "all rows": scored(rows, batch_size=8, max_samples=None),
+        # sorted by label, read in order: some processes see one class only
+        "stream": scored(rows.sort("labels").to_iterable_dataset(), batch_size=8, calibration_rows=16),
+        # three batches: the fourth process has none
+        "few rows": scored(rows.select(range(24)), batch_size=8),
+        "frozen, keep": trained(folder, 0.0, keep=0.5),
+        "frozen, search": trained(folder, 0.0, threshold="search", margin=0.2, criterion="joint_information"),
+        "learning": trained(folder, 1e-2, keep=0.5),
+    }
+    (folder / f"{process.num_processes}_{process.process_index}.json").write_text(json.dumps(results))
+
+
+if __name__ == "__main__":
+    main()
