@@ -44,15 +44,15 @@ def bits_per_neuron(record: PruningRecord) -> str:
         cut = layer["lowest_bits_kept"]
         parts.append(
             f"layer {index}: {len(scores.bits)} neurons from {scores.bits.min():.2f} to {scores.bits.max():.2f} bits"
-            + (f", kept from {cut:.2f} bits on" if isinstance(cut, float) else "")
+            + (f", the lowest kept with {cut:.2f}" if isinstance(cut, float) else "")
         )
     return f"Histograms of the bits of each neuron when neurons were dropped. {'; '.join(parts)}."
 
 
 def training_curve(record: PruningRecord, log: list[dict[str, float]]) -> str:
     """Of `figures.training_curve`."""
-    text = f"Line chart of the loss over {record.max_steps} optimizer steps; neurons were "
-    text += f"{'dropped' if record.selection else 'scored'} after step {record.step}."
+    what, steps = "dropped" if record.selection else "scored", ", ".join(str(each.step) for each in record.rounds)
+    text = f"Line chart of the loss over {record.max_steps} optimizer steps; neurons were {what} after step {steps}."
     for key, name in (("loss", "Training"), ("eval_loss", "Validation")):
         points = [entry[key] for entry in log if key in entry]
         if points:

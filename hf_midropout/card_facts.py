@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from .checkpoint_checks import MODEL_TYPE
-from .report_parts import read_controls
+from .report_parts import MUTUAL_INFORMATION, NAMES, criterion_name, read_controls
 
 
 MOMENTS = {
@@ -43,6 +43,10 @@ def facts(report: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
         if key in validation
     ]
     rows = dict(data.get("rows", {}))
+    action = pruning.get("config", {}).get("action", "prune")
+    if action != "prune":
+        after = before  # neurons that training treated otherwise are all still there
+    scores = pruning["rounds"][0]["scores"] if "rounds" in pruning else pruning.get("before", {})
     base = model.get("base_model")
     widths = config.get("head_widths", [])
     return {
@@ -54,7 +58,9 @@ def facts(report: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
         "layers": layers,
         "neurons_before": before,
         "neurons_after": after,
-        "dropped": after < before,
+        "dropped": after < before and action == "prune",
+        "action": action if after < before else "none",
+        "criterion": criterion_name(pruning),
         "compact": config.get("model_type") != MODEL_TYPE or widths == [layer["kept"] for layer in layers],
         "refused": pruning.get("refused"),
         "validation": moments,
@@ -62,8 +68,8 @@ def facts(report: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
         "dense_test": report.get("dense_test"),
         "rows": ", ".join(f"{count:,} {split}" for split, count in rows.items()),
         "controls": read_controls(report),
-        "entropy": pruning.get("label_entropy_bits"),
-        "samples": f"estimated from {pruning['rounds'][0]['scores']['num_samples']:,} training rows" if layers else "",
+        "entropy": scores.get("label_entropy_bits"),
+        "samples": f"estimated from {scores['num_samples']:,} training rows" if layers else "",
         "step": pruning.get("step"),
         "max_steps": pruning.get("max_steps"),
         "rule": rule(pruning.get("config", {})),
@@ -94,14 +100,19 @@ def public_name(name: str | None) -> str | None:
 def rule(config: dict[str, Any]) -> str:
     """How neurons were chosen, in words."""
     if isinstance(config.get("threshold"), (int, float)):
-        return f"fewer than {config['threshold']:g} bits are dropped"
-    where = "of all layers together" if config.get("scope") == "global" else "of each layer"
-    by = str(config.get("criterion", "mutual_information")).replace("_", " ")
-    if config.get("threshold") == "search":
-        return (
-            f"as many {where} are dropped, by {by}, as validation shows to be harmless within {config.get('margin')}"
-        )
-    return f"the best {config.get('keep') or 0.5:.0%} {where} are kept, by {by}"
+        text = f"neurons with fewer than {config['threshold']:g} bits are dropped"
+    elif config.get("threshold"):
+        text = "the highest threshold at which the pruned network is not inferior to the dense one on validation rows"
+    else:
+        where = "of all layers together" if config.get("scope") == "global" else "of each layer"
+        text = f"the best {config.get('keep') or 0.5:.0%} {where} are kept"
+    if config.get("criterion", MUTUAL_INFORMATION) != MUTUAL_INFORMATION:
+        text += f", by {NAMES.get(config['criterion'], config['criterion'].replace('_', ' '))}"
+    if config.get("rounds", 1) > 1:
+        text += f", in {config['rounds']} rounds"
+    if config.get("compensation", "none") != "none":
+        text += f"; the weights that read them are refitted ({config['compensation'].replace('_', ' ')})"
+    return text
 
 
 def settings(arguments: dict[str, Any]) -> list[str]:

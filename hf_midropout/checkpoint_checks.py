@@ -14,6 +14,8 @@ from .safetensors_checks import check_finite, read_shapes
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 MODEL_TYPE = "midropout_albert"
+BUFFERS = ("mask", "drop_rate")
+"""Of each hidden layer of the head; checkpoints of earlier versions may lack one."""
 
 PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".dill", ".npy", ".npz", ".h5")
 MAX_JSON_BYTES = 16 * 2**20
@@ -191,15 +193,15 @@ def check_shapes(config: dict[str, Any], shapes: dict[str, tuple[int, ...]]) -> 
     for index, width in enumerate(config["head_widths"]):
         layer = f"classifier.layers.{index}"
         expected[f"{layer}.dense.weight"] = (width, incoming)
-        for name in ("dense.bias", "mask", "drop_rate"):
-            expected[f"{layer}.{name}"] = (width,)
+        for vector in ("dense.bias", *BUFFERS):
+            expected[f"{layer}.{vector}"] = (width,)
         incoming = width
     classes = len(config.get("id2label") or {}) or config.get("num_labels", 2)
     expected["classifier.out_proj.weight"] = (classes, incoming)
     expected["classifier.out_proj.bias"] = (classes,)
     for name, shape in expected.items():
-        if name not in shapes and name.endswith((".mask", ".drop_rate")):
-            continue  # a missing buffer is made anew and drops no neuron
+        if name not in shapes and name.endswith(BUFFERS):
+            continue  # made anew, so that every neuron is kept
         if name not in shapes:
             raise ValueError(f"The weights lack {name}, which config.json asks for.")
         if None not in shape and shapes[name] != shape:

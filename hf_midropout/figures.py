@@ -16,7 +16,6 @@ from matplotlib import pyplot as plt  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 
 from .pruning_record import PruningRecord  # noqa: E402
-from .report_parts import read_sweep  # noqa: E402
 from .scores import NeuronScores  # noqa: E402
 from .selection import Selection  # noqa: E402
 
@@ -35,12 +34,13 @@ def draw_figures(record: PruningRecord, log_history: list[dict[str, Any]], folde
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    by_bits = record.config["criterion"] == "mutual_information"
     figures: dict[str, Callable[[], Figure]] = {
         "bits_per_layer": lambda: bits_per_layer(record),
-        "bits_per_neuron": lambda: histogram_of_bits(record.before, record.selection, record.by_bits),
+        "bits_per_neuron": lambda: histogram_of_bits(record.before, record.selection, by_bits),
         "training_curve": lambda: training_curve(record, log_history),
     }
-    searched = read_sweep({"pruning": {"rounds": [{"sweep": each.sweep} for each in record.rounds]}})
+    searched = next((each.sweep for each in record.rounds if each.sweep), None)
     if searched:
         figures["sweep"] = lambda: sweep_curve(searched)
     return [draw(make_figure, folder / f"{name}.png") for name, make_figure in figures.items()]
@@ -144,16 +144,18 @@ def training_curve(record: PruningRecord, log_history: list[dict[str, Any]]) -> 
 
 
 def sweep_curve(sweep: dict[str, Any]) -> Figure:
-    """The metric over neurons kept, with the margin and the chosen level marked, of what `read_sweep` gives."""
+    """The chosen metric against neurons kept, with the margin and the chosen level marked; see [`sweep.Sweep`]."""
     figure, axes = plt.subplots(figsize=(6.4, 3.2), layout="constrained")
-    kept, values = [level["kept"] for level in sweep["levels"]], [level["value"] for level in sweep["levels"]]
-    axes.plot(kept, values, color=AFTER, linewidth=1.5, label="pruned, before retraining")
-    dense, sign = sweep["dense"], 1 if sweep["metric"] == "loss" else -1
+    metric, levels = sweep["metric"], sweep["levels"]
+    kept = [sum(level["kept"].values()) for level in levels]
+    axes.plot(kept, [level[metric] for level in levels], color=AFTER, linewidth=1.5, label="pruned, before retraining")
+    dense, sign = sweep["dense"][metric], 1 if metric == "loss" else -1
     axes.axhline(dense, color=GREY, linestyle=":", linewidth=1, label="dense")
     axes.axhspan(dense, dense + sign * sweep["margin"], color=BEFORE, alpha=0.3, linewidth=0, label="margin")
     if sweep["chosen"] is not None:
-        axes.plot(kept[sweep["chosen"]], values[sweep["chosen"]], "o", color=AFTER, markersize=7, label="chosen")
+        level = levels[sweep["chosen"]]
+        axes.plot(kept[sweep["chosen"]], level[metric], "o", color=AFTER, markersize=7, label="chosen")
     axes.set_xlabel("neurons kept")
-    axes.set_ylabel(f"validation {sweep['metric'].replace('_', ' ')}")
+    axes.set_ylabel(f"validation {metric.replace('_', ' ')}")
     axes.legend(fontsize=8.5)
     return figure

@@ -101,11 +101,6 @@ class PruningRecord:
         return next((each.selection for each in reversed(self.rounds) if each.selection), None)
 
     @property
-    def by_bits(self) -> bool:
-        """Whether neurons were chosen by their bits, so that the selection's thresholds are bits."""
-        return self.config.get("criterion", "mutual_information") == "mutual_information"
-
-    @property
     def refused(self) -> str | None:
         """Why nothing was dropped in the last round, although it was asked for."""
         return self.rounds[-1].refused

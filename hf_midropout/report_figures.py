@@ -1,4 +1,4 @@
-"""Figures of the report page that need more than the record: architecture, calibration."""
+"""Figures of the report page that need more than the record: architecture and calibration."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from .card_facts import facts  # noqa: E402
 from .checkpoint_checks import read_json  # noqa: E402
 from .files import write_text  # noqa: E402
 from .pruning_record import PruningRecord  # noqa: E402
-from .report_parts import REPORT_NAME, read_sweep  # noqa: E402
+from .report_parts import MUTUAL_INFORMATION, REPORT_NAME, last_of_rounds, read_sweep  # noqa: E402
 
 
 PAGE_NAME = "midropout_report.html"
@@ -117,14 +117,15 @@ def draw(report: dict[str, Any], config: dict[str, Any]) -> list[PageFigure]:
         ),
         make(
             "bits_per_neuron", "Bits per neuron", "Mutual information with the label when neurons were dropped.",
-            alt_texts.bits_per_neuron(record),
-            lambda: figures.histogram_of_bits(record.before, record.selection, record.by_bits),
+            alt_texts.bits_per_neuron(record), lambda: figures.histogram_of_bits(
+                record.before, record.selection, record.config["criterion"] == MUTUAL_INFORMATION
+            ),
         ),
         sweep and make(
             "sweep", "Threshold search",
             f"Every threshold tried on {sweep['rows']:,} validation rows, before retraining. Chosen: the most pruned "
             f"one not inferior to the dense network (margin {sweep['margin']:g}).",
-            alt_texts.sweep_curve(sweep), lambda: figures.sweep_curve(sweep),
+            alt_texts.sweep_curve(sweep), lambda: figures.sweep_curve(last_of_rounds(report["pruning"], "sweep")),
         ),
         test.get("calibration") and make(
             "calibration", "Calibration",

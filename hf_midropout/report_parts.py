@@ -6,6 +6,7 @@ from typing import Any
 
 
 REPORT_NAME = "midropout_report.json"
+MUTUAL_INFORMATION = "mutual_information"
 NAMES = {
     "mutual_information": "mutual information",
     "magnitude": "weight magnitude",
@@ -20,10 +21,10 @@ def read_controls(report: dict[str, Any]) -> dict[str, Any] | None:
     `"one_shot"`, a list of `name`, `used` and metrics. `None` if the report has no controls.
     """
     pruning = report.get("pruning", {})
-    found = _of_last_round(pruning, "controls")
+    found = last_of_rounds(pruning, "controls")
     if not isinstance(found, dict) or not isinstance(found.get("one_shot"), dict):
         return None
-    used = pruning.get("config", {}).get("criterion", "mutual_information")
+    used = pruning.get("config", {}).get("criterion", MUTUAL_INFORMATION)
     one_shot = [
         {"name": NAMES.get(name, name.replace("_", " ")), "used": name == used, **numbers(metrics)}
         for name, metrics in found["one_shot"].items()
@@ -34,31 +35,33 @@ def read_controls(report: dict[str, Any]) -> dict[str, Any] | None:
 def read_sweep(report: dict[str, Any]) -> dict[str, Any] | None:
     """
     The search of the threshold: `"metric"`, `"dense"` (its value before), `"chosen"`, and `"levels"` from the least to
-    the most pruned, each with `kept` (neurons in all) and `value`. `None` if the report has none.
+    the most pruned, each with `kept` (neurons in all) and `value`; `"rows"` and `"margin"` of the test. `None` if the
+    report has none.
     """
-    found = _of_last_round(report.get("pruning", {}), "sweep")
+    found = last_of_rounds(report.get("pruning", {}), "sweep")
     if not isinstance(found, dict) or not found.get("levels"):
         return None
     metric = found.get("metric", "accuracy")
-    levels = [
-        {"kept": sum(level["kept"].values()), "value": level[metric], "p_value": level.get("p_value")}
-        for level in found["levels"]
-    ]
+    levels = [{"kept": sum(level["kept"].values()), "value": level[metric]} for level in found["levels"]]
     return {
         "metric": metric,
         "dense": found["dense"][metric],
         "chosen": found.get("chosen"),
-        "margin": found.get("margin"),
-        "alpha": found.get("alpha"),
-        "rows": found.get("rows"),
+        "margin": found["margin"],
+        "rows": found["rows"],
         "levels": levels,
     }
 
 
-def _of_last_round(pruning: dict[str, Any], key: str) -> Any:
-    """Of several rounds, the last decided which neurons are kept."""
-    rounds = pruning.get("rounds") or [{}]
-    return rounds[-1].get(key)
+def last_of_rounds(pruning: dict[str, Any], part: str) -> Any:
+    """`part` of the last round that has it; `None` if none has."""
+    return next((each[part] for each in reversed(pruning.get("rounds", [])) if each.get(part)), None)
+
+
+def criterion_name(pruning: dict[str, Any]) -> str:
+    """What neurons were chosen by, in words."""
+    criterion = pruning.get("config", {}).get("criterion", MUTUAL_INFORMATION)
+    return NAMES.get(criterion, criterion.replace("_", " "))
 
 
 def numbers(metrics: dict[str, Any]) -> dict[str, float | None]:

@@ -76,7 +76,8 @@ def to_stock(model: nn.Module, atol: float = 1e-4) -> tuple[AlbertForSequenceCla
         [`NotExpressible`]: if the head is not linear, or rounding makes more than `atol`.
     """
     weight, bias = linear_equivalent(model)
-    own = ("model_type", "architectures", "auto_map", "head_widths", "head_activation", "head_dropout")
+    own = {"model_type", "architectures", "auto_map"}
+    own |= type(model.config).__dataclass_fields__.keys() - AlbertConfig.__dataclass_fields__.keys()
     values = {key: value for key, value in model.config.to_dict().items() if key not in own}
     with torch.random.fork_rng(devices=[]):  # the throw-away weights must not shift the caller's
         stock = AlbertForSequenceClassification(AlbertConfig(**values))

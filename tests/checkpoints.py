@@ -55,7 +55,9 @@ def made_up_report(masked, compact, record: PruningRecord) -> dict:
     }  # fmt: skip
 
 
-def save_checkpoint(folder: Path, max_shard_size: str = "1GB") -> Path:
+def save_checkpoint(
+    folder: Path, max_shard_size: str = "1GB", sweep: dict | None = None, controls: dict | None = None
+) -> Path:
     """Saves it in `folder`; the same every time."""
     torch.manual_seed(0)
     tokenizer = train_tokenizer(TEXTS * 4, vocab_size=60)
@@ -65,13 +67,15 @@ def save_checkpoint(folder: Path, max_shard_size: str = "1GB") -> Path:
     widths = masked.config.head_widths
     config = MIDropoutConfig(keep=0.5)
     before = made_up_scores(widths, 1.0)
+    bits = {name: layer.bits for name, layer in before.layers.items()}
     done = PruningRound(
-        50, before, select({name: layer.bits for name, layer in before.layers.items()}, keep=0.5),
+        50, before, select(bits, keep=0.5), sweep=sweep, controls=controls,
         validation={"rows": 40, "before_pruning": METRICS, "after_pruning": METRICS},
         seconds={"scoring": 0.1, "total": 0.2},
     )  # fmt: skip
-    record = PruningRecord(config.to_dict(), 100, [done], made_up_scores(widths, 1.4), METRICS)
-    apply_selection(masked, record.selection)
+    after = made_up_scores(widths, 1.4)
+    record = PruningRecord(config.to_dict(), max_steps=100, rounds=[done], after=after, after_retraining=METRICS)
+    apply_selection(masked, done.selection)
     compact = masked.compact()
     compact.save_pretrained(folder, max_shard_size=max_shard_size)
     tokenizer.save_pretrained(folder)

@@ -65,7 +65,7 @@ def test_its_snippet_runs(folder, monkeypatch, capsys):
 def test_controls_are_shown_where_a_report_has_them(folder):
     path = folder / "midropout_report.json"
     report = json.loads(path.read_text())
-    report["pruning"]["rounds"][-1]["controls"] = CONTROLS
+    report["pruning"]["rounds"][0]["controls"] = CONTROLS
     path.write_text(json.dumps(report))
     text = card_text(folder)
     assert "| mutual information (used here) | 0.6950 | 0.6800 | 0.9000 |" in text

@@ -84,26 +84,26 @@ def test_the_command_makes_a_page_without_network_and_figures(folder, capsys):
     assert "test, this model 13 0.7500" in words and "None: nothing was dropped at random" in words
 
 
-def test_sweep_and_controls_are_shown_where_a_report_has_them(folder):
-    path = folder / "midropout_report.json"
-    report = json.loads(path.read_text())
-    report["pruning"]["rounds"][-1] |= {"controls": CONTROLS, "sweep": SWEEP}
-    path.write_text(json.dumps(report))
+def test_sweep_and_controls_are_shown_where_a_report_has_them(tmp_path):
+    folder = save_checkpoint(tmp_path / "compact", sweep=SWEEP, controls=CONTROLS)
     page = Page(write_page(folder)[0].read_text())
+    (alt,) = [image["alt"] for image in page.images if "Chosen" in image["alt"]]
+    assert "0.700 with 20 neurons, 0.500 with 3; 0.700 before pruning. Chosen: 10 neurons with 0.695." in alt
+    assert (folder / "figures" / "sweep.png").is_file()
     words = " ".join(" ".join(page.words).split())
     assert (
         "mutual information (used here) 0.6950" in words and "random (mean of several draws) 0.6100 ± 0.0200" in words
     )
-    assert any("Chosen: 10 neurons with 0.695" in image["alt"] for image in page.images)
-    assert (folder / "figures" / "sweep.png").read_bytes().startswith(b"\x89PNG")
+    assert "Every threshold tried on 900 validation rows" in words and "None: nothing" not in words
 
 
 def test_a_run_that_dropped_nothing_and_knows_little(folder):
     """No test split, no log, nothing dropped, not scored again: a page all the same."""
     path = folder / "midropout_report.json"
     report = json.loads(path.read_text())
-    pruning = changed(report["pruning"], after=None, refused="threshold=2 bits would drop all.")
-    pruning["rounds"][-1] |= {"selection": None, "refused": pruning["refused"]}
+    pruning = changed(report["pruning"], after=None, after_retraining=None)
+    pruning["refused"] = pruning["rounds"][0]["refused"] = "threshold=2 bits would drop all."
+    pruning["rounds"][0]["selection"] = None
     for layer in pruning["layers"]:
         layer |= {"kept": layer["neurons"], "mean_bits_after_of_kept": None, "lowest_bits_kept": None}
     report = {key: report[key] for key in ("format_version", "hf_midropout_version", "environment")}

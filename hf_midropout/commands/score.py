@@ -53,8 +53,8 @@ def make_parser():
         prog="hf-midropout score",
         description="Scores every neuron of some layers of a trained classifier by the mutual information (bits) "
         "between the neuron and the label, and prints a table. Nothing is changed or trained. A checkpoint for "
-        "several binary labels takes a column of lists, one for regression a column of numbers; one that is not what "
-        "it says it is gets refused before it is loaded.",
+        "several binary labels takes a column of lists, one for regression a column of numbers. A checkpoint that is "
+        "not what it says it is gets refused before it is loaded.",
         formatter_class=ArgumentDefaultsHelpFormatter,
     )
 
