@@ -139,6 +139,7 @@ def main() -> None:
     )
     parser.add_argument("--repetitions", type=int, default=5, help="Counted runs of each.")
     parser.add_argument("--peer_neurons", type=int, default=None, help="Neurons that scikit-learn gets. None: all.")
+    parser.add_argument("--note", default="", help="What else to know about the run, for the file.")
     parser.add_argument("--result", type=Path, default=RESULTS / "mutual_information_speed.json", help="File.")
     options = parser.parse_args()
 
@@ -154,6 +155,7 @@ def main() -> None:
         {
             "what": "Median wall seconds of interleaved runs; one_read_seconds: half the time of a copy of the "
             "activations; exponents: of seconds against one size, the others fixed",
+            "note": options.note,
             "repetitions": options.repetitions,
             "environment": {**environment(), "scikit-learn": version("scikit-learn"), "numpy": np.__version__},
             "results": results,

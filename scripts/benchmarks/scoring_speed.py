@@ -39,6 +39,7 @@ def main() -> None:
     parser.add_argument("--batch_size", type=int, default=32, help="Rows per batch.")
     parser.add_argument("--max_length", type=int, default=64, help="Tokens to cut texts to.")
     parser.add_argument("--repetitions", type=int, default=5, help="Counted runs of each.")
+    parser.add_argument("--note", default="", help="What else to know about the run, for the file.")
     parser.add_argument("--result", type=Path, default=RESULTS / "scoring_speed.json", help="File.")
     options = parser.parse_args()
 
@@ -82,6 +83,7 @@ def main() -> None:
     result = {
         "what": "Median wall seconds of interleaved runs: the same forward passes without and with scoring; ratios: "
         "medians over the rounds",
+        "note": options.note,
         "rows": len(rows),
         "batch_size": options.batch_size,
         "max_length": options.max_length,
