@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("page", type=Path, help="The HTML file.")
     parser.add_argument("output", type=Path, help="The PNG file.")
     parser.add_argument("--width", type=int, default=1100, help="Of the window, in pixels.")
-    parser.add_argument("--height", type=int, default=1685, help="Of the window, in pixels.")
+    parser.add_argument("--height", type=int, default=1885, help="Of the window, in pixels.")
     parser.add_argument("--scale", type=float, default=0.6, help="Of the picture to the window.")
     options = parser.parse_args()
     browser = next((found for name in BROWSERS if (found := shutil.which(name))), None)
