@@ -19,6 +19,7 @@ RESULTS = ROOT / "scripts" / "benchmarks" / "results"
 # The card of each reference run: the file with its report, and where in that file.
 CARDS = {
     "albert-tiny-python-docs-midropout": ("python_docs.json", None),
+    "albert-tiny-python-docs-midropout-search": ("python_docs_search.json", None),
     "minilm-albert-ag-news-midropout": ("ag_news.json", "pruned"),
 }
 
