@@ -108,12 +108,14 @@ def nested_selections(importance: Mapping[str, torch.Tensor], scope: str, limit:
     if limit is not None and len(steps) > limit:
         steps = [steps[round(number)] for number in torch.linspace(0, len(steps) - 1, limit).tolist()]
     selections = [_with_best_neurons(importance, kept) for kept in steps]
-    distinct = [
+    counts = [[kept for kept, _ in selection.widths.values()] for selection in selections]
+    everything = [int(values.isfinite().sum()) for values in importance.values()]
+    # Where a layer's best neuron is kept against the rule, a step may change nothing.
+    return [
         selection
-        for before, selection in zip([None, *selections], selections, strict=False)
-        if before is None or before.widths != selection.widths
+        for selection, count, before in zip(selections, counts, [everything, *counts], strict=False)
+        if count != before
     ]
-    return distinct
 
 
 def select_counts(importance: Mapping[str, torch.Tensor], counts: Mapping[str, int]) -> Selection:

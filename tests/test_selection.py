@@ -1,6 +1,6 @@
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hf_midropout import MIDropoutConfig
@@ -52,6 +52,7 @@ def test_counts_are_kept_exactly():
     assert chosen.threshold == {"first": 0.5, "second": 0.3}
 
 
+@example(layers=[[0.0], [0.25]], scope="global", limit=None)  # the guard alone: nothing to drop
 @given(layers=layers_of_values, scope=st.sampled_from(["layer", "global"]), limit=st.sampled_from([None, 3]))
 def test_nested_selections_are_nested_and_bring_nobody_back(layers, scope, limit):
     values = importance(**{str(index): layer for index, layer in enumerate(layers)})
