@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import huggingface_hub
 import pytest
 from checkpoints import client_environment, contents, save_checkpoint
 from hub_server import READ_TOKEN, WRITE_TOKEN, HubServer
@@ -45,6 +46,8 @@ def test_push_arrives_whole_and_verifies(hub, checkpoint, tmp_path, xet):
     assert set(json.loads(files["config.json"])["auto_map"]) == {"AutoConfig", "AutoModelForSequenceClassification"}
     assert 'model="me/tiny"' in files["README.md"].decode()
     assert len(hub.repositories["me/tiny"].commits) == 2  # the initial one, and one for all files
+    # huggingface_hub 1.5 does not take the loopback server's Xet and falls back to LFS
+    xet = xet and int(huggingface_hub.__version__.partition(".")[0]) >= 2
     assert bool(hub.xet) == xet and any(request.startswith("PUT /lfs") for request in hub.requests) != xet
     for path, content in files.items():
         assert WRITE_TOKEN.encode() not in content, path
