@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .data_arguments import option
+from .parser import command_parser
 
 
 POSITIONAL = ("checkpoint",)
@@ -40,16 +41,11 @@ class ExportArguments:
 
 def make_parser():
     """The parser of the command's options."""
-    from argparse import ArgumentDefaultsHelpFormatter
-
-    from transformers import HfArgumentParser
-
-    return HfArgumentParser(
+    return command_parser(
         ExportArguments,
-        prog="hf-midropout export",
-        description="Exports a checkpoint to ONNX, or to a checkpoint of transformers' own ALBERT. Nothing is written "
+        "export",
+        "Exports a checkpoint to ONNX, or to a checkpoint of transformers' own ALBERT. Nothing is written "
         "unless the exported model gives the same logits.",
-        formatter_class=ArgumentDefaultsHelpFormatter,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from .data_arguments import option
+from .parser import command_parser
 
 
 POSITIONAL = ("checkpoint", "repo_id")
@@ -30,17 +31,12 @@ class PushArguments:
 
 def make_parser():
     """The parser of the command's options."""
-    from argparse import ArgumentDefaultsHelpFormatter
-
-    from transformers import HfArgumentParser
-
-    return HfArgumentParser(
+    return command_parser(
         PushArguments,
-        prog="hf-midropout push",
-        description="Publishes a checkpoint on the Hub in one commit: safetensors, tokenizer, config, code, report, "
+        "push",
+        "Publishes a checkpoint on the Hub in one commit: safetensors, tokenizer, config, code, report, "
         "figures and a model card merged with the one that is there. The token is that of `hf auth login` or "
         "of the environment variable HF_TOKEN.",
-        formatter_class=ArgumentDefaultsHelpFormatter,
     )
 
 

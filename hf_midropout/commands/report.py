@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .data_arguments import option
+from .parser import command_parser
 
 
 POSITIONAL = ("checkpoint",)
@@ -30,16 +31,11 @@ class ReportArguments:
 
 def make_parser():
     """The parser of the command's options."""
-    from argparse import ArgumentDefaultsHelpFormatter
-
-    from transformers import HfArgumentParser
-
-    return HfArgumentParser(
+    return command_parser(
         ReportArguments,
-        prog="hf-midropout report",
-        description="Makes one HTML page that needs no network, and figures as SVG and PNG, from the report of a "
+        "report",
+        "Makes one HTML page that needs no network, and figures as SVG and PNG, from the report of a "
         "checkpoint: architecture, bits per layer and neuron, training, calibration, controls.",
-        formatter_class=ArgumentDefaultsHelpFormatter,
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .data_arguments import DataArguments, option
+from .parser import command_parser
 
 
 if TYPE_CHECKING:
@@ -44,18 +45,13 @@ class ScoreArguments(DataArguments):
 
 def make_parser():
     """The parser of the command's options."""
-    from argparse import ArgumentDefaultsHelpFormatter
-
-    from transformers import HfArgumentParser
-
-    return HfArgumentParser(
+    return command_parser(
         ScoreArguments,
-        prog="hf-midropout score",
-        description="Scores every neuron of some layers of a trained classifier by the mutual information (bits) "
+        "score",
+        "Scores every neuron of some layers of a trained classifier by the mutual information (bits) "
         "between the neuron and the label, and prints a table. Nothing is changed or trained. A checkpoint for "
         "several binary labels takes a column of lists, one for regression a column of numbers. A checkpoint that is "
         "not what it says it is gets refused before it is loaded.",
-        formatter_class=ArgumentDefaultsHelpFormatter,
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..launcher import check_processes, launch
+from .parser import command_parser
 from .train_arguments import TrainArguments
 from .train_summary import print_summary
 
@@ -19,18 +20,13 @@ COMPACT_FOLDER = "compact"
 
 def make_parser():
     """The parser of the command's options."""
-    from argparse import ArgumentDefaultsHelpFormatter
-
-    from transformers import HfArgumentParser
-
-    return HfArgumentParser(
+    return command_parser(
         TrainArguments,
-        prog="hf-midropout train",
-        description="Trains a text classifier, scores every neuron of its head by the mutual information (bits) "
+        "train",
+        "Trains a text classifier, scores every neuron of its head by the mutual information (bits) "
         "between the neuron and the label, drops the neurons that tell too little, goes on training, and saves the "
         "smaller model with a JSON report and figures. Without options: built-in data and a tiny model, "
         "no network.",
-        formatter_class=ArgumentDefaultsHelpFormatter,
     )
 
 

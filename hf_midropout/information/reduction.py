@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 
-from .statistics import NeuronStatistics
+
+if TYPE_CHECKING:
+    from .statistics import NeuronStatistics
 
 
 def all_reduce(statistics: Sequence[NeuronStatistics]) -> int:

@@ -17,6 +17,7 @@ from .checks import (
 )
 from .contingency import MutualInformation, merge_to_equal_mass, num_bins
 from .estimation import estimate
+from .reduction import all_reduce
 
 
 BUFFER_ROWS = 2048
@@ -166,8 +167,7 @@ class NeuronStatistics:
 
     def all_reduce(self) -> None:
         """Sums the counts over the processes of `torch.distributed`, whose edges must be the same."""
-        for mine in self._sums():
-            torch.distributed.all_reduce(mine)
+        all_reduce([self])
 
     def _sums(self) -> tuple[torch.Tensor, ...]:
         self._count_pending()
