@@ -6,8 +6,10 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 import copy
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import datasets
 import pytest
@@ -135,3 +137,17 @@ def make_trainer(tmp_path, tiny_model_once, train_rows, valid_rows):
         )
 
     return make
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """A compact checkpoint with a made-up report."""
+    from checkpoints import save_checkpoint
+
+    return save_checkpoint(tmp_path_factory.mktemp("out") / "compact")
+
+
+@pytest.fixture
+def folder(checkpoint, tmp_path):
+    """A copy of it, to be written into."""
+    return Path(shutil.copytree(checkpoint, tmp_path / "compact"))

@@ -1,25 +1,12 @@
 import json
 import re
-import shutil
-from pathlib import Path
 
 import pytest
 import yaml
-from checkpoints import save_checkpoint
 from huggingface_hub import ModelCard
 from test_report_page import CONTROLS, hostile_words
 
 from hf_midropout.model_card import card_text, write_card
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    return save_checkpoint(tmp_path_factory.mktemp("out") / "compact")
-
-
-@pytest.fixture
-def folder(checkpoint, tmp_path):
-    return Path(shutil.copytree(checkpoint, tmp_path / "compact"))
 
 
 def test_it_says_what_a_card_must(folder):

@@ -1,6 +1,5 @@
 import json
 import re
-import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -11,16 +10,6 @@ from matplotlib.image import imread
 
 from hf_midropout.cli import main
 from hf_midropout.report_page import write_page
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    return save_checkpoint(tmp_path_factory.mktemp("out") / "compact")
-
-
-@pytest.fixture
-def folder(checkpoint, tmp_path):
-    return Path(shutil.copytree(checkpoint, tmp_path / "compact"))
 
 
 class Page(HTMLParser):
