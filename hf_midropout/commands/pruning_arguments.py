@@ -49,8 +49,8 @@ class PruningArguments:
     alpha: float = option(0.05, "Error rate of the search's test, one-sided.")
     score_samples: int = option(10_000, "Training rows to score neurons with, drawn at random; 0 for all.")
 
-    def pruning_config(self):
-        """The [`MIDropoutConfig`] that the options ask for."""
+    def pruning_config(self, seed: int):
+        """The [`MIDropoutConfig`] that the options ask for; `seed` is that of the run."""
         from ..midropout_config import MIDropoutConfig
 
         values = {name: getattr(self, name) for name in PruningArguments.__dataclass_fields__}
@@ -60,4 +60,4 @@ class PruningArguments:
                 values[name] = json.loads(values[name])
             except (TypeError, ValueError):
                 pass  # a word such as 'search', or None
-        return MIDropoutConfig(**values, max_samples=max_samples)
+        return MIDropoutConfig(**values, max_samples=max_samples, seed=seed)

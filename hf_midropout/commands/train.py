@@ -42,7 +42,7 @@ def main(args: TrainArguments) -> Path | None:
         `OSError`: for a model or dataset that cannot be read.
     """
     args = resolved(args)
-    config = args.pruning_config()
+    config = args.pruning_config(args.seed)
     if args.accelerate_config:
         launch(["train", *command_line(args)], args.accelerate_config, args.accelerate or [])
         return None

@@ -52,7 +52,7 @@ class TrainArguments(PruningArguments, DataArguments):
     gradient_accumulation_steps: int = option(1, "Batches per optimizer step.")
     bf16: bool = option(False, "Mixed precision with bfloat16.")
     fp16: bool = option(False, "Mixed precision with float16 (GPU only).")
-    seed: int = option(42, "Seed of weights, data order and row draws.")
+    seed: int = option(42, "Seed of weights, data order, row draws and random choices of neurons.")
     report_to: list[str] | None = field(
         default=None, metadata={"help": "Where the Trainer logs to: tensorboard, wandb, ... None: only the terminal."}
     )

@@ -1,8 +1,9 @@
 """
-AG News with a real encoder: the same training with and without pruning, tested on every test row.
+AG News with a real encoder: the same training dense, pruned by mutual information, and pruned at random; tested on
+every test row.
 
-The dense arm trains first, scoring its neurons but dropping none. The pruned arm starts from the dense arm's last
-checkpoint before that moment, so both share the initial phase bit for bit and differ in the pruning alone. A run that
+For each seed the dense arm trains first, scoring its neurons but dropping none. The other arms start from its last
+checkpoint before that moment, so all share the initial phase bit for bit and differ in the pruning alone. A run that
 was stopped goes on where it was.
 
     python scripts/benchmarks/ag_news.py --help
@@ -12,9 +13,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import shutil
+import statistics
 from pathlib import Path
+from typing import Any
 
 from transformers.trainer_utils import get_last_checkpoint
 
@@ -24,6 +28,11 @@ from hf_midropout.files import write_json
 
 
 RESULTS = Path(__file__).parent / "results"
+ARMS: dict[str, dict[str, Any]] = {
+    "dense": {"action": "none"},
+    "mutual_information": {"criterion": "mutual_information"},
+    "random": {"criterion": "random"},
+}
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -34,7 +43,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", default=str(shared / "models/minilm-albert"), help="ALBERT checkpoint.")
     parser.add_argument("--dataset", default=str(shared / "data/ag_news"), help="Folder or Hub id of AG News.")
     parser.add_argument(
-        "--output_dir", type=Path, default=Path("midropout_output/ag_news"), help="Checkpoints of both arms."
+        "--output_dir", type=Path, default=Path("midropout_output/ag_news"), help="Checkpoints of all arms."
     )
     parser.add_argument("--result", type=Path, default=RESULTS / "ag_news.json", help="File for the result.")
     parser.add_argument("--train_rows", type=int, default=4096, help="Training rows, drawn at random.")
@@ -46,13 +55,13 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--max_length", type=int, default=64, help="Tokens to cut texts to.")
     parser.add_argument("--keep", type=float, default=0.5, help="Fraction of each layer's neurons to keep.")
     parser.add_argument("--save_steps", type=int, default=32, help="Steps between checkpoints.")
-    parser.add_argument("--seed", type=int, default=42, help="Seed of both arms.")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[42, 43, 44], help="Each trains every arm.")
     return parser
 
 
-def report_of(options: argparse.Namespace, action: str) -> dict:
+def report_of(options: argparse.Namespace, seed: int, arm: str) -> dict:
     """Trains one arm, or goes on with it, or reads what it left."""
-    folder = options.output_dir / action
+    folder = options.output_dir / f"seed_{seed}" / arm
     report = folder / "compact" / "midropout_report.json"
     if not report.exists():
         train(
@@ -62,53 +71,88 @@ def report_of(options: argparse.Namespace, action: str) -> dict:
                 output_dir=str(folder),
                 resume=folder.exists() and get_last_checkpoint(str(folder)) is not None,
                 overwrite_output_dir=True,
-                action=action,
                 keep=options.keep,
                 max_train_rows=options.train_rows,
                 validation_fraction=options.validation_fraction,
                 max_length=options.max_length,
                 num_train_epochs=options.epochs,
                 per_device_train_batch_size=options.batch_size,
-                seed=options.seed,
+                seed=seed,
                 trainer=[
                     "save_strategy=steps",
                     f"save_steps={options.save_steps}",
                     "save_total_limit=null",
                     "logging_steps=5",
                 ],
+                **ARMS[arm],
             )
         )
     return json.loads(report.read_text())
 
 
-def share_initial_phase(options: argparse.Namespace, scored_at: int) -> None:
-    """Gives the pruned arm the dense arm's last checkpoint before neurons were scored."""
-    if (options.output_dir / "prune").exists():
+def share_initial_phase(options: argparse.Namespace, seed: int, arm: str, scored_at: int) -> None:
+    """Gives an arm the dense arm's last checkpoint before neurons were scored."""
+    folder = options.output_dir / f"seed_{seed}"
+    if (folder / arm).exists():
         return
-    steps = [int(folder.name.split("-")[1]) for folder in (options.output_dir / "none").glob("checkpoint-*")]
+    steps = [int(checkpoint.name.split("-")[1]) for checkpoint in (folder / "dense").glob("checkpoint-*")]
     last = max((step for step in steps if step < scored_at), default=None)
     if last is not None:
-        source = options.output_dir / "none" / f"checkpoint-{last}"
-        shutil.copytree(source, options.output_dir / "prune" / source.name)
+        source = folder / "dense" / f"checkpoint-{last}"
+        shutil.copytree(source, folder / arm / source.name)
+
+
+def summarize(reports: dict[str, list[dict]]) -> dict[str, Any]:
+    """Test accuracy and loss of each arm over the seeds, and how it differs from the dense arm of the same seed."""
+    dense = [report["test"]["accuracy"] for report in reports["dense"]]
+    summary = {}
+    for arm, of_seeds in reports.items():
+        summary[arm] = {
+            "head_widths": of_seeds[0]["model"]["head_widths_after"],
+            "accuracy": spread([report["test"]["accuracy"] for report in of_seeds]),
+            "loss": spread([report["test"]["loss"] for report in of_seeds]),
+        }
+        if arm != "dense":
+            points = [100 * (report["test"]["accuracy"] - d) for report, d in zip(of_seeds, dense, strict=True)]
+            summary[arm]["points_above_dense"] = spread(points)
+            summary[arm]["validation_right_after_pruning"] = spread(
+                [report["pruning"]["validation"]["after_pruning"]["accuracy"] for report in of_seeds]
+            )
+    return summary
+
+
+def spread(values: list[float]) -> dict[str, Any]:
+    """The values with their mean and standard deviation."""
+    return {
+        "mean": statistics.mean(values),
+        "std": statistics.stdev(values) if len(values) > 1 else math.nan,
+        "values": values,
+    }
 
 
 def main() -> None:
     options = make_parser().parse_args()
-    dense = report_of(options, "none")
-    share_initial_phase(options, dense["pruning"]["step"])
-    pruned = report_of(options, "prune")
-    points = 100 * (pruned["test"]["accuracy"] - dense["test"]["accuracy"])
+    reports: dict[str, list[dict]] = {arm: [] for arm in ARMS}
+    for seed in options.seeds:
+        reports["dense"].append(report_of(options, seed, "dense"))
+        for arm in list(ARMS)[1:]:
+            share_initial_phase(options, seed, arm, reports["dense"][-1]["pruning"]["step"])
+            reports[arm].append(report_of(options, seed, arm))
+    summary = summarize(reports)
     write_json(
         options.result,
         {
-            "what": "AG News, the same training with and without pruning; test accuracy on all rows of the test split",
-            "seeds": [options.seed],
-            "pruned_minus_dense_points": points,
-            "dense": dense,
-            "pruned": pruned,
+            "what": "AG News, the same training dense and pruned; test accuracy on all rows of the test split. The "
+            "reports are those of the first seed.",
+            "seeds": options.seeds,
+            "summary": summary,
+            "dense": reports["dense"][0],
+            "pruned": reports["mutual_information"][0],
         },
     )
-    print(f"Test accuracy: dense {dense['test']['accuracy']:.4f}, pruned {pruned['test']['accuracy']:.4f}")
+    for arm, figures in summary.items():
+        accuracy = figures["accuracy"]
+        print(f"{arm:<20} test accuracy {100 * accuracy['mean']:.2f} ± {100 * accuracy['std']:.2f}")
 
 
 if __name__ == "__main__":
