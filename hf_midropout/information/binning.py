@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from .keys import map_blocks, packed_keys
+from .keys import BLOCK_KEYS, packed_keys
+from .parallel import map_blocks
 
 
 QUANTILES = 384
@@ -101,7 +102,7 @@ def _classes_in_order(values: np.ndarray, labels: np.ndarray) -> torch.Tensor:
         keys.sort(axis=1)
         classes[rows] = keys & ((1 << shift) - 1)
 
-    map_blocks(sort, *values.shape)
+    map_blocks(sort, *values.shape, BLOCK_KEYS)
     return torch.from_numpy(classes)
 
 
@@ -136,7 +137,7 @@ def add_counts(counts: torch.Tensor, activations: torch.Tensor, labels: torch.Te
         found = np.bincount(cells, minlength=(len(keys) * bins + 1) * fields)
         table[rows] += found[fields:].reshape(len(keys), bins, fields)[:, :, 1:]
 
-    map_blocks(count, neurons, bins + len(field))
+    map_blocks(count, neurons, bins + len(field), BLOCK_KEYS)
 
 
 def bin_indices(activations: torch.Tensor, edges: torch.Tensor) -> torch.Tensor:

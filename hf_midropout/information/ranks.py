@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from .keys import map_blocks, packed_keys
+from .keys import BLOCK_KEYS, packed_keys
+from .parallel import map_blocks
 
 
 PANEL_ELEMENTS = 2**27
@@ -61,50 +62,81 @@ def _rank_bins(activations: torch.Tensor, bins: int) -> tuple[torch.Tensor, torc
 def _sorted_key_counts(activations: torch.Tensor, labels: np.ndarray, num_classes: int, bins: int) -> torch.Tensor:
     """By one sort of keys per neuron: the activation in the high bits, the class in the low ones."""
     samples, neurons = activations.shape
-    counts = torch.empty(neurons, bins, num_classes, dtype=torch.int64)
-    shift = max(1, (num_classes - 1).bit_length())
-    labels = labels.astype(np.int64)
     width = max(1, PANEL_ELEMENTS // samples)
-    for panel, panel_counts in zip(activations.split(width, 1), counts.split(width), strict=True):
-        _count_panel(panel.t().contiguous().numpy(), labels, shift, panel_counts.numpy())
-    return counts
+    ranks = RankBins(samples, bins)
+    labels = labels.astype(np.int64)
+    panels = (
+        _count_panel(panel.t().contiguous().numpy(), labels, num_classes, ranks)
+        for panel in activations.split(width, 1)
+    )
+    return torch.from_numpy(np.concatenate(list(panels))).view(neurons, bins, num_classes)
 
 
-def _count_panel(activations: np.ndarray, labels: np.ndarray, shift: int, counts: np.ndarray) -> None:
-    """Fills the `[K, bins, C]` counts of `[K, N]` activations."""
-    _, bins, num_classes = counts.shape
+class RankBins:
+    """
+    Which bin each rank lies in, bins of equal mass.
 
-    def count(rows: slice) -> None:
-        keys = packed_keys(activations[rows], shift)
+    Args:
+        samples (`int`): N.
+        bins (`int`): Number of bins.
+    """
+
+    def __init__(self, samples: int, bins: int):
+        self.samples, self.bins = samples, bins
+        self.of_rank = (2 * np.arange(samples) + 1) * bins // (2 * samples)
+        self.starts = np.searchsorted(self.of_rank, np.arange(bins + 1))
+        """`[bins + 1]` ranks at which the bins begin."""
+
+    def beside_ties(self, keys: np.ndarray, fields: int) -> tuple[np.ndarray, np.ndarray]:
+        """
+        Of sorted `[K, N]` integer keys the rows in which samples would be cut apart whose keys differ in the bits
+        `fields` at most, and the `[rows, N]` bins of their ranks such that they lie together in the bin of their
+        mid-rank.
+        """
+        inner = np.flatnonzero((self.starts > 0) & (self.starts < self.samples))
+        at = self.starts[inner]
+        row, cut = np.nonzero((keys[:, at - 1] ^ keys[:, at]) & ~fields == 0)
+        if len(row) == 0:
+            return row, self.of_rank[:0]
+        tied = keys[row, at[cut]] & ~fields
+        new = (row[1:] != row[:-1]) | (tied[1:] != tied[:-1])
+        first, last = np.flatnonzero(np.append(True, new)), np.flatnonzero(np.append(new, True))
+        # A run of equal samples ends less than a bin beyond the cuts that it spans.
+        steps = np.arange(1, np.diff(self.starts).max() + 1)
+        before, after = at[cut[first]][:, None] - steps, at[cut[last]][:, None] + steps - 1
+        start, end = at[cut[first]], at[cut[last]]
+        for bound, beyond, sign in ((start, before, -1), (end, after, 1)):
+            near = keys[row[first][:, None], np.clip(beyond, 0, self.samples - 1)] & ~fields
+            inside = (beyond >= 0) & (beyond < self.samples)
+            bound += sign * (inside & (near == tied[first][:, None])).sum(1)
+        middle = (start + end) * self.bins // (2 * self.samples)
+        start, end, middle = (np.repeat(each, last - first + 1) for each in (start, end, middle))
+        rows, which = np.unique(row, return_inverse=True)
+        cuts = np.tile(self.starts[1:-1], (len(rows), 1))
+        cuts[which, inner[cut] - 1] = np.where(inner[cut] <= middle, start, end)
+        cuts += np.arange(len(rows))[:, None] * (self.samples + 1)
+        begun = np.bincount(cuts.ravel(), minlength=len(rows) * (self.samples + 1))
+        return rows, begun.reshape(len(rows), -1)[:, :-1].cumsum(1)
+
+
+def _count_panel(activations: np.ndarray, labels: np.ndarray, num_classes: int, ranks: RankBins) -> np.ndarray:
+    """`[K, bins * C]` counts of `[K, N]` float32 activations."""
+    fields = (1 << (num_classes - 1).bit_length()) - 1
+    cells_per_neuron = ranks.bins * num_classes
+
+    def count(rows: slice) -> np.ndarray:
+        # float64 sorts as float32 does, and has 29 more bits for the class. Adding 0 makes -0.0 and 0.0 the same.
+        values = np.add(activations[rows], 0.0, dtype=np.float64)
+        keys = values.view(np.int64)
         keys |= labels
-        keys.sort(axis=1)
-        cuts = _cuts(keys, shift, bins)
-        keys &= (1 << shift) - 1
-        cells = np.repeat(np.arange(len(keys) * bins) * num_classes, np.diff(cuts, axis=1).ravel())
-        cells += keys.ravel()
-        table = np.bincount(cells, minlength=len(keys) * bins * num_classes)
-        counts[rows] = table.reshape(len(keys), bins, num_classes)
+        values.sort(axis=1)
+        first_cell = np.arange(len(keys))[:, None] * cells_per_neuron
+        cells = ranks.of_rank * num_classes + first_cell
+        tied, bins = ranks.beside_ties(keys, fields)
+        if len(tied):
+            cells[tied] = bins * num_classes + first_cell[tied]
+        keys &= fields
+        cells += keys
+        return np.bincount(cells.ravel(), minlength=len(keys) * cells_per_neuron).reshape(len(keys), -1)
 
-    map_blocks(count, *activations.shape)
-
-
-def _cuts(keys: np.ndarray, shift: int, bins: int) -> np.ndarray:
-    """
-    `[K, bins + 1]` positions at which the bins of sorted `[K, N]` keys begin. Samples whose keys are equal but for the
-    lowest `shift` bits are not cut apart.
-    """
-    samples = keys.shape[1]
-    # Sample i lies in bin (2i + 1) * bins // 2N, the bin of its mid-rank.
-    inner = (2 * samples * np.arange(1, bins) + bins - 1) // bins // 2
-    inner = np.minimum(inner, samples)
-    cuts = np.empty((len(keys), bins + 1), dtype=np.int64)
-    cuts[:, 0], cuts[:, 1:-1], cuts[:, -1] = 0, inner, samples
-    within = (inner > 0) & (inner < samples)
-    at = inner[within]
-    tied = keys[:, at - 1] >> shift == keys[:, at] >> shift
-    for row in np.flatnonzero(tied.any(1)):
-        value = keys[row, at[tied[row]]] >> shift
-        start, end = (np.searchsorted(keys[row], bound << shift) for bound in (value, value + 1))
-        number = np.arange(1, bins)[within][tied[row]]
-        cuts[row, number] = np.where(number <= (start + end) * bins // (2 * samples), start, end)
-    return cuts
+    return np.concatenate(map_blocks(count, *activations.shape, BLOCK_KEYS))

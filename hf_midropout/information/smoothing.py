@@ -14,6 +14,7 @@ from typing import NamedTuple
 import torch
 
 from .kernel import SmoothedTable
+from .parallel import map_blocks
 
 
 FINE_BANDWIDTHS = (0.0, 1.0, 2.0, 4.0)
@@ -24,7 +25,7 @@ FEWEST_NEIGHBOURS = 1.5
 LIKELIHOOD_POWER = 0.5
 """A fit's weight is its left-out likelihood to this power: likelihoods are noisy themselves."""
 NEGLIGIBLE = 0.01
-BLOCK_ELEMENTS = 2**19
+BLOCK_CELLS = 2**19
 """Cells smoothed at once: temporaries of this size stay in a processor's cache."""
 
 
@@ -62,11 +63,13 @@ def smoothed_information(counts: torch.Tensor, squared: torch.Tensor | None = No
     counts = counts[:, :, present]
     squared = squared[:, :, present] if squared is not None else None
     neurons, bins, classes = counts.shape
-    block = neurons if counts.is_cuda else max(1, BLOCK_ELEMENTS // (bins * classes))
-    parts = [
-        _smooth_block(SmoothedTable.of_counts(counts[rows], None if squared is None else squared[rows]))
-        for rows in (slice(start, start + block) for start in range(0, neurons, block))
-    ]
+
+    def smooth(rows: slice) -> Smoothed:
+        return _smooth_block(SmoothedTable.of_counts(counts[rows], None if squared is None else squared[rows]))
+
+    if counts.is_cuda:
+        return smooth(slice(None))
+    parts = map_blocks(smooth, neurons, bins * classes, BLOCK_CELLS)
     return Smoothed(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
 
