@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hf_midropout.information import NeuronStatistics, mutual_information
+from hf_midropout.information import NeuronStatistics, SoftLabelStatistics, mutual_information
 from hf_midropout.information.binning import NUM_BINS, add_counts, bin_indices, stream_edges
 from hf_midropout.information.contingency import entropy, independence_p_value, merge_to_equal_mass
 from hf_midropout.information.joint import SecondMoments, greedy_log_determinant
@@ -334,6 +334,47 @@ def test_soft_labels():
     assert (softer < bits + 1e-6).all() and softer[1] > 0.01
     with pytest.raises(ValueError, match="add up to 1, but 600 do not"):
         mutual_information(activations, 2 * soft)
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 1000), cut=st.integers(1, 2999))
+def test_soft_labels_of_a_stream(seed, cut):
+    """As in memory; and in any number of parts, to the last bit."""
+    activations, labels = sample(3000, seed=seed)
+    generator = torch.Generator().manual_seed(seed)
+    soft = (torch.nn.functional.one_hot(labels) + 0.3 * torch.rand(3000, 4, generator=generator)).log().softmax(1)
+    parts = []
+    for rows in (slice(None), slice(cut, None), slice(None, cut)):
+        part = SoftLabelStatistics(3, 4)
+        part.calibrate(activations[:2048])
+        for a, y in zip(activations[rows].split(700), soft[rows].split(700), strict=True):
+            part.update(a, y)
+        parts.append(part)
+    whole, merged, other = parts
+    merged.merge(other)
+    assert torch.equal(whole.counts, merged.counts)
+    result = whole.mutual_information()
+    bits, stderr = mutual_information(activations, soft)
+    assert torch.allclose(result.bits, bits, atol=0.005) and torch.allclose(result.stderr, stderr, rtol=0.1)
+    assert result.num_samples == 3000 and result.p_value.isnan().all()
+    assert result.label_entropy == pytest.approx(entropy(soft.double().sum(0)).item(), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (torch.tensor([[0.5, 0.5], [math.nan, 0.5]]), "but 1 do not"),
+        (torch.tensor([[0.5, 0.5], [-0.5, 1.5]]), "but 1 do not"),
+        (torch.tensor([[0.5, 0.3, 0.2], [1.0, 0.0, 0.0]]), r"must be \[N, 2\]"),
+        (torch.tensor([0, 1]), "torch.int64: soft labels must be floats"),
+        (torch.tensor([[1.0, 0.0], [1.0, 0.0]]), "are of 1 class"),
+    ],
+)
+def test_what_are_no_soft_labels_is_refused(labels, message):
+    statistics = SoftLabelStatistics(1, 2)
+    with pytest.raises(ValueError, match=message):
+        statistics.update(torch.randn(2, 1), labels)
+        statistics.mutual_information()
 
 
 def test_states_with_different_edges_are_not_merged():

@@ -2,6 +2,7 @@
 
 from .contingency import MutualInformation
 from .in_memory import mutual_information
+from .soft_label_statistics import SoftLabelStatistics
 from .statistics import NeuronStatistics
 from .target_statistics import MultiLabelStatistics, RegressionStatistics
 
@@ -11,5 +12,6 @@ __all__ = [
     "MutualInformation",
     "NeuronStatistics",
     "RegressionStatistics",
+    "SoftLabelStatistics",
     "mutual_information",
 ]

@@ -67,16 +67,17 @@ def num_bins(num_samples: int, most: int = 512) -> int:
     return max(16, min(most, 1 << (num_samples - 1).bit_length()))
 
 
-def merge_to_equal_mass(counts: torch.Tensor, bins: int) -> torch.Tensor:
+def merge_to_equal_mass(counts: torch.Tensor, bins: int, mass: torch.Tensor | None = None) -> torch.Tensor:
     """
     Merges neighbouring bins of `[K, fine, classes]` counts to `bins` of nearly equal mass, by the mid-rank of each
-    fine bin. A fine bin is never split, so a frequent value stays in one bin.
+    fine bin. A fine bin is never split, so a frequent value stays in one bin. The `[K, fine]` integer `mass` of the
+    fine bins is that of their counts unless given.
 
     Returns:
         `torch.Tensor` of shape `[K, bins, classes]`: counts with the same totals per neuron and class.
     """
     counts = counts.long()
-    mass = counts.sum(2)
+    mass = counts.sum(2) if mass is None else mass
     total = mass.sum(1, keepdim=True)
     mid_rank = mass.cumsum(1) * 2 - mass  # twice the mid-rank, to stay in integers
     target = (mid_rank * bins // (2 * total)).clamp(max=bins - 1)

@@ -6,20 +6,29 @@ from collections.abc import Callable
 
 import torch
 
-from .contingency import MutualInformation, entropy, independence_p_value
+from .contingency import MutualInformation, entropy, independence_p_value, merge_to_equal_mass
 from .smoothing import smoothed_information
 
 
-FINER_BINS = 4096
+FINER_BINS = 16_384
 BLOCK_CELLS = 2**23
 """Cells of the finer tables made at once."""
+FINER_PSEUDO_COUNT = 0.01
+"""What asks for more bins has long runs of one class, in which pseudo-samples of the others are most of the error."""
+COARSER = 4
+RESOLUTION_ERROR = 1.5
+"""Standard error over what `COARSER` times more bins told more; makes intervals hold for a comb of 16 teeth."""
+PLACES_PER_BIN = 8
+"""Bins of a stream are of unequal mass: with fewer places by rank, narrow ones would fall together."""
 
 
 Finer = Callable[[torch.Tensor, int], torch.Tensor]
 """Makes the `[k, bins, C]` table of some neurons, given their `[k]` numbers and the number of bins."""
 
 
-def estimate_bits(counts: torch.Tensor, finer: Finer) -> tuple[torch.Tensor, torch.Tensor]:
+def estimate_bits(
+    counts: torch.Tensor, finer: Finer, resolution: int | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
     """
     Bits between 0 and the label's entropy, and their standard errors, each `[K]` in float64.
 
@@ -27,20 +36,37 @@ def estimate_bits(counts: torch.Tensor, finer: Finer) -> tuple[torch.Tensor, tor
         counts (`torch.Tensor` of shape `[K, bins, C]`): Samples of two classes or more in equal-mass bins, in the
             order of the ranks.
         finer (`Finer`): Makes tables of more bins for the neurons that want them.
+        resolution (`int`, *optional*): Bins that `finer` can tell apart at the most; by default every sample.
     """
     per_class = counts[0].sum(0)
     bits, stderr, wants_finer = smoothed_information(counts)
-    bins = min(FINER_BINS, 1 << (int(per_class.sum()) - 1).bit_length())
-    if bins > counts.shape[1] and wants_finer.any():
+    if wants_finer.any():
+        samples = int(per_class.sum())
+        told_apart = _power_of_two(min(resolution or samples, FINER_BINS))
+        bins = max(counts.shape[1], min(FINER_BINS, _power_of_two(samples), PLACES_PER_BIN * told_apart))
         for neurons in wants_finer.nonzero().flatten().split(max(1, BLOCK_CELLS // (bins * len(per_class)))):
-            bits[neurons], stderr[neurons], _ = smoothed_information(finer(neurons, bins))
+            table = finer(neurons, bins) if bins > counts.shape[1] else counts[neurons]
+            bits[neurons], stderr[neurons] = _with_resolution_error(table, min(bins, told_apart))
     return bits.clamp(0.0, float(entropy(per_class.double()))), stderr
 
 
-def estimate(counts: torch.Tensor, finer: Finer) -> MutualInformation:
+def _with_resolution_error(counts: torch.Tensor, told_apart: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """As `smoothed_information`; the standard error includes what may be lost between the finest bins."""
+    fine = smoothed_information(counts, pseudo_count=FINER_PSEUDO_COUNT)
+    merged = merge_to_equal_mass(counts, told_apart // COARSER)
+    coarse = smoothed_information(merged, pseudo_count=FINER_PSEUDO_COUNT)
+    return fine.bits, torch.hypot(fine.stderr, RESOLUTION_ERROR * (fine.bits - coarse.bits))
+
+
+def _power_of_two(number: int) -> int:
+    """The least that is not smaller."""
+    return 1 << (number - 1).bit_length()
+
+
+def estimate(counts: torch.Tensor, finer: Finer, resolution: int | None = None) -> MutualInformation:
     """As `estimate_bits`, with p-values and what they are based on."""
     per_class = counts[0].sum(0)
-    bits, stderr = estimate_bits(counts, finer)
+    bits, stderr = estimate_bits(counts, finer, resolution)
     return MutualInformation(
         bits=bits,
         stderr=stderr,

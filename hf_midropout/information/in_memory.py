@@ -9,7 +9,15 @@ from .contingency import entropy, num_bins
 from .estimation import estimate_bits
 from .ranks import rank_counts, rank_sums
 from .smoothing import smoothed_information
-from .targets import TARGET_BINS, binary_labels, check_problem_type, check_targets, target_classes, target_edges
+from .targets import (
+    TARGET_BINS,
+    binary_labels,
+    check_problem_type,
+    check_targets,
+    soft_labels,
+    target_classes,
+    target_edges,
+)
 
 
 def mutual_information(
@@ -115,19 +123,9 @@ def _with_several_labels(activations: torch.Tensor, labels: torch.Tensor) -> tup
 
 
 def _with_soft_labels(activations: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    if not labels.is_floating_point():
-        raise ValueError(
-            f"labels {tuple(labels.shape)} of {labels.dtype}: soft labels must be floats; of several binary labels "
-            "tell problem_type='multi_label_classification'."
-        )
-    wrong = (labels < 0).any(1) | ((labels.sum(1) - 1).abs() > 1e-3)
-    if wrong.any():
-        raise ValueError(
-            f"labels {tuple(labels.shape)}: rows of soft labels must be at least 0 and add up to 1, "
-            f"but {int(wrong.sum())} do not. Of several binary labels tell problem_type='multi_label_classification'."
-        )
+    labels = soft_labels(labels)
     check_activations(activations)
-    labels = labels.to(activations.device, torch.float64)
+    labels = labels.to(activations.device)
     bins = num_bins(len(labels))
     counts = rank_sums(activations, labels, bins)
     bits, stderr, _ = smoothed_information(counts, rank_sums(activations, labels.square(), bins))

@@ -27,19 +27,25 @@ class SmoothedTable:
         squares (`torch.Tensor` of the same shape, *optional*): Sums of squared soft labels.
         prior (`torch.Tensor` of shape `[classes, 1]`): p(class).
         samples (`float`): Samples of each neuron.
+        pseudo_count (`float`): Samples of the overall class distribution that are added to every bin.
     """
 
     table: torch.Tensor
     squares: torch.Tensor | None
     prior: torch.Tensor
     samples: float
+    pseudo_count: float = PSEUDO_COUNT
 
     @classmethod
-    def of_counts(cls, counts: torch.Tensor, squared: torch.Tensor | None) -> SmoothedTable:
+    def of_counts(
+        cls, counts: torch.Tensor, squared: torch.Tensor | None = None, pseudo_count: float = PSEUDO_COUNT
+    ) -> SmoothedTable:
         """From `[neurons, bins, classes]` counts, and sums of squares if they are of soft labels."""
         samples = float(counts[0].sum())
         prior = (counts[0].sum(0) / samples).to(torch.float32)[:, None]
-        return cls(_neurons_last(counts), None if squared is None else _neurons_last(squared), prior, samples)
+        return cls(
+            _neurons_last(counts), None if squared is None else _neurons_last(squared), prior, samples, pseudo_count
+        )
 
     @property
     def bins(self) -> int:
@@ -63,7 +69,7 @@ class SmoothedTable:
 
     def other_prior(self) -> torch.Tensor:
         """p(class) among the other samples, kept above 0 for a class of one sample."""
-        return (self.prior * (self.samples + PSEUDO_COUNT) - self.own()) / (self.samples - 1 + PSEUDO_COUNT)
+        return (self.prior * (self.samples + self.pseudo_count) - self.own()) / (self.samples - 1 + self.pseudo_count)
 
     def neighbours(self, bandwidth: float) -> float:
         """Samples under a kernel, in effect."""
@@ -84,8 +90,8 @@ class SmoothedTable:
 
     def left_out(self, near: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         """log2 p(class | bin) with each sample left out in turn, from what `near` gave, which it overwrites."""
-        near_any = near.sum(1, keepdim=True).sub_(weight).clamp_(min=0).add_(PSEUDO_COUNT).log2_()
-        near += PSEUDO_COUNT * self.other_prior() - weight * self.own()
+        near_any = near.sum(1, keepdim=True).sub_(weight).clamp_(min=0).add_(self.pseudo_count).log2_()
+        near += self.pseudo_count * self.other_prior() - weight * self.own()
         return near.clamp_(min=1e-12).log2_().sub_(near_any)
 
     def likelihood_ratio(self, bandwidth: float) -> torch.Tensor:
@@ -96,7 +102,7 @@ class SmoothedTable:
     def moments(self, bandwidth: float) -> torch.Tensor:
         """`[3, neurons]` sums over the samples: log-ratio in resubstitution, left out, and their mean squared."""
         near, weight = self.near(bandwidth)
-        fit = (near + PSEUDO_COUNT * self.prior).log2() - (near.sum(1, keepdim=True) + PSEUDO_COUNT).log2()
+        fit = (near + self.pseudo_count * self.prior).log2() - (near.sum(1, keepdim=True) + self.pseudo_count).log2()
         fit -= self.prior.log2()
         loo = self.left_out(near, weight) - self.other_prior().log2()
         terms = (fit, loo, ((fit + loo) / 2).square())

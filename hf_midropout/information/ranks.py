@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from .keys import BLOCK_KEYS, packed_keys
+from .keys import BLOCK_KEYS
 from .parallel import map_blocks
 
 

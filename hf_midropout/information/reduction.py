@@ -21,7 +21,8 @@ def all_reduce(statistics: Sequence[NeuronStatistics]) -> int:
         `int`: bytes that each process put in.
     """
     sums = [part for each in statistics for part in each._sums()]
-    everything = torch.cat([part.flatten().to(torch.int32) for part in sums])
+    dtype = torch.int64 if any(each.counts.dtype == torch.int64 for each in statistics) else torch.int32
+    everything = torch.cat([part.flatten().to(dtype) for part in sums])
     torch.distributed.all_reduce(everything)
     for part, total in zip(sums, everything.split([part.numel() for part in sums]), strict=True):
         part.copy_(total.view_as(part))

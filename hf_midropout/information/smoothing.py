@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import torch
 
-from .kernel import SmoothedTable
+from .kernel import PSEUDO_COUNT, SmoothedTable
 from .parallel import map_blocks
 
 
@@ -45,7 +45,9 @@ class Smoothed(NamedTuple):
     wants_finer: torch.Tensor
 
 
-def smoothed_information(counts: torch.Tensor, squared: torch.Tensor | None = None) -> Smoothed:
+def smoothed_information(
+    counts: torch.Tensor, squared: torch.Tensor | None = None, pseudo_count: float = PSEUDO_COUNT
+) -> Smoothed:
     """
     Mutual information as the mean over the samples of log2 p(class | bin) / p(class), halfway between the fit with and
     the fit without the sample itself, whose biases nearly cancel; averaged over bandwidths.
@@ -55,6 +57,8 @@ def smoothed_information(counts: torch.Tensor, squared: torch.Tensor | None = No
             every neuron has the same number of samples of each class.
         squared (`torch.Tensor` of shape `[K, bins, classes]`, *optional*): For soft labels, whose probabilities
             `counts` adds up: the sum of their squares.
+        pseudo_count (`float`, *optional*, defaults to 0.1): Samples of the overall class distribution that are added
+            to every bin, so that no probability is 0.
 
     Returns:
         [`Smoothed`], in float64.
@@ -65,7 +69,8 @@ def smoothed_information(counts: torch.Tensor, squared: torch.Tensor | None = No
     neurons, bins, classes = counts.shape
 
     def smooth(rows: slice) -> Smoothed:
-        return _smooth_block(SmoothedTable.of_counts(counts[rows], None if squared is None else squared[rows]))
+        squares = None if squared is None else squared[rows]
+        return _smooth_block(SmoothedTable.of_counts(counts[rows], squares, pseudo_count))
 
     if counts.is_cuda:
         return smooth(slice(None))

@@ -200,6 +200,7 @@ class NeuronStatistics:
         return estimate(
             merge_to_equal_mass(counts, num_bins(int(counts[0].sum()))),
             lambda neurons, bins: merge_to_equal_mass(counts[neurons], bins),
+            resolution=NUM_BINS,
         )
 
 

@@ -1,4 +1,4 @@
-"""Labels that are not one class per sample: several binary labels, or a number."""
+"""Labels that are not one class per sample: several binary labels, soft labels, or a number."""
 
 from __future__ import annotations
 
@@ -40,6 +40,23 @@ def binary_labels(labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
             "in a whole row."
         )
     return labels == 1, ~ignored
+
+
+def soft_labels(labels: torch.Tensor) -> torch.Tensor:
+    """`[N, C]` float64 of `[N, C]` probabilities; `ValueError` for rows that are not at least 0 and add up to 1."""
+    if labels.ndim != 2 or not labels.is_floating_point():
+        raise ValueError(
+            f"labels {tuple(labels.shape)} of {labels.dtype}: soft labels must be floats, [N, C]; of several binary "
+            "labels tell problem_type='multi_label_classification'."
+        )
+    right = (labels >= 0).all(1) & ((labels.sum(1, dtype=torch.float64) - 1).abs() <= 1e-2)
+    if wrong := int((~right).sum()):
+        raise ValueError(
+            f"labels {tuple(labels.shape)}: rows of soft labels must be at least 0 and add up to 1, "
+            f"but {wrong} do not. Of several binary labels tell problem_type='multi_label_classification'."
+        )
+    labels = labels.to(torch.float64)
+    return labels / labels.sum(1, keepdim=True)
 
 
 def check_targets(targets: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,111 @@
+"""Streams whose labels are probabilities of classes."""
+
+from __future__ import annotations
+
+import torch
+
+from .binning import NUM_BINS, bin_indices
+from .checks import check_batch, check_classes, check_finite
+from .contingency import MutualInformation, entropy, merge_to_equal_mass, num_bins
+from .smoothing import smoothed_information
+from .statistics import NeuronStatistics, widened
+from .targets import soft_labels
+
+
+UNIT = 2**20
+"""Probabilities are added up as integers, in units of one in a million: sums then do not depend on their order."""
+
+
+class SoftLabelStatistics(NeuronStatistics):
+    """
+    [`NeuronStatistics`] of soft labels: sums of the probabilities of the classes, and of their squares, in each bin;
+    8 KB a neuron and class.
+
+    Args:
+        num_neurons (`int`): K.
+        num_classes (`int`): C.
+        calibration_rows (`int`, *optional*, defaults to 2048): Rows that place the bins.
+        device (`torch.device`, *optional*): Where the sums live; the device of the activations.
+    """
+
+    def __init__(
+        self,
+        num_neurons: int,
+        num_classes: int,
+        calibration_rows: int = 2048,
+        device: torch.device | str | None = None,
+    ):
+        super().__init__(num_neurons, num_classes, calibration_rows, device)
+        # Columns 0..C-1 hold probabilities, C..2C-1 their squares; one cell more, as in the parent.
+        self._cells = torch.zeros(num_neurons * NUM_BINS * 2 * num_classes + 1, dtype=torch.int64, device=device)
+
+    @property
+    def counts(self) -> torch.Tensor:
+        """`[K, bins, 2C]` int64 sums of probabilities, then of their squares, in units of 2^-20."""
+        self._count_pending()
+        return self._cells[:-1].view(self.num_neurons, NUM_BINS, 2 * self.num_classes)
+
+    def update(self, activations: torch.Tensor, labels: torch.Tensor) -> None:
+        """
+        Adds a batch.
+
+        Args:
+            activations (`torch.Tensor` of shape `[N, K]`): Any floating dtype; binned in float32 or wider.
+            labels (`torch.Tensor` of shape `[N, C]`): Probabilities, which add up to 1 in each row.
+
+        Raises:
+            `ValueError`: for shapes that do not fit and rows that are no probabilities.
+        """
+        check_batch(activations, labels, self.num_neurons)
+        probabilities = soft_labels(labels)
+        if probabilities.shape[1] != self.num_classes:
+            raise ValueError(f"labels {tuple(labels.shape)}: must be [N, {self.num_classes}].")
+        super().update(activations, probabilities)
+
+    def calibrate(self, activations: torch.Tensor | None = None, labels: torch.Tensor | None = None) -> None:
+        """As [`NeuronStatistics.calibrate`]; labels have no part in it."""
+        super().calibrate(self._pending_samples()[0] if activations is None else activations)
+
+    def _check_labels(self, labels: torch.Tensor) -> None:
+        """Done by `update`."""
+
+    def _count_pending(self) -> None:
+        if self.edges is None or not self._pending:
+            return
+        activations, labels = self._pending_samples()
+        self._pending, self._pending_rows = [], 0
+        activations = widened(activations).to(self.edges.dtype)
+        self.nonfinite += (~activations.isfinite()).sum(0, dtype=torch.int32)
+        units = torch.cat([labels, labels.square()], 1).mul(UNIT).round().long()
+        row = torch.arange(self.num_neurons, device=activations.device)[:, None] * NUM_BINS
+        row = (row + bin_indices(activations, self.edges)).flatten()
+        table = self._cells[:-1].view(-1, units.shape[1])
+        for sums, values in zip(table.unbind(1), units.unbind(1), strict=True):
+            sums.scatter_add_(0, row, values.repeat(self.num_neurons))
+
+    def mutual_information(self) -> MutualInformation:
+        """
+        The estimate from the samples so far; `p_value` is NaN, as a G-test needs counts.
+
+        Raises:
+            `ValueError`: if activations were NaN or infinite, if there was no sample, or if all were of one class.
+        """
+        if self.edges is None:
+            self.calibrate()
+        sums = self.counts
+        check_finite(self.nonfinite)
+        per_class = sums[0, :, : self.num_classes].sum(0)
+        check_classes(per_class)
+        samples = round(int(per_class.sum()) / UNIT)
+        mass = sums[:, :, : self.num_classes].sum(2)
+        merged = merge_to_equal_mass(sums, num_bins(samples), mass).double() / UNIT
+        probabilities, squares = merged.split(self.num_classes, 2)
+        bits, stderr, _ = smoothed_information(probabilities, squares)
+        ceiling = float(entropy(per_class.double()))
+        return MutualInformation(
+            bits=bits.clamp(0.0, ceiling),
+            stderr=stderr,
+            p_value=torch.full_like(bits, torch.nan),
+            label_entropy=ceiling,
+            num_samples=samples,
+        )
