@@ -1,9 +1,10 @@
 """Mixed precision and torch.compile."""
 
+import pytest
 import torch
 from test_modeling_midropout_albert import drop
 
-from hf_midropout import MIDropoutCallback, MIDropoutConfig
+from hf_midropout import MIDropoutCallback, MIDropoutConfig, score_neurons
 
 
 def test_bfloat16_training_drops_and_compensates(make_trainer):
@@ -46,3 +47,14 @@ def test_compiled_training_equals_eager_training(make_trainer):
         losses.append(torch.tensor([entry["loss"] for entry in trainer.state.log_history if "loss" in entry]))
     assert masks[0] == masks[1]
     assert torch.allclose(losses[0], losses[1], atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_scores_under_autocast(tiny_model, train_rows, dtype):
+    """Half precision moves activations by parts in a thousand, and scores by less than their standard errors."""
+    exact = score_neurons(tiny_model, train_rows, progress=False)
+    with torch.autocast("cpu", dtype=dtype):
+        rounded = score_neurons(tiny_model, train_rows, progress=False)
+    for name, layer in exact.layers.items():
+        assert not torch.equal(layer.bits, rounded.layers[name].bits)
+        assert ((layer.bits - rounded.layers[name].bits).abs() < 2 * layer.stderr + 1e-3).all()

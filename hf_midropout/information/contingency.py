@@ -62,9 +62,9 @@ def independence_p_value(counts: torch.Tensor) -> torch.Tensor:
     return torch.where(freedom > 0, p_value, 1.0)
 
 
-def num_bins(num_samples: int, most: int = 512) -> int:
-    """Equal-mass bins to smooth over: a power of two between 16 and `most`, about as many as there are samples."""
-    return max(16, min(most, 1 << (num_samples - 1).bit_length()))
+def num_bins(num_samples: int) -> int:
+    """Equal-mass bins to smooth over, a power of two: 256, or 512 from 16,385 samples on; never more than samples."""
+    return max(16, min(512 if num_samples > 64 * 256 else 256, 1 << (num_samples - 1).bit_length()))
 
 
 def merge_to_equal_mass(counts: torch.Tensor, bins: int, mass: torch.Tensor | None = None) -> torch.Tensor:

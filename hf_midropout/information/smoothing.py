@@ -70,7 +70,9 @@ def smoothed_information(
 
     def smooth(rows: slice) -> Smoothed:
         squares = None if squared is None else squared[rows]
-        return _smooth_block(SmoothedTable.of_counts(counts[rows], squares, pseudo_count))
+        # Under a caller's autocast the products would be in half precision, in which counts overflow.
+        with torch.autocast(counts.device.type, enabled=False):
+            return _smooth_block(SmoothedTable.of_counts(counts[rows], squares, pseudo_count))
 
     if counts.is_cuda:
         return smooth(slice(None))
