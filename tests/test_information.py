@@ -1,4 +1,5 @@
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -240,6 +241,43 @@ def test_both_ways_of_counting_ranks_agree(dtype):
     assert torch.equal(packed, rank_counts(activations.double(), labels, 5, 64))
     assert torch.equal(packed, rank_sums(activations, torch.nn.functional.one_hot(labels), 64))
     assert (packed[3].sum(1) > 0).sum() == 1
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    seed=st.integers(0, 1000),
+    count=st.integers(1, 200),
+    bins=st.sampled_from([16, 64, 256]),
+    classes=st.integers(1, 9),
+    decimals=st.integers(0, 2),
+)
+def test_equal_activations_lie_in_the_bin_of_their_mid_rank(seed, count, bins, classes, decimals):
+    generator = torch.Generator().manual_seed(seed)
+    activations = torch.randn(count, 5, generator=generator).round(decimals=decimals)
+    labels = torch.randint(0, classes, (count,), generator=generator)
+    expected = torch.zeros(5, bins, classes, dtype=torch.int64)
+    for neuron, values in enumerate(activations.t()):
+        below = (values[None] < values[:, None]).sum(1)
+        twice_mid_rank = 2 * below + (values[None] == values[:, None]).sum(1)
+        place = twice_mid_rank * bins // (2 * count)
+        expected[neuron].index_put_((place, labels), torch.tensor(1), accumulate=True)
+    assert torch.equal(rank_counts(activations, labels, classes, bins), expected)
+
+
+def test_the_number_of_threads_changes_nothing():
+    activations, labels = sample(6000)
+    activations = activations.repeat(1, 50)
+    threads = torch.get_num_threads()
+    results = []
+    try:
+        for number in (1, 3):
+            torch.set_num_threads(number)
+            results.append(mutual_information(activations, labels))
+            with ThreadPoolExecutor(1) as another:
+                assert torch.get_num_threads() == another.submit(torch.get_num_threads).result() == number
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(one, other) for one, other in zip(*results, strict=True))
 
 
 def test_merging_bins_keeps_totals():

@@ -30,6 +30,10 @@ def map_blocks(work: Callable[[slice], Result], rows: int, elements_per_row: int
     threads = min(torch.get_num_threads(), len(slices))
     if threads < 2:
         return [work(each) for each in slices]
-    # The number of threads is a thread's own setting in torch: the caller's stays as it is.
-    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        return list(pool.map(work, slices))
+    before = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            return list(pool.map(work, slices))
+    finally:
+        # Each thread has a number of its own, but threads still to come take the one that was set last.
+        torch.set_num_threads(before)
