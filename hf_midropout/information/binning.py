@@ -102,7 +102,7 @@ def _classes_in_order(values: np.ndarray, labels: np.ndarray) -> torch.Tensor:
         keys.sort(axis=1)
         classes[rows] = keys & ((1 << shift) - 1)
 
-    map_blocks(sort, *values.shape, BLOCK_KEYS)
+    map_blocks(sort, len(values), values.shape[1], BLOCK_KEYS)
     return torch.from_numpy(classes)
 
 

@@ -139,4 +139,4 @@ def _count_panel(activations: np.ndarray, labels: np.ndarray, num_classes: int, 
         cells += keys
         return np.bincount(cells.ravel(), minlength=len(keys) * cells_per_neuron).reshape(len(keys), -1)
 
-    return np.concatenate(map_blocks(count, *activations.shape, BLOCK_KEYS))
+    return np.concatenate(map_blocks(count, len(activations), len(labels), BLOCK_KEYS))
