@@ -421,3 +421,15 @@ def test_states_with_different_edges_are_not_merged():
     other.calibrate(torch.randn(10, 1))
     with pytest.raises(ValueError, match="cannot be merged"):
         one.merge(other)
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 1000), count=st.integers(2, 40), classes=st.integers(2, 5))
+def test_few_samples_do_no_harm(seed, count, classes):
+    """Down to two samples, of which one class each, with runs of one class that ask for more bins than there are."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.cat([torch.tensor([0, 1]), torch.randint(0, classes, (count - 2,), generator=generator)])
+    activations = torch.stack([labels.float(), labels + torch.rand(count, generator=generator)], 1)
+    bits, stderr = mutual_information(activations, labels, num_classes=classes)
+    assert bits.isfinite().all() and stderr.isfinite().all() and (stderr >= 0).all()
+    assert (bits <= entropy(labels.bincount().double()) + 1e-12).all()
