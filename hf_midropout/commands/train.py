@@ -133,10 +133,11 @@ def finish(args: TrainArguments, data, tokenized, trainer, record, seconds: dict
     from ..pruning import verify_compaction
     from ..report import REPORT_NAME, build_report
     from ..report_parts import training_log
+    from ..sharding import full_module
 
     started = time.perf_counter()
     tokenizer = trainer.processing_class
-    masked = trainer.model
+    masked = full_module(trainer.model, trainer.model.config)
     compact = masked.compact()
     split = "test" if "test" in tokenized else "validation"
     batches = batches_for(compact, tokenized[split], args.per_device_eval_batch_size, processing_class=tokenizer)
