@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from accelerate.utils import gather_object
 from torch import nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 
@@ -147,18 +146,31 @@ def write(tensor: torch.Tensor, value: torch.Tensor) -> None:
 @torch.no_grad()
 def forget_rows(module: nn.Module, rows: torch.Tensor, optimizer) -> None:
     """Sets to 0 what `optimizer` remembers of the `rows` (bool) of each parameter of `module`. On every process."""
+    while hasattr(optimizer, "optimizer"):  # accelerate's wrapper, DeepSpeed's
+        optimizer = optimizer.optimizer
     for parameter in parts(module).values():
         if hasattr(parameter, "_hp_mapping"):
-            from deepspeed.utils import safe_get_full_optimizer_state, safe_set_full_optimizer_state
-
-            mapping = parameter._hp_mapping  # None where this process holds no part
-            for key in sorted(set(gather_object(mapping.get_optim_state_keys() if mapping else []))):
-                memory = safe_get_full_optimizer_state(parameter, key)
-                memory[rows] = 0
-                safe_set_full_optimizer_state(parameter, memory, key)
+            forget_rows_of_part(parameter, rows, optimizer)
             continue
         for memory in optimizer.state.get(parameter, {}).values():
             if isinstance(memory, torch.Tensor) and memory.shape == parameter.shape:
                 whole = full_value(memory).clone()
                 whole[rows] = 0
                 write(memory, whole)
+
+
+def forget_rows_of_part(parameter: torch.Tensor, rows: torch.Tensor, optimizer: torch.optim.Optimizer) -> None:
+    """
+    The same in the part of this process under DeepSpeed, which strings parameters together. (Its own
+    `safe_set_full_optimizer_state`, up to 0.19.8 at least, reaches the first of the optimizer's groups only.)
+    """
+    mapping = parameter._hp_mapping
+    if mapping is None:  # this process holds no part
+        return
+    here, there = mapping.lp_fragment_address, mapping.hp_fragment_address
+    forgotten = rows.view(-1, *[1] * (parameter.ndim - 1)).expand_as(parameter).flatten()
+    forgotten = forgotten[here.start : here.start + here.numel]
+    (strung,) = optimizer.param_groups[mapping.param_group_index]["params"]
+    for memory in optimizer.state[strung].values():
+        if isinstance(memory, torch.Tensor) and memory.shape == strung.shape:
+            memory[there.start : there.start + there.numel][forgotten.to(memory.device)] = 0
