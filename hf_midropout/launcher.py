@@ -8,11 +8,10 @@ from pathlib import Path
 from subprocess import CalledProcessError
 from typing import Any
 
-from .sharding import PLAIN, check_deepspeed, check_fsdp
-
 
 CONFIGS = Path(__file__).parent / "accelerate_configs"
 EXPECTED_PROCESSES = "HF_MIDROPOUT_EXPECTED_PROCESSES"
+
 
 def config_file(name: str) -> Path:
     """
@@ -87,6 +86,8 @@ def check_distribution(config, given: dict[str, str]) -> None:
         `ValueError`: if it distributes the model in a way that is not supported, or DeepSpeed is not installed.
     """
     from accelerate.utils import is_deepspeed_available
+
+    from .sharding import PLAIN, check_deepspeed, check_fsdp
 
     def setting(section: dict, name: str, default) -> Any:
         return given.get(name, section.get(name, default))

@@ -122,7 +122,9 @@ class MIDropoutAlbertForSequenceClassification(AlbertForSequenceClassification):
                 )
         state = {key: tensor.detach() for key, tensor in self.state_dict().items()}
         # Under FSDP each process holds a part.
-        state = {key: tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor for key, tensor in state.items()}
+        state = {
+            key: tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor for key, tensor in state.items()
+        }
         incoming = None
         for name, index in kept.items():
             weight = state[f"{name}.dense.weight"][index]

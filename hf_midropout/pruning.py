@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import torch
 from torch import nn
 
@@ -107,9 +109,7 @@ def verify_compaction(
         [`CompactionError`]: if a logit differs by more than `atol`, or is NaN.
     """
     largest = 0.0
-    for number, batch in batches.of_process(0, 1):
-        if number >= max_batches:
-            break
+    for _, batch in islice(batches.of_process(0, 1), max_batches):
         inputs, _ = split_labels(batch)
         with frozen_inference(masked), frozen_inference(compact):
             expected = masked(**to_device(inputs, masked)).logits.float()

@@ -1,7 +1,7 @@
 """
-Run by `accelerate launch` in test_sharded.py; each process writes what it has seen to FOLDER/KIND_N_RANK.pt.
+Run by `accelerate launch` in test_sharded.py; each process writes what it has seen to FOLDER/KIND_RANK.pt.
 
-    python sharded_run.py KIND FOLDER
+    python sharded_run.py FOLDER KIND [KIND]
 
 KIND is `plain`, `fsdp2` or `zero2`; for the latter two accelerate has been given the package's YAML file.
 """
@@ -30,6 +30,7 @@ AS_ON_GPUS = {"plain": None, "fsdp2": DistributedType.MULTI_GPU, "zero2": Distri
 
 def distribute(kind: str) -> PartialState:
     """The state of the processes, anew for each training."""
+    os.environ["ACCELERATE_USE_FSDP"] = str(kind == "fsdp2").lower()
     AcceleratorState._reset_state(reset_partial_state=True)
     state = PartialState(cpu=True)
     if AS_ON_GPUS[kind]:
@@ -54,8 +55,7 @@ def make_trainer(kind: str, folder: Path, training: dict, **options) -> Trainer:
         model, arguments, train_dataset=make_rows(131, seed=2), eval_dataset=make_rows(67, seed=3),
         callbacks=[MIDropoutCallback(config)],
     )  # fmt: skip
-    sharded = {"plain": False, "fsdp2": trainer.is_fsdp_enabled, "zero2": trainer.is_deepspeed_enabled}
-    assert kind == "plain" or sharded[kind]
+    assert (trainer.is_fsdp_enabled, trainer.is_deepspeed_enabled) == (kind == "fsdp2", kind == "zero2")
     return trainer
 
 
@@ -97,34 +97,48 @@ def checked(trainer: Trainer, folder: Path) -> dict:
     return result
 
 
-def main() -> None:
-    kind, folder = sys.argv[1], Path(sys.argv[2])
+def frozen(kind: str, folder: Path) -> dict:
+    """Trainings that change no weight before neurons are scored: the same in one process as in several."""
     results = {}
-    cases = {
-        "frozen": ({"learning_rate": 0.0}, {}),
-        "frozen, search": (
-            {"learning_rate": 0.0}, {"keep": None, "threshold": "search", "margin": 0.2, "rounds": 1}
-        ),
-        "few rows": ({"learning_rate": 0.0}, {"max_samples": 8}),
-        "learning": ({"save_strategy": "steps"}, {}),
+    for case, options in {
+        "keep": {},
+        "search": {"keep": None, "threshold": "search", "margin": 0.2, "rounds": 1},
+        "few rows": {"max_samples": 8},  # one batch: the second process has none
+    }.items():
+        trainer = make_trainer(kind, folder, {"learning_rate": 0.0}, **options)
+        trainer.train()
+        results[case] = seen(trainer)
+    return results
+
+
+def learning(kind: str, folder: Path) -> dict:
+    """Trainings that go on after neurons are dropped, in several processes."""
+    results = {}
+    for case, (training, options) in {
+        "prune": ({"save_strategy": "steps"}, {}),
         # DeepSpeed rounds in another order where it accumulates, which is too much for what starts from nothing.
         "reinitialize": ({"gradient_accumulation_steps": 1}, {"action": "reinitialize", "rounds": 1}),
         "bf16": ({"bf16": True}, {}),
-    }  # fmt: skip
-    if PartialState(cpu=True).num_processes == 1:  # what learns depends on the number of processes
-        cases = dict(list(cases.items())[:3])
-    for case, (training, options) in cases.items():
-        trainer = make_trainer(kind, folder / f"{kind} {case}", training, **options)
+    }.items():
+        trainer = make_trainer(kind, folder / case, training, **options)
         trainer.train()
         results[case] = seen(trainer)
-        if case in ("learning", "bf16"):
-            results[case] |= checked(trainer, folder / f"{kind} {case}")
-    for step in (1, 3) if "learning" in cases else ():  # before and between the rounds
-        trainer = make_trainer(kind, folder / f"{kind} learning", {"save_strategy": "steps"})
-        trainer.train(resume_from_checkpoint=str(folder / f"{kind} learning" / f"checkpoint-{step}"))
+        if case != "reinitialize":
+            results[case] |= checked(trainer, folder / case)
+    for step in (1, 3) if kind != "plain" else ():  # before and between the rounds
+        trainer = make_trainer(kind, folder / "prune", {"save_strategy": "steps"})
+        trainer.train(resume_from_checkpoint=str(folder / "prune" / f"checkpoint-{step}"))
         results[f"resumed from {step}"] = seen(trainer)
-    state = PartialState()
-    torch.save(results, folder / f"{kind}_{state.num_processes}_{state.process_index}.pt")
+    return results
+
+
+def main() -> None:
+    folder, kinds = Path(sys.argv[1]), sys.argv[2:]
+    for kind in kinds:
+        results = learning(kind, folder / kind)
+        if kind != "plain":
+            results |= frozen(kind, folder / kind / "frozen")
+        torch.save(results, folder / f"{kind}_{PartialState().process_index}.pt")
 
 
 if __name__ == "__main__":
