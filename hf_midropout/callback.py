@@ -15,7 +15,6 @@ from .criteria import Evidence
 from .decision import decide_once
 from .head_evaluation import HeadInputCollector, HeadInputs, collect_head_inputs
 from .inference import batches_for, frozen_inference
-from .launcher import SHARDED
 from .learning_rate import restart_learning_rate
 from .midropout_config import SEARCH, MIDropoutConfig
 from .problem_types import check_dataset, find_problem_type
@@ -23,6 +22,7 @@ from .pruning import act, is_pruned
 from .pruning_record import PruningRecord, PruningRound
 from .scores import NeuronScores
 from .scoring import score_neurons
+from .sharding import check_trainer, full_module
 from .taps import masked_layers
 from .trainer_access import calling_trainer
 
@@ -66,6 +66,9 @@ class MIDropoutCallback(TrainerCallback, ExportableState):
         # Whether neurons have been dropped is not kept here but in the masks: they are always restored, this is not.
         return {"args": {"config": self.config.to_dict()}, "attributes": {}}
 
+    def on_init_end(self, args, state, control, **kwargs):
+        check_trainer(calling_trainer())  # before weights are sharded, where some settings fail in obscure ways
+
     def on_train_begin(self, args, state, control, model=None, train_dataloader=None, lr_scheduler=None, **kwargs):
         trainer = calling_trainer()
         self._check(trainer, model)
@@ -87,11 +90,7 @@ class MIDropoutCallback(TrainerCallback, ExportableState):
             raise ValueError("The model already has dropped neurons: start from its compact() form.")
 
     def _check(self, trainer, model) -> None:
-        args = trainer.args
-        if args.n_gpu > 1:
-            raise ValueError(f"DataParallel over {args.n_gpu} GPUs is not supported: start one process per GPU.")
-        if trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled:
-            raise ValueError(f"{'DeepSpeed' if trainer.is_deepspeed_enabled else 'FSDP'} is not supported. {SHARDED}")
+        check_trainer(trainer)
         masked_layers(model)
         self.config.check_classes(model.config.num_labels)
         problem_type = find_problem_type(model.config)
@@ -123,13 +122,11 @@ class MIDropoutCallback(TrainerCallback, ExportableState):
         with collector:
             this_round = PruningRound(state.global_step, self._score(trainer, model, observe=collector.observe))
         training, validation = collector.gather(), self._head_inputs(trainer, model)
+        head = full_module(model.classifier, model.config)
         if validation is not None:
-            this_round.validation = {
-                "rows": len(validation.labels),
-                "before_pruning": validation.metrics(model.classifier),
-            }
+            this_round.validation = {"rows": len(validation.labels), "before_pruning": validation.metrics(head)}
         if self.config.action != "none":
-            evidence = Evidence(this_round.scores, model.classifier, training, self.config.seed)
+            evidence = Evidence(this_round.scores, head, training, self.config.seed)
             with frozen_inference(model):
                 decision = decide_once(self.config, evidence, validation, keep)
             this_round.refused, this_round.controls = decision.refused, decision.controls
@@ -142,7 +139,8 @@ class MIDropoutCallback(TrainerCallback, ExportableState):
                 # A best checkpoint from before would bring the dropped neurons back under `load_best_model_at_end`.
                 state.best_metric = state.best_global_step = state.best_model_checkpoint = None
             if validation is not None:
-                this_round.validation["after_pruning"] = validation.metrics(model.classifier)
+                head = full_module(model.classifier, model.config)
+                this_round.validation["after_pruning"] = validation.metrics(head)
         this_round.seconds = {"scoring": this_round.scores.seconds, "total": time.perf_counter() - started}
         self.record.rounds.append(this_round)
         self._publish(trainer, self.record)
@@ -160,7 +158,7 @@ class MIDropoutCallback(TrainerCallback, ExportableState):
         self.record.after = self._score(trainer, model)
         validation = self._head_inputs(trainer, model)
         if validation is not None:
-            self.record.after_retraining = validation.metrics(model.classifier)
+            self.record.after_retraining = validation.metrics(full_module(model.classifier, model.config))
         self._publish(trainer, self.record)
 
     def _score(self, trainer, model, observe=None) -> NeuronScores:

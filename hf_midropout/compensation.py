@@ -9,6 +9,7 @@ from torch import nn
 
 from .head import next_linears
 from .moments import Moments
+from .sharding import overwrite
 
 
 COMPENSATIONS = ("none", "mean", "least_squares")
@@ -27,12 +28,10 @@ class Refit:
     weights: list[torch.Tensor]
     biases: list[torch.Tensor]
 
-    @torch.no_grad()
     def apply(self, head: nn.Module) -> None:
-        """Writes the parameters into `head`, in place."""
+        """Writes the parameters into `head`, in place; if it is sharded, to be called on every process."""
         for linear, weight, bias in zip(next_linears(head), self.weights, self.biases, strict=True):
-            linear.weight.copy_(weight)
-            linear.bias.copy_(bias)
+            overwrite(linear, {"weight": weight, "bias": bias})
 
 
 @dataclass

@@ -111,5 +111,6 @@ def collect_head_inputs(model: nn.Module, batches: Batches, progress: bool = Tru
         ):
             inputs, labels = split_labels(batch)
             model(**to_device(inputs, model))
-            collector.observe(number, labels)
+            if number is not None:
+                collector.observe(number, labels)
     return collector.gather()

@@ -16,6 +16,9 @@ from transformers import DataCollatorWithPadding, default_data_collator
 
 LABEL_NAMES = ("labels", "label", "label_ids")
 
+NumberedBatch = tuple[int | None, dict[str, Any]]
+"""A batch and its number; `None` for a batch of another process, to be run and not counted."""
+
 
 @dataclass
 class FixedBatches:
@@ -48,27 +51,39 @@ class FixedBatches:
         self.batches = list(order[: self.max_samples].split(self.batch_size))
 
     def of_process(self, index: int, num_processes: int) -> DealtBatches:
-        """The batches `index`, `index + num_processes`, ... with their numbers."""
-        return DealtBatches(self, range(index, len(self.batches), num_processes))
+        """
+        The batches `index`, `index + num_processes`, ... with their numbers. A process that would have one less than
+        others gets one of theirs at the end, with `None` for its number: where weights are spread over processes, all
+        must run as many forward passes.
+        """
+        numbers = range(0, len(self.batches), num_processes)
+        return DealtBatches(self, [(first, first + index) for first in numbers])
 
 
 @dataclass
 class DealtBatches:
-    """One process's share of [`FixedBatches`]: a sized iterable of (batch number, batch)."""
+    """
+    One process's share of [`FixedBatches`]: a sized iterable of (batch number, batch), one for each round.
+
+    Args:
+        source ([`FixedBatches`]): All batches.
+        rounds (`list[tuple[int, int]]`): The number of the first process's batch, and of this one's, if there is one.
+    """
 
     source: FixedBatches
-    numbers: range
+    rounds: list[tuple[int, int]]
 
     def __len__(self) -> int:
-        return len(self.numbers)
+        return len(self.rounds)
 
-    def __iter__(self) -> Iterator[tuple[int, dict[str, Any]]]:
+    def __iter__(self) -> Iterator[NumberedBatch]:
         dataset = self.source.dataset
         # As a DataLoader does: a `datasets.Dataset` reads many rows at once for little more than one.
         read = getattr(dataset, "__getitems__", lambda rows: [dataset[row] for row in rows])
-        for number in self.numbers:
-            items = read(self.source.batches[number].tolist())
-            yield number, collate(items, self.source.keys, self.source.collate_fn)
+        for first, number in self.rounds:
+            mine = number < len(self.source.batches)
+            items = read(self.source.batches[number if mine else first].tolist())
+            yield number if mine else None, collate(items, self.source.keys, self.source.collate_fn)
 
 
 @dataclass
@@ -84,12 +99,18 @@ class StreamedBatches:
     keys: frozenset[str] | None = None
     max_samples: int | None = None
 
-    def of_process(self, index: int, num_processes: int) -> Iterator[tuple[int, dict[str, Any]]]:
-        """The batches `index`, `index + num_processes`, ... with their numbers."""
+    def of_process(self, index: int, num_processes: int) -> Iterator[NumberedBatch]:
+        """As [`FixedBatches.of_process`]."""
         items = islice(self.dataset, self.max_samples)
+        first: list[dict[str, Any]] = []
+        place = num_processes - 1  # of the last batch read, in its round
         for number, chunk in enumerate(iter(lambda: list(islice(items, self.batch_size)), [])):
-            if number % num_processes == index:
+            place = number % num_processes
+            first = first if place else chunk
+            if place == index:
                 yield number, collate(chunk, self.keys, self.collate_fn)
+        if place < index:
+            yield None, collate(first, self.keys, self.collate_fn)
 
 
 Batches = FixedBatches | StreamedBatches

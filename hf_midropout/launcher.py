@@ -6,15 +6,11 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from subprocess import CalledProcessError
+from typing import Any
 
 
 CONFIGS = Path(__file__).parent / "accelerate_configs"
 EXPECTED_PROCESSES = "HF_MIDROPOUT_EXPECTED_PROCESSES"
-
-SHARDED = (
-    "It spreads weights or their master copies over processes, from which no scores, masks and refits can be made: "
-    "use plain data parallelism (accelerate's MULTI_GPU)."
-)
 
 
 def config_file(name: str) -> Path:
@@ -46,7 +42,8 @@ def launch(
         launch_command (`Callable`, *optional*): What is given the parsed options; accelerate's by default.
 
     Raises:
-        `ValueError`: for a file that accelerate does not take, or a malformed setting.
+        `ValueError`: for a file that accelerate does not take, a malformed setting, or a way of distributing the
+            model that is not supported.
         `ChildProcessError`: if a process failed; it has said why.
     """
     from accelerate.commands import launch as accelerate_launch
@@ -67,8 +64,7 @@ def launch(
         parsed = accelerate_launch.launch_command_parser().parse_args([*options, "--module", "hf_midropout", *command])
     except SystemExit as error:
         raise ValueError(f"--accelerate {' '.join(settings)}: accelerate launch takes no such options.") from error
-    if loaded.distributed_type in ("FSDP", "DEEPSPEED", "MEGATRON_LM"):
-        raise ValueError(f"{file}: {loaded.distributed_type} is not supported. {SHARDED}")
+    check_distribution(loaded, given)
     processes = given.get("num_processes", str(loaded.num_processes))
     environment = {EXPECTED_PROCESSES: processes}
     if loaded.use_cpu:
@@ -78,6 +74,34 @@ def launch(
         (launch_command or accelerate_launch.launch_command)(parsed)
     except (ChildFailedError, CalledProcessError):
         raise ChildProcessError(f"One of {processes} process(es) failed; its message is above.") from None
+
+
+def check_distribution(config, given: dict[str, str]) -> None:
+    """
+    Args:
+        config (`accelerate.commands.config.config_args.ClusterConfig`): A file's.
+        given (`dict[str, str]`): Options that go before it.
+
+    Raises:
+        `ValueError`: if it distributes the model in a way that is not supported, or DeepSpeed is not installed.
+    """
+    from accelerate.utils import is_deepspeed_available
+
+    from .sharding import PLAIN, check_deepspeed, check_fsdp
+
+    def setting(section: dict, name: str, default) -> Any:
+        return given.get(name, section.get(name, default))
+
+    if config.distributed_type == "FSDP":
+        efficient = setting(config.fsdp_config, "fsdp_cpu_ram_efficient_loading", True)  # as accelerate has it
+        check_fsdp(int(setting(config.fsdp_config, "fsdp_version", 1)), str(efficient).lower() != "false")
+    elif config.distributed_type == "DEEPSPEED":
+        if "deepspeed_config_file" not in {**config.deepspeed_config, **given}:  # else seen when training begins
+            check_deepspeed(int(setting(config.deepspeed_config, "zero_stage", 2)), config.mixed_precision == "fp16")
+        if not is_deepspeed_available():
+            raise ValueError("DeepSpeed is not installed: pip install deepspeed.")
+    elif config.distributed_type == "MEGATRON_LM" or config.parallelism_config:
+        raise ValueError(f"{config.distributed_type} with model parallelism is not supported. {PLAIN}")
 
 
 def check_processes(world_size: int) -> None:

@@ -105,7 +105,7 @@ class MIDropoutAlbertForSequenceClassification(AlbertForSequenceClassification):
     @torch.no_grad()
     def compact(self) -> "MIDropoutAlbertForSequenceClassification":
         """
-        Removes the dropped neurons physically.
+        Removes the dropped neurons physically. Under FSDP to be called on every process.
 
         Returns:
             [`MIDropoutAlbertForSequenceClassification`]: a new model with narrower layers that computes the same
@@ -121,6 +121,10 @@ class MIDropoutAlbertForSequenceClassification(AlbertForSequenceClassification):
                     f"{name} keeps 0 of {self.get_submodule(name).mask.numel()} neurons: needs at least 1."
                 )
         state = {key: tensor.detach() for key, tensor in self.state_dict().items()}
+        # Under FSDP each process holds a part.
+        state = {
+            key: tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor for key, tensor in state.items()
+        }
         incoming = None
         for name, index in kept.items():
             weight = state[f"{name}.dense.weight"][index]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import torch
 from torch import nn
 
@@ -10,6 +12,7 @@ from .decision import Decision
 from .inference import Batches, frozen_inference, split_labels, to_device
 from .midropout_config import MIDropoutConfig
 from .selection import Selection
+from .sharding import forget_rows, full_value, overwrite, parts
 
 
 class CompactionError(RuntimeError):
@@ -58,11 +61,12 @@ def reinitialize(model: nn.Module, selection: Selection, optimizer, seed: int, s
     for name, layer in model.masked_layers().items():
         drawn = torch.randn(layer.dense.weight.shape, generator=generator) * std
         again = (~selection.kept[name]).to(layer.mask.device)
-        for parameter, values in ((layer.dense.weight, drawn), (layer.dense.bias, torch.zeros(len(drawn)))):
-            parameter[again] = values.to(parameter)[again]
-            for memory in (optimizer.state.get(parameter, {}) if optimizer else {}).values():
-                if isinstance(memory, torch.Tensor) and memory.shape == parameter.shape:
-                    memory[again] = 0
+        weights = {key: full_value(parameter).clone() for key, parameter in parts(layer.dense).items()}
+        weights["weight"][again] = drawn.to(weights["weight"])[again]
+        weights["bias"][again] = 0
+        overwrite(layer.dense, weights)
+        if optimizer:
+            forget_rows(layer.dense, again, optimizer)
 
 
 def act(model: nn.Module, decision: Decision, config: MIDropoutConfig, optimizer=None) -> None:
@@ -105,9 +109,7 @@ def verify_compaction(
         [`CompactionError`]: if a logit differs by more than `atol`, or is NaN.
     """
     largest = 0.0
-    for number, batch in batches.of_process(0, 1):
-        if number >= max_batches:
-            break
+    for _, batch in islice(batches.of_process(0, 1), max_batches):
         inputs, _ = split_labels(batch)
         with frozen_inference(masked), frozen_inference(compact):
             expected = masked(**to_device(inputs, masked)).logits.float()

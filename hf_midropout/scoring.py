@@ -97,22 +97,25 @@ def score_neurons(
     with frozen_inference(model), capture_outputs(taps) as captured:
         mine = batches.of_process(process.process_index, process.num_processes)
         bar = tqdm(mine, desc="Scoring neurons", unit="batch", disable=not (progress and process.is_main_process))
-        for number, batch in bar:
+        for step, (number, batch) in enumerate(bar):
             inputs, labels = split_labels(batch)
             inputs = to_device(inputs, model)
             model(**inputs)
+            # At the same step on every process: they wait for each other here and, if sharded, in forward passes.
+            if not statistics and step * process.num_processes >= calibration_batches:
+                statistics = calibrate(waiting, calibration_batches, num_classes, problem_type)
+            if number is None:
+                continue
             activations = {name: per_sample(captured.pop(name), inputs.get("attention_mask")) for name in taps}
             if observe:
                 observe(number, labels)
-            if not statistics and number >= calibration_batches:
-                statistics = calibrate(waiting, num_classes, problem_type)
             if statistics:
                 for name, values in activations.items():
                     statistics[name].update(values, labels)
             else:
                 waiting.append((number, activations, labels))
         if not statistics:
-            statistics = calibrate(waiting, num_classes, problem_type)
+            statistics = calibrate(waiting, calibration_batches, num_classes, problem_type)
 
     bytes_reduced = all_reduce(list(statistics.values())) if process.num_processes > 1 else 0
     results = {}
@@ -137,15 +140,19 @@ STATISTICS = {
 }
 
 
-def calibrate(waiting: list[Waiting], num_classes: int, problem_type: str) -> dict[str, NeuronStatistics]:
-    """Statistics by layer, with bins placed on the `waiting` batches of all processes, and this process's counted."""
+def calibrate(
+    waiting: list[Waiting], num_batches: int, num_classes: int, problem_type: str
+) -> dict[str, NeuronStatistics]:
+    """
+    Statistics by layer, with bins placed on the first `num_batches` batches of all processes, and those `waiting` in
+    this process counted.
+    """
     process = PartialState()
+    everyones = [entry for entry in waiting if entry[0] < num_batches]
     if process.num_processes > 1:
         everyones = gather_object(
-            [(number, {n: a.cpu() for n, a in acts.items()}, labels.cpu()) for number, acts, labels in waiting]
+            [(number, {n: a.cpu() for n, a in acts.items()}, labels.cpu()) for number, acts, labels in everyones]
         )
-    else:
-        everyones = list(waiting)
     everyones.sort(key=lambda entry: entry[0])
     if not everyones:
         raise ValueError("The dataset to score gave no rows: needs labelled rows of 2 classes at least.")

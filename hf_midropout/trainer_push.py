@@ -19,6 +19,7 @@ from .model_card import write_card
 from .pruning_record import PruningRecord
 from .report import FORMAT_VERSION, environment, model_sizes
 from .report_parts import REPORT_NAME, training_log
+from .sharding import full_module
 from .version import __version__
 
 
@@ -36,6 +37,10 @@ def prepare_push(trainer, record: PruningRecord | None) -> None:
         trainer ([`~transformers.Trainer`]): The one that is about to push.
         record ([`PruningRecord`], *optional*): What happened to the neurons so far.
     """
+    ended = record is not None and record.after is not None
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    if ended:
+        model = full_module(model, model.config)  # of the last push every process has a part, of others the main one
     if not trainer.is_world_process_zero():
         return
     folder = Path(trainer.args.output_dir)
@@ -43,13 +48,12 @@ def prepare_push(trainer, record: PruningRecord | None) -> None:
     for name in CODE_FILES:
         shutil.copyfile(Path(__file__).with_name(name), folder / name)
     keep_out(folder, ["training_args.bin"])
-    model = trainer.accelerator.unwrap_model(trainer.model)
     describe(trainer, record, model, folder)
 
     def create_model_card(**metadata) -> None:
         # The Trainer calls this right before it uploads the folder, after saving the masked model there.
         final = model
-        if record is not None and record.after is not None:
+        if ended:
             final = model.compact()
             final.save_pretrained(folder)
         describe(trainer, record, final, folder, metadata)

@@ -35,6 +35,12 @@ def run(data_folder, tmp_path_factory):
     return folder, json.loads((folder / "midropout_report.json").read_text()), "\n".join(printed)
 
 
+def test_what_was_trained_in_bfloat16_is_compared_in_float32(data_folder, tmp_path):
+    assert train(data_folder, tmp_path / "out", "--bf16") == 0
+    report = json.loads((tmp_path / "out" / "compact" / "midropout_report.json").read_text())
+    assert report["model"]["largest_logit_difference"] <= 1e-5
+
+
 def test_summary_tells_the_whole_story(run):
     folder, _, printed = run
     for phrase in (

@@ -3,6 +3,7 @@ import os
 import pytest
 from accelerate.commands.config.config_args import load_config_from_file
 from accelerate.commands.launch import _validate_launch_command, launch_command_parser
+from accelerate.utils.launch import prepare_multi_gpu_env
 
 from hf_midropout.cli import main
 from hf_midropout.launcher import CONFIGS, EXPECTED_PROCESSES, check_processes, config_file, launch
@@ -19,8 +20,9 @@ def clean_environment(monkeypatch):
 
 
 def test_the_named_configurations():
-    assert NAMES == ["a100_2x8gpu", "a100_8gpu", "cpu_2", "gpu"]
+    assert NAMES == ["a100_2x8gpu", "a100_8gpu", "cpu_2", "fsdp2", "gpu", "zero2"]
     wanted = {"gpu": (1, 1, "no"), "a100_8gpu": (8, 1, "bf16"), "a100_2x8gpu": (16, 2, "bf16"), "cpu_2": (2, 1, "no")}
+    wanted |= {"fsdp2": (8, 1, "bf16"), "zero2": (8, 1, "bf16")}
     for name in NAMES:
         config = load_config_from_file(str(config_file(name)))
         assert (config.num_processes, config.num_machines, config.mixed_precision) == wanted[name]
@@ -30,8 +32,14 @@ def test_the_named_configurations():
 def test_accelerate_takes_each(name):
     parsed = launch_command_parser().parse_args(["--config_file", str(config_file(name)), "script.py"])
     arguments, _, _ = _validate_launch_command(parsed)
-    assert arguments.multi_gpu == (name != "gpu")
-    assert not arguments.use_fsdp and not arguments.use_deepspeed
+    assert arguments.multi_gpu == (name not in ("gpu", "fsdp2", "zero2"))
+    assert arguments.use_fsdp == (name == "fsdp2") and arguments.use_deepspeed == (name == "zero2")
+    if name == "fsdp2":
+        environment = prepare_multi_gpu_env(arguments)
+        assert (environment["FSDP_VERSION"], environment["FSDP_CPU_RAM_EFFICIENT_LOADING"]) == ("2", "false")
+        assert environment["FSDP_STATE_DICT_TYPE"] == "FULL_STATE_DICT"
+    if name == "zero2":
+        assert arguments.zero_stage == 2 and arguments.zero3_init_flag in (False, "false")
 
 
 def test_what_is_launched(clean_environment):
@@ -59,12 +67,35 @@ def test_mistakes(config, settings, message, clean_environment, capsys):
         launch(["train"], config, settings, lambda parsed: pytest.fail("launched"))
 
 
-@pytest.mark.parametrize("kind", ["FSDP", "DEEPSPEED"])
-def test_sharded_weights_are_refused_before_launching(kind, tmp_path, clean_environment):
+@pytest.mark.parametrize(
+    ("kind", "section", "settings", "message"),
+    [
+        ("FSDP", "", [], "fsdp_version=1 is not supported.*MULTI_GPU"),
+        ("FSDP", "fsdp_config: {fsdp_version: 2}", [], "fsdp_cpu_ram_efficient_loading=true is not supported"),
+        ("DEEPSPEED", "deepspeed_config: {zero_stage: 3}", [], "zero_stage=3 of DeepSpeed is not.*MULTI_GPU"),
+        ("DEEPSPEED", "deepspeed_config: {zero_stage: 2}", ["zero_stage=0"], "zero_stage=0"),
+        ("MEGATRON_LM", "", [], "MEGATRON_LM with model parallelism is not supported"),
+    ],
+)
+def test_what_cannot_be_right_is_refused_before_launching(
+    kind, section, settings, message, tmp_path, clean_environment
+):
     file = tmp_path / "sharded.yaml"
-    file.write_text(f"distributed_type: {kind}\nmixed_precision: 'no'\nnum_processes: 2\n")
-    with pytest.raises(ValueError, match=f"{kind} is not supported.*MULTI_GPU"):
-        launch(["train"], str(file), [], lambda parsed: pytest.fail("launched"))
+    file.write_text(f"distributed_type: {kind}\nmixed_precision: 'no'\nnum_processes: 2\n{section}\n")
+    with pytest.raises(ValueError, match=message):
+        launch(["train"], str(file), settings, lambda parsed: pytest.fail("launched"))
+
+
+def test_sharded_weights_are_launched(clean_environment, monkeypatch):
+    seen = []
+    launch(["train"], "fsdp2", ["num_processes=4"], seen.append)
+    assert os.environ[EXPECTED_PROCESSES] == "4" and len(seen) == 1
+    monkeypatch.setattr("accelerate.utils.is_deepspeed_available", lambda: False)
+    with pytest.raises(ValueError, match="DeepSpeed is not installed: pip install deepspeed"):
+        launch(["train"], "zero2", [], seen.append)
+    monkeypatch.setattr("accelerate.utils.is_deepspeed_available", lambda: True)
+    launch(["train"], "zero2", [], seen.append)
+    assert len(seen) == 2
 
 
 def test_another_number_of_processes_is_refused(clean_environment, monkeypatch, capsys, tmp_path):

@@ -133,10 +133,13 @@ def finish(args: TrainArguments, data, tokenized, trainer, record, seconds: dict
     from ..pruning import verify_compaction
     from ..report import REPORT_NAME, build_report
     from ..report_parts import training_log
+    from ..sharding import full_module
 
     started = time.perf_counter()
     tokenizer = trainer.processing_class
-    masked = trainer.model
+    # Mixed precision wraps the forward pass: to be compared in float32, the model is taken out of it.
+    masked = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
+    masked = full_module(masked, masked.config)
     compact = masked.compact()
     split = "test" if "test" in tokenized else "validation"
     batches = batches_for(compact, tokenized[split], args.per_device_eval_batch_size, processing_class=tokenizer)

@@ -66,7 +66,7 @@ class TrainArguments(PruningArguments, DataArguments):
     accelerate_config: str | None = option(
         None,
         "Run in several processes through `accelerate launch`: a YAML file of accelerate, or one of gpu, a100_8gpu, "
-        "a100_2x8gpu, cpu_2.",
+        "a100_2x8gpu, fsdp2, zero2, cpu_2.",
     )
     accelerate: list[str] | None = field(
         default=None,
