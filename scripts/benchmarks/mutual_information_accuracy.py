@@ -42,18 +42,18 @@ def scikit_learn(activations, labels, classes):
     return torch.tensor(nats / math.log(2)), None
 
 
-NEURONS_PER_DRAW = 10
-"""Neurons that share their labels: an error in the share of a class is the same for all of them."""
+LABEL_DRAWS = 10
+"""Neurons that share their labels share an error, that in the shares of the classes."""
 ESTIMATORS = {"in memory": in_memory, "stream": streamed, "scikit-learn": scikit_learn}
 
 
 def measure(law, samples: int, repetitions: int, seed: int) -> dict[str, dict[str, float]]:
-    """RMSE, bias and coverage of every estimator on the same draws, at most ten neurons a draw of the labels."""
+    """RMSE, bias and coverage of every estimator on the same draws."""
     rng = np.random.default_rng([seed, samples, sum(map(ord, law.name))])
     errors: dict[str, list] = {name: [] for name in ESTIMATORS}
     covered: dict[str, list] = {name: [] for name in ESTIMATORS}
     seconds = dict.fromkeys(ESTIMATORS, 0.0)
-    for neurons in torch.arange(repetitions).split(NEURONS_PER_DRAW):
+    for neurons in torch.arange(repetitions).tensor_split(min(LABEL_DRAWS, repetitions)):
         values, classes = law.sample(samples, len(neurons), rng)
         if len(np.unique(classes)) < 2:
             classes[0] = (classes[0] + 1) % len(law.weights)
