@@ -92,9 +92,16 @@ def checked(trainer: Trainer, folder: Path) -> dict:
     loaded = AutoModelForSequenceClassification.from_pretrained(folder / "saved").eval()
     if next(trainer.model.parameters()).dtype == torch.bfloat16:  # DeepSpeed: float32 is in the optimizer
         masked = trainer.model
+    weights = masked.state_dict()
     with torch.no_grad():
-        result["loaded"] = torch.equal(loaded(tokens).logits, masked.eval()(tokens).logits)
+        logits = loaded(tokens).logits
+        result["loaded"] = all(torch.equal(tensor, weights[name]) for name, tensor in loaded.state_dict().items())
+        result["loaded"] &= torch.allclose(logits, masked.eval()(tokens).logits, rtol=0, atol=100 * eps(logits))
     return result
+
+
+def eps(tensor: torch.Tensor) -> float:
+    return torch.finfo(tensor.dtype).eps
 
 
 def frozen(kind: str, folder: Path) -> dict:
