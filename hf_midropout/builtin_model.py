@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 import torch
+from accelerate.utils import broadcast_object_list
 from transformers import AlbertTokenizer
 
 from .configuration_midropout_albert import MIDropoutAlbertConfig
@@ -18,11 +21,18 @@ MAX_LENGTH = 512
 
 
 def train_tokenizer(texts: list[str], vocab_size: int = 4000) -> AlbertTokenizer:
-    """An ALBERT tokenizer (Unigram) of at most `vocab_size` pieces, trained on `texts`."""
-    untrained = AlbertTokenizer(vocab=[(token, 0.0) for token in SPECIAL_TOKENS])
-    tokenizer = untrained.train_new_from_iterator(texts, vocab_size=vocab_size, show_progress=False)
-    tokenizer.model_max_length = MAX_LENGTH
-    return tokenizer
+    """
+    An ALBERT tokenizer (Unigram) of at most `vocab_size` pieces, trained on `texts`: the same one in every run and on
+    every process, as pieces are known to a model by their numbers.
+    """
+    special = [(token, 0.0) for token in SPECIAL_TOKENS]
+    trained = AlbertTokenizer(vocab=special).train_new_from_iterator(texts, vocab_size=vocab_size, show_progress=False)
+    pieces = json.loads(trained.backend_tokenizer.to_str())["model"]["vocab"][len(special) :]
+    # It is trained by several threads: the last digits of a score, and so the order of pieces, differ from run to run.
+    pieces = sorted(((piece, round(score, 3)) for piece, score in pieces), key=lambda entry: (-entry[1], entry[0]))
+    vocabulary = [special + pieces]
+    broadcast_object_list(vocabulary)
+    return AlbertTokenizer(vocab=vocabulary[0], model_max_length=MAX_LENGTH)
 
 
 def word_vectors(tokenizer: AlbertTokenizer, texts: list[str], size: int) -> torch.Tensor:
