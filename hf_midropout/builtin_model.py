@@ -28,8 +28,11 @@ def train_tokenizer(texts: list[str], vocab_size: int = 4000) -> AlbertTokenizer
     special = [(token, 0.0) for token in SPECIAL_TOKENS]
     trained = AlbertTokenizer(vocab=special).train_new_from_iterator(texts, vocab_size=vocab_size, show_progress=False)
     pieces = json.loads(trained.backend_tokenizer.to_str())["model"]["vocab"][len(special) :]
-    # It is trained by several threads: the last digits of a score, and so the order of pieces, differ from run to run.
-    pieces = sorted(((piece, round(score, 3)) for piece, score in pieces), key=lambda entry: (-entry[1], entry[0]))
+    # It is trained by several threads: the last digits of a score differ from run to run, and characters that are too
+    # rare for one get the lowest ones in any order.
+    lowest = min((score for piece, score in pieces if len(piece) > 1), default=0.0)
+    pieces = [(piece, round(max(score, lowest), 3)) for piece, score in pieces]
+    pieces.sort(key=lambda entry: (-entry[1], entry[0]))
     vocabulary = [special + pieces]
     broadcast_object_list(vocabulary)
     return AlbertTokenizer(vocab=vocabulary[0], model_max_length=MAX_LENGTH)
