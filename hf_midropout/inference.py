@@ -56,8 +56,7 @@ class FixedBatches:
         others gets one of theirs at the end, with `None` for its number: where weights are spread over processes, all
         must run as many forward passes.
         """
-        numbers = range(0, len(self.batches), num_processes)
-        return DealtBatches(self, [(first, first + index) for first in numbers])
+        return DealtBatches(self, index, num_processes)
 
 
 @dataclass
@@ -67,20 +66,23 @@ class DealtBatches:
 
     Args:
         source ([`FixedBatches`]): All batches.
-        rounds (`list[tuple[int, int]]`): The number of the first process's batch, and of this one's, if there is one.
+        index (`int`): The process.
+        num_processes (`int`): Batches in a round.
     """
 
     source: FixedBatches
-    rounds: list[tuple[int, int]]
+    index: int
+    num_processes: int
 
     def __len__(self) -> int:
-        return len(self.rounds)
+        return -(-len(self.source.batches) // self.num_processes)
 
     def __iter__(self) -> Iterator[NumberedBatch]:
         dataset = self.source.dataset
         # As a DataLoader does: a `datasets.Dataset` reads many rows at once for little more than one.
         read = getattr(dataset, "__getitems__", lambda rows: [dataset[row] for row in rows])
-        for first, number in self.rounds:
+        for first in range(0, len(self.source.batches), self.num_processes):
+            number = first + self.index
             mine = number < len(self.source.batches)
             items = read(self.source.batches[number if mine else first].tolist())
             yield number if mine else None, collate(items, self.source.keys, self.source.collate_fn)

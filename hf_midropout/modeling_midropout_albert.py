@@ -121,10 +121,9 @@ class MIDropoutAlbertForSequenceClassification(AlbertForSequenceClassification):
                     f"{name} keeps 0 of {self.get_submodule(name).mask.numel()} neurons: needs at least 1."
                 )
         state = {key: tensor.detach() for key, tensor in self.state_dict().items()}
-        # Under FSDP each process holds a part.
-        state = {
-            key: tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor for key, tensor in state.items()
-        }
+        for key, tensor in state.items():
+            if hasattr(tensor, "full_tensor"):  # under FSDP, where each process holds a part
+                state[key] = tensor.full_tensor()
         incoming = None
         for name, index in kept.items():
             weight = state[f"{name}.dense.weight"][index]

@@ -64,7 +64,12 @@ def independence_p_value(counts: torch.Tensor) -> torch.Tensor:
 
 def num_bins(num_samples: int) -> int:
     """Equal-mass bins to smooth over, a power of two: 256, or 512 from 16,385 samples on; never more than samples."""
-    return max(16, min(512 if num_samples > 64 * 256 else 256, 1 << (num_samples - 1).bit_length()))
+    return max(16, min(512 if num_samples > 64 * 256 else 256, power_of_two(num_samples)))
+
+
+def power_of_two(number: int) -> int:
+    """The least power of two that is not smaller than `number`."""
+    return 1 << (number - 1).bit_length()
 
 
 def merge_to_equal_mass(counts: torch.Tensor, bins: int, mass: torch.Tensor | None = None) -> torch.Tensor:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 
-from .contingency import MutualInformation, entropy, independence_p_value, merge_to_equal_mass
+from .contingency import MutualInformation, entropy, independence_p_value, merge_to_equal_mass, power_of_two
 from .smoothing import FEWEST_BINS, smoothed_information
 
 
@@ -42,8 +42,8 @@ def estimate_bits(
     """
     per_class = counts[0].sum(0)
     samples = int(per_class.sum())
-    told_apart = _power_of_two(min(resolution or samples, FINEST_BINS))
-    finest = max(counts.shape[1], min(FINEST_BINS, _power_of_two(samples), PLACES_PER_BIN * told_apart))
+    told_apart = power_of_two(min(resolution or samples, FINEST_BINS))
+    finest = max(counts.shape[1], min(FINEST_BINS, power_of_two(samples), PLACES_PER_BIN * told_apart))
     bits, stderr, wants_finer = smoothed_information(counts)
     bins = FINER * counts.shape[1]
     if bins < finest:  # most neurons find here what they want, at a fraction of the cost
@@ -67,11 +67,6 @@ def _with_resolution_error(counts: torch.Tensor, told_apart: int) -> tuple[torch
     merged = merge_to_equal_mass(counts, max(FEWEST_BINS, told_apart // COARSER))
     coarse = smoothed_information(merged, pseudo_count=FINEST_PSEUDO_COUNT)
     return fine.bits, torch.hypot(fine.stderr, RESOLUTION_ERROR * (fine.bits - coarse.bits))
-
-
-def _power_of_two(number: int) -> int:
-    """The least that is not smaller."""
-    return 1 << (number - 1).bit_length()
 
 
 def estimate(counts: torch.Tensor, finer: Finer, resolution: int | None = None) -> MutualInformation:

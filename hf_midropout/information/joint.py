@@ -138,7 +138,6 @@ def greedy_log_determinant(total: torch.Tensor, within: torch.Tensor, ridge: flo
                 factor[step] = (matrix[chosen] - factor[:step, chosen] @ factor[:step]) / pivot
                 rest -= factor[step].square()
         for matrix, factor in zip(matrices, factors, strict=True):
-            matrix -= (
-                factor.t() @ factor
-            )  # once in a block: a product of matrices is far faster than as many of vectors
+            # Once in a block: a product of matrices is far faster than as many of vectors.
+            matrix -= factor.t() @ factor
     return JointSelection(torch.tensor(order), torch.tensor(bits, dtype=torch.float64))

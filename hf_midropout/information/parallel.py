@@ -27,10 +27,10 @@ def map_blocks(work: Callable[[slice], Result], rows: int, elements_per_row: int
     """
     block = max(1, block_elements // elements_per_row)
     slices = [slice(start, min(start + block, rows)) for start in range(0, rows, block)]
-    threads = min(torch.get_num_threads(), len(slices))
+    before = torch.get_num_threads()
+    threads = min(before, len(slices))
     if threads < 2:
         return [work(each) for each in slices]
-    before = torch.get_num_threads()
     try:
         with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             return list(pool.map(work, slices))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 
 from .binning import NUM_BINS, bin_indices
-from .checks import check_batch, check_classes, check_finite
+from .checks import check_batch, check_classes
 from .contingency import MutualInformation, entropy, merge_to_equal_mass, num_bins
 from .smoothing import smoothed_information
-from .statistics import NeuronStatistics, widened
+from .statistics import NeuronStatistics
 from .targets import soft_labels
 
 
@@ -28,22 +28,13 @@ class SoftLabelStatistics(NeuronStatistics):
         device (`torch.device`, *optional*): Where the sums live; the device of the activations.
     """
 
-    def __init__(
-        self,
-        num_neurons: int,
-        num_classes: int,
-        calibration_rows: int = 2048,
-        device: torch.device | str | None = None,
-    ):
-        super().__init__(num_neurons, num_classes, calibration_rows, device)
-        # Columns 0..C-1 hold probabilities, C..2C-1 their squares; one cell more, as in the parent.
-        self._cells = torch.zeros(num_neurons * NUM_BINS * 2 * num_classes + 1, dtype=torch.int64, device=device)
+    LABELS_PLACE_BINS = False
+    DTYPE = torch.int64
 
     @property
-    def counts(self) -> torch.Tensor:
-        """`[K, bins, 2C]` int64 sums of probabilities, then of their squares, in units of 2^-20."""
-        self._count_pending()
-        return self._cells[:-1].view(self.num_neurons, NUM_BINS, 2 * self.num_classes)
+    def num_columns(self) -> int:
+        """Columns 0..C-1 hold probabilities, C..2C-1 their squares, in units of 2^-20."""
+        return 2 * self.num_classes
 
     def update(self, activations: torch.Tensor, labels: torch.Tensor) -> None:
         """
@@ -62,24 +53,18 @@ class SoftLabelStatistics(NeuronStatistics):
             raise ValueError(f"labels {tuple(labels.shape)}: must be [N, {self.num_classes}].")
         super().update(activations, probabilities)
 
-    def calibrate(self, activations: torch.Tensor | None = None, labels: torch.Tensor | None = None) -> None:
-        """As [`NeuronStatistics.calibrate`]; labels have no part in it."""
-        super().calibrate(self._pending_samples()[0] if activations is None else activations)
-
     def _check_labels(self, labels: torch.Tensor) -> None:
         """Done by `update`."""
 
-    def _count_pending(self) -> None:
-        if self.edges is None or not self._pending:
-            return
-        activations, labels = self._pending_samples()
-        self._pending, self._pending_rows = [], 0
-        activations = widened(activations).to(self.edges.dtype)
-        self.nonfinite += (~activations.isfinite()).sum(0, dtype=torch.int32)
+    def _classes(self, labels: torch.Tensor) -> torch.Tensor:
+        """`[N, C]` probabilities."""
+        return labels
+
+    def _count(self, activations: torch.Tensor, labels: torch.Tensor) -> None:
         units = torch.cat([labels, labels.square()], 1).mul(UNIT).round().long()
         row = torch.arange(self.num_neurons, device=activations.device)[:, None] * NUM_BINS
         row = (row + bin_indices(activations, self.edges)).flatten()
-        table = self._cells[:-1].view(-1, units.shape[1])
+        table = self._table().flatten(0, 1)
         for sums, values in zip(table.unbind(1), units.unbind(1), strict=True):
             sums.scatter_add_(0, row, values.repeat(self.num_neurons))
 
@@ -90,10 +75,7 @@ class SoftLabelStatistics(NeuronStatistics):
         Raises:
             `ValueError`: if activations were NaN or infinite, if there was no sample, or if all were of one class.
         """
-        if self.edges is None:
-            self.calibrate()
-        sums = self.counts
-        check_finite(self.nonfinite)
+        sums = self._checked_counts()
         per_class = sums[0, :, : self.num_classes].sum(0)
         check_classes(per_class)
         samples = round(int(per_class.sum()) / UNIT)

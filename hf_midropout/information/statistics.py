@@ -39,6 +39,10 @@ class NeuronStatistics:
         device (`torch.device`, *optional*): Where the counts live; the device of the activations.
     """
 
+    LABELS_PLACE_BINS = True
+    """Whether bins keep apart classes of which one begins where the other ends."""
+    DTYPE = torch.int32
+
     def __init__(
         self,
         num_neurons: int,
@@ -51,7 +55,7 @@ class NeuronStatistics:
         self.num_classes = num_classes
         self.calibration_rows = calibration_rows
         # The last cell takes what is not to be counted, which spares a filter whose size a GPU would have to tell.
-        self._cells = torch.zeros(num_neurons * NUM_BINS * num_classes + 1, dtype=torch.int32, device=device)
+        self._cells = torch.zeros(num_neurons * NUM_BINS * self.num_columns + 1, dtype=self.DTYPE, device=device)
         self.edges: torch.Tensor | None = None
         self.nonfinite = torch.zeros(num_neurons, dtype=torch.int32, device=device)
         self.ignored = torch.zeros((), dtype=torch.int64, device=device)
@@ -60,10 +64,18 @@ class NeuronStatistics:
         self._pending_rows = 0
 
     @property
+    def num_columns(self) -> int:
+        """What is counted in each bin: the classes."""
+        return self.num_classes
+
+    @property
     def counts(self) -> torch.Tensor:
-        """`[K, bins, C]` int32 counts of the samples given so far."""
+        """`[K, bins, columns]` integer counts of the samples given so far."""
         self._count_pending()
-        return self._cells[:-1].view(self.num_neurons, NUM_BINS, self.num_classes)
+        return self._table()
+
+    def _table(self) -> torch.Tensor:
+        return self._cells[:-1].view(self.num_neurons, NUM_BINS, self.num_columns)
 
     def update(self, activations: torch.Tensor, labels: torch.Tensor) -> None:
         """
@@ -97,6 +109,8 @@ class NeuronStatistics:
         if activations is None:
             activations, labels = self._pending_samples()
         activations = widened(activations).nan_to_num(0.0, 0.0, 0.0)
+        if not self.LABELS_PLACE_BINS:
+            labels = None
         if labels is not None:
             labels = self._classes(labels)
             counted = (labels >= 0) & (labels < self.num_classes)
@@ -135,14 +149,17 @@ class NeuronStatistics:
         activations, labels = widened(activations).to(self.edges.dtype), self._classes(labels)
         if activations.is_cuda or not activations.sum().isfinite():
             self.nonfinite += (~activations.isfinite()).sum(0, dtype=torch.int32)
+        self._count(activations, labels)
+
+    def _count(self, activations: torch.Tensor, labels: torch.Tensor) -> None:
+        """Adds `[N, K]` activations in the dtype of the edges, and what `_classes` gave."""
         ignored, invalid = labels == IGNORE_INDEX, invalid_labels(labels, self.num_classes)
         self.ignored += ignored.sum()
         self.invalid += invalid.sum()
         left_out = ignored | invalid
         if not activations.is_cuda and activations.dtype == torch.float32:
             kept = ~left_out
-            table = self._cells[:-1].view(self.num_neurons, NUM_BINS, self.num_classes)
-            add_counts(table, activations if kept.all() else activations[kept], labels[kept], self.edges)
+            add_counts(self._table(), activations if kept.all() else activations[kept], labels[kept], self.edges)
             return
         neuron = torch.arange(self.num_neurons, device=activations.device)[:, None]
         cell = (neuron * NUM_BINS + bin_indices(activations, self.edges)) * self.num_classes + labels
@@ -187,14 +204,19 @@ class NeuronStatistics:
             `ValueError`: if activations were NaN or infinite, if labels were no classes, if there was no sample, or if
                 all had the same label.
         """
-        if self.edges is None:
-            self.calibrate()
-        counts = self.counts
-        check_finite(self.nonfinite)
+        counts = self._checked_counts()
         if invalid := int(self.invalid):
             raise ValueError(f"{invalid} label(s) were neither in 0..{self.num_classes - 1} nor -100.")
         check_classes(counts[0].sum(0))
         return self._estimate(counts)
+
+    def _checked_counts(self) -> torch.Tensor:
+        """`counts`, with bins placed; `ValueError` if activations were NaN or infinite, or if there was no sample."""
+        if self.edges is None:
+            self.calibrate()
+        counts = self.counts
+        check_finite(self.nonfinite)
+        return counts
 
     def _estimate(self, counts: torch.Tensor) -> MutualInformation:
         return estimate(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from .checks import IGNORE_INDEX, check_batch, check_finite, check_sizes
+from .checks import IGNORE_INDEX, check_batch, check_sizes
 from .contingency import MutualInformation
 from .statistics import NeuronStatistics
 from .targets import TARGET_BINS, binary_labels, check_targets, target_classes, target_edges
@@ -67,6 +67,8 @@ class MultiLabelStatistics(NeuronStatistics):
         device (`torch.device`, *optional*): Where the counts live; the device of the activations.
     """
 
+    LABELS_PLACE_BINS = False
+
     def __init__(
         self,
         num_neurons: int,
@@ -98,10 +100,6 @@ class MultiLabelStatistics(NeuronStatistics):
         column = torch.where(counted[row], column, IGNORE_INDEX)
         super().update(activations[row.to(activations.device, non_blocking=True)], column)
 
-    def calibrate(self, activations: torch.Tensor | None = None, labels: torch.Tensor | None = None) -> None:
-        """As [`NeuronStatistics.calibrate`]; labels have no part in it."""
-        super().calibrate(self._pending_samples()[0] if activations is None else activations)
-
     def mutual_information(self) -> MutualInformation:
         """
         The mean over the labels, in bits per label: it ranks neurons as the sum does. `stderr` is the mean of the
@@ -123,10 +121,7 @@ class MultiLabelStatistics(NeuronStatistics):
 
     def of_each_label(self) -> list[MutualInformation | None]:
         """The estimate of each label; `None` for one that all samples have or none. Raises as `mutual_information`."""
-        if self.edges is None:
-            self.calibrate()
-        counts = self.counts
-        check_finite(self.nonfinite)
+        counts = self._checked_counts()
         per_column = counts[0].sum(0)
         samples, positive = int(per_column[0]), per_column[1:]
         varies = (positive > 0) & (positive < samples)

@@ -49,7 +49,7 @@ def soft_labels(labels: torch.Tensor) -> torch.Tensor:
             f"labels {tuple(labels.shape)} of {labels.dtype}: soft labels must be floats, [N, C]; of several binary "
             "labels tell problem_type='multi_label_classification'."
         )
-    right = (labels >= 0).all(1) & ((labels.sum(1, dtype=torch.float64) - 1).abs() <= 1e-2)
+    right = (labels >= 0).all(1) & ((labels.sum(1, dtype=torch.float64) - 1).abs() <= 1e-3)
     if wrong := int((~right).sum()):
         raise ValueError(
             f"labels {tuple(labels.shape)}: rows of soft labels must be at least 0 and add up to 1, "
