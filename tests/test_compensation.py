@@ -90,7 +90,7 @@ def test_least_squares_beats_the_mean_and_nothing(rows):
     assert errors["least_squares"] < 0.7 * min(errors["mean"], errors["none"])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     num_rows=st.sampled_from([1, 2, 5, 40]),
     seed=st.integers(0, 3),

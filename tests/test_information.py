@@ -105,7 +105,7 @@ def test_p_values_are_small_for_signal_only():
     assert gaussian < 1e-12 and relu < 1e-12
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 1000), count=st.integers(60, 400), classes=st.integers(2, 6))
 def test_laws(seed, count, classes):
     """0 <= I <= H(y); invariant under monotone maps, orders of samples and names of classes."""
@@ -124,7 +124,7 @@ def test_laws(seed, count, classes):
         assert torch.allclose(changed[0], bits, atol=1e-6)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 1000), cuts=st.lists(st.integers(1, 299), max_size=4))
 def test_counts_add_up(seed, cuts):
     """Invariant 2: batches of any size, in any order, in any number of parts give the same counts."""
@@ -182,7 +182,7 @@ def test_a_frequent_value_has_a_bin_of_its_own():
     assert bins[699] not in bins[700:]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 1000), count=st.integers(0, 50), classes=st.integers(2, 9), decimals=st.integers(0, 2))
 def test_sorting_edges_among_activations_counts_as_looking_bins_up_does(seed, count, classes, decimals):
     generator = torch.Generator().manual_seed(seed)
@@ -243,7 +243,7 @@ def test_both_ways_of_counting_ranks_agree(dtype):
     assert (packed[3].sum(1) > 0).sum() == 1
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     seed=st.integers(0, 1000),
     count=st.integers(1, 200),
@@ -374,7 +374,7 @@ def test_soft_labels():
         mutual_information(activations, 2 * soft)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 1000), cut=st.integers(1, 2999))
 def test_soft_labels_of_a_stream(seed, cut):
     """As in memory; and in any number of parts, to the last bit."""
@@ -393,7 +393,9 @@ def test_soft_labels_of_a_stream(seed, cut):
     assert torch.equal(whole.counts, merged.counts)
     result = whole.mutual_information()
     bits, stderr = mutual_information(activations, soft)
-    assert torch.allclose(result.bits, bits, atol=0.005) and torch.allclose(result.stderr, stderr, rtol=0.1)
+    # Over all seeds measured: at most 5e-4 and 1.6e-4 bits.
+    assert torch.allclose(result.bits, bits, rtol=0, atol=2e-3)
+    assert torch.allclose(result.stderr, stderr, rtol=0, atol=5e-4)
     assert result.num_samples == 3000 and result.p_value.isnan().all()
     assert result.label_entropy == pytest.approx(entropy(soft.double().sum(0)).item(), abs=1e-6)
 
@@ -423,7 +425,7 @@ def test_states_with_different_edges_are_not_merged():
         one.merge(other)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 1000), count=st.integers(2, 40), classes=st.integers(2, 5))
 def test_few_samples_do_no_harm(seed, count, classes):
     """Down to two samples, of which one class each, with runs of one class that ask for more bins than there are."""

@@ -43,7 +43,7 @@ def test_loads_from_stock_albert(tmp_path):
     assert torch.equal(model.albert.embeddings.position_ids, torch.arange(16)[None])
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(data=st.data())
 def test_compact_equals_masked(tiny_model_once, tokens, data):
     """Invariant 4, on random inputs and random masks."""

@@ -52,7 +52,7 @@ def test_a_stream_of_several_labels_agrees_with_memory():
     assert (joint.num_samples, statistics.num_ignored) == (6000, 7)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 1000), cut=st.integers(1, 299))
 def test_counts_of_several_labels_and_of_targets_add_up(seed, cut):
     activations, labels = several_labels(300, seed)
@@ -83,7 +83,7 @@ def test_regression_targets():
     assert (statistics.mutual_information().bits - bits).abs().max() < 0.03
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(values=st.lists(st.integers(0, 6), min_size=2, max_size=60), bins=st.integers(2, 10))
 def test_bins_of_targets_are_not_empty_and_keep_ties_together(values, bins):
     targets = torch.tensor(values, dtype=torch.float64)
