@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from .keys import BLOCK_KEYS, packed_keys
+from .keys import BLOCK_KEYS, packed_keys, unpacked_values
 from .parallel import map_blocks
 
 
@@ -33,8 +33,7 @@ def stream_edges(activations: torch.Tensor, labels: torch.Tensor | None = None) 
     Returns:
         `torch.Tensor` of shape `[K, 510]`: non-decreasing edges in the dtype of `activations`.
     """
-    values = activations.t().contiguous()
-    ordered = _sorted(values)
+    ordered, classes = _in_order(activations.t().contiguous(), labels)
     positions = torch.arange(1, QUANTILES, device=ordered.device) * ordered.shape[1] // QUANTILES
     quantiles = ordered[:, positions]
     repeated = torch.zeros_like(quantiles, dtype=torch.bool)
@@ -50,8 +49,8 @@ def stream_edges(activations: torch.Tensor, labels: torch.Tensor | None = None) 
     quadrupling = 4.0 ** torch.arange(TAIL_EDGES, device=ordered.device, dtype=ordered.dtype)
     guards = (low + width * steps, low - width * (1 + quadrupling), high + width * (1 + quadrupling))
 
-    if labels is not None and ordered.shape[1] > 2 * LONG_RUN:
-        neurons, before = _jumps(values, labels.to(values.device))
+    if classes is not None and ordered.shape[1] > 2 * LONG_RUN:
+        neurons, before = _jumps(classes)
         below = torch.searchsorted(positions, before, right=True) - 1
         for place, edge in (
             (below, _just_above(ordered[neurons, before])),
@@ -59,28 +58,40 @@ def stream_edges(activations: torch.Tensor, labels: torch.Tensor | None = None) 
         ):
             inside = (place >= 0) & (place < QUANTILES - 1)
             quantiles[neurons[inside], place[inside]] = edge[inside]
-    return _sorted(torch.cat([quantiles, *guards], 1))
+    return _in_order(torch.cat([quantiles, *guards], 1), None)[0]
 
 
 def _just_above(values: torch.Tensor) -> torch.Tensor:
     return torch.nextafter(values, torch.full_like(values, torch.inf))
 
 
-def _sorted(values: torch.Tensor) -> torch.Tensor:
-    if values.is_cuda:
-        return values.sort(dim=1).values
-    return torch.from_numpy(np.sort(values.numpy(), axis=1))  # by SIMD, ten times faster
+def _in_order(values: torch.Tensor, labels: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Each neuron's `[K, N]` values sorted, and the classes `[N]` of the samples in that order."""
+    if values.is_cuda or values.dtype != torch.float32:
+        ordered, order = values.sort(dim=1)
+        return ordered, None if labels is None else labels.to(values.device)[order]
+    if labels is None:
+        return torch.from_numpy(np.sort(values.numpy(), axis=1)), None  # by SIMD, ten times faster than torch
+    field = labels.numpy().astype(np.int64)
+    shift = max(1, int(field.max()).bit_length())
+    ordered, classes = np.empty(values.shape, np.float32), np.empty(values.shape, np.int32)
+
+    def sort(rows: slice) -> None:
+        keys = packed_keys(values[rows].numpy(), shift)
+        keys |= field
+        keys.sort(axis=1)
+        ordered[rows] = unpacked_values(keys, shift)
+        classes[rows] = keys & ((1 << shift) - 1)
+
+    map_blocks(sort, *values.shape, BLOCK_KEYS)
+    return torch.from_numpy(ordered), torch.from_numpy(classes)
 
 
-def _jumps(values: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _jumps(classes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """
-    Neurons, and positions in the order of their `[K, N]` values, after which a long run of one class becomes one of
-    another.
+    Neurons, and positions in the order of their activations, after which a long run of one class becomes one of
+    another, given the `[K, N]` classes in that order.
     """
-    if values.dtype == torch.float32 and not values.is_cuda:
-        classes = _classes_in_order(values.numpy(), labels.numpy().astype(np.int64))
-    else:
-        classes = labels[values.argsort(dim=1)]
     same = classes[:, 1:] == classes[:, :-1]
     run, length = same, 1  # run[i]: the next `length` samples are of the class of sample i
     while length < LONG_RUN - 1:
@@ -89,21 +100,6 @@ def _jumps(values: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, to
     jump = run[:, :-LONG_RUN] & ~same[:, LONG_RUN - 1 : 1 - LONG_RUN] & run[:, LONG_RUN:]
     neurons, first = jump.nonzero(as_tuple=True)
     return neurons, first + LONG_RUN - 1
-
-
-def _classes_in_order(values: np.ndarray, labels: np.ndarray) -> torch.Tensor:
-    """`[K, N]` classes in the order of each neuron's `[K, N]` float32 values."""
-    shift = max(1, int(labels.max()).bit_length())
-    classes = np.empty(values.shape, dtype=np.int32)
-
-    def sort(rows: slice) -> None:
-        keys = packed_keys(values[rows], shift)
-        keys |= labels
-        keys.sort(axis=1)
-        classes[rows] = keys & ((1 << shift) - 1)
-
-    map_blocks(sort, len(values), values.shape[1], BLOCK_KEYS)
-    return torch.from_numpy(classes)
 
 
 def add_counts(counts: torch.Tensor, activations: torch.Tensor, labels: torch.Tensor, edges: torch.Tensor) -> None:

@@ -46,9 +46,9 @@ def independence_p_value(counts: torch.Tensor) -> torch.Tensor:
         `torch.Tensor` of shape `[K]`: 1 for a neuron that never changes.
     """
     per_class = counts[0].sum(0)
-    counts = counts[:, :, per_class > 0]
-    rarest = int(per_class[per_class > 0].min())
-    table = merge_to_equal_mass(counts, max(2, min(16, rarest // 5))).to(torch.float64)
+    present = per_class > 0
+    rarest = int(per_class[present].min())
+    table = merge_to_equal_mass(counts, max(2, min(16, rarest // 5))).to(torch.float64)[:, :, present]
     total = table[0].sum()
     rows, columns = table.sum(2), table.sum(1)
     expected = rows[:, :, None] * columns[:, None, :] / total
@@ -81,10 +81,11 @@ def merge_to_equal_mass(counts: torch.Tensor, bins: int, mass: torch.Tensor | No
     Returns:
         `torch.Tensor` of shape `[K, bins, classes]`: counts with the same totals per neuron and class.
     """
-    counts = counts.long()
     mass = counts.sum(2) if mass is None else mass
     total = mass.sum(1, keepdim=True)
     mid_rank = mass.cumsum(1) * 2 - mass  # twice the mid-rank, to stay in integers
     target = (mid_rank * bins // (2 * total)).clamp(max=bins - 1)
     merged = counts.new_zeros(counts.shape[0], bins, counts.shape[2])
-    return merged.scatter_add_(1, target[:, :, None].expand_as(counts), counts)
+    for sums, of_class in zip(merged.unbind(2), counts.unbind(2), strict=True):
+        sums.scatter_add_(1, target, of_class)
+    return merged

@@ -14,7 +14,8 @@ PSEUDO_COUNT = 0.1
 """Samples of the overall class distribution that are added to every bin, so that no probability is 0."""
 KERNEL_REACH = 5
 """Bandwidths after which a kernel's weight is taken as 0."""
-KERNEL_BLOCK = 64
+KERNEL_BLOCK = 16
+"""Bins that one band is applied to at once: the longer, the more of the band is 0."""
 
 
 @dataclass

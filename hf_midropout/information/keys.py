@@ -1,4 +1,4 @@
-"""Integers that sort as activations do and carry a class in their lowest bits: one sort of numbers is enough."""
+"""Integers that sort as float32 activations do, with a class in their lowest bits: one sort of numbers orders both."""
 
 from __future__ import annotations
 
@@ -14,3 +14,10 @@ def packed_keys(values: np.ndarray, shift: int, out: np.ndarray | None = None) -
     bits = (values + np.float32(0)).view(np.int32)  # -0.0 and 0.0 have different bits
     bits ^= (bits >> 31) & np.int32(0x7FFFFFFF)  # floats are sign and magnitude
     return np.left_shift(bits, shift, out=out, dtype=np.int64)
+
+
+def unpacked_values(keys: np.ndarray, shift: int) -> np.ndarray:
+    """The float32 values that `packed_keys` made `keys` of, whatever their lowest `shift` bits are."""
+    bits = (keys >> shift).astype(np.int32)
+    bits ^= (bits >> 31) & np.int32(0x7FFFFFFF)
+    return bits.view(np.float32)

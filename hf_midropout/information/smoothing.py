@@ -64,8 +64,9 @@ def smoothed_information(
         [`Smoothed`], in float64.
     """
     present = counts[0].sum(0) > 0
-    counts = counts[:, :, present]
-    squared = squared[:, :, present] if squared is not None else None
+    if not present.all():  # else spare the copies
+        counts = counts[:, :, present]
+        squared = squared[:, :, present] if squared is not None else None
     neurons, bins, classes = counts.shape
 
     def smooth(rows: slice) -> Smoothed:

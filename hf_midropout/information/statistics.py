@@ -114,10 +114,10 @@ class NeuronStatistics:
         if labels is not None:
             labels = self._classes(labels)
             counted = (labels >= 0) & (labels < self.num_classes)
-            if counted.any():
-                activations, labels = activations[counted.to(activations.device)], labels[counted]
-            else:
+            if not counted.any():
                 labels = None
+            elif not counted.all():
+                activations, labels = activations[counted.to(activations.device)], labels[counted]
         self.edges = stream_edges(activations, labels)
         self._count_pending()
 
