@@ -83,7 +83,7 @@ def _in_order(values: torch.Tensor, labels: torch.Tensor | None) -> tuple[torch.
         ordered[rows] = unpacked_values(keys, shift)
         classes[rows] = keys & ((1 << shift) - 1)
 
-    map_blocks(sort, *values.shape, BLOCK_KEYS)
+    map_blocks(sort, values.shape[0], values.shape[1], BLOCK_KEYS)
     return torch.from_numpy(ordered), torch.from_numpy(classes)
 
 

@@ -51,10 +51,7 @@ class SoftLabelStatistics(NeuronStatistics):
         probabilities = soft_labels(labels)
         if probabilities.shape[1] != self.num_classes:
             raise ValueError(f"labels {tuple(labels.shape)}: must be [N, {self.num_classes}].")
-        super().update(activations, probabilities)
-
-    def _check_labels(self, labels: torch.Tensor) -> None:
-        """Done by `update`."""
+        self._append(activations, probabilities)
 
     def _classes(self, labels: torch.Tensor) -> torch.Tensor:
         """`[N, C]` probabilities."""

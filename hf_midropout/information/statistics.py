@@ -90,7 +90,14 @@ class NeuronStatistics:
                 the latter is told by `mutual_information`.
         """
         check_batch(activations, labels, self.num_neurons)
-        self._check_labels(labels)
+        if labels.is_cuda:
+            check_integers(labels)
+        else:
+            check_labels(labels, self.num_classes)
+        self._append(activations, labels)
+
+    def _append(self, activations: torch.Tensor, labels: torch.Tensor) -> None:
+        """Keeps a batch until there are enough rows to place the bins, or to be worth counting."""
         self._pending.append(
             (activations.detach().clone(), labels.to(self._cells.device, non_blocking=True, copy=True))
         )
@@ -127,14 +134,8 @@ class NeuronStatistics:
         activations, labels = (torch.cat(part) for part in zip(*self._pending, strict=True))
         return activations, labels
 
-    def _check_labels(self, labels: torch.Tensor) -> None:
-        if labels.is_cuda:
-            check_integers(labels)
-        else:
-            check_labels(labels, self.num_classes)
-
     def _classes(self, labels: torch.Tensor) -> torch.Tensor:
-        """`[N]` integer classes of what `update` was given."""
+        """`[N]` integer classes of labels that were kept."""
         return labels.long()
 
     def _bins(self) -> tuple[torch.Tensor, ...]:

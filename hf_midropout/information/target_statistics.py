@@ -34,7 +34,8 @@ class RegressionStatistics(NeuronStatistics):
 
     def update(self, activations: torch.Tensor, labels: torch.Tensor) -> None:
         """Adds a batch of `[N, K]` activations and `[N]` or `[N, 1]` targets; `ValueError` for NaN or infinity."""
-        super().update(activations, check_targets(labels))
+        check_batch(activations, labels, self.num_neurons)
+        self._append(activations, check_targets(labels))
 
     def calibrate(self, activations: torch.Tensor | None = None, labels: torch.Tensor | None = None) -> None:
         """As [`NeuronStatistics.calibrate`]; activations need their targets."""
@@ -45,9 +46,6 @@ class RegressionStatistics(NeuronStatistics):
         targets = check_targets(labels).to(self._cells.device)
         self.target_edges = target_edges(targets, self.num_classes)
         super().calibrate(activations, targets)
-
-    def _check_labels(self, labels: torch.Tensor) -> None:
-        """Done by `update`."""
 
     def _classes(self, labels: torch.Tensor) -> torch.Tensor:
         return target_classes(labels, self.target_edges)
@@ -98,7 +96,7 @@ class MultiLabelStatistics(NeuronStatistics):
         # Each sample counts once in column 0, and again for each label that it has.
         row, column = torch.cat([torch.ones_like(has[:, :1]), has], 1).nonzero(as_tuple=True)
         column = torch.where(counted[row], column, IGNORE_INDEX)
-        super().update(activations[row.to(activations.device, non_blocking=True)], column)
+        self._append(activations[row.to(activations.device, non_blocking=True)], column)
 
     def mutual_information(self) -> MutualInformation:
         """
