@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hf_midropout.information import NeuronStatistics, SoftLabelStatistics, mutual_information
-from hf_midropout.information.binning import NUM_BINS, add_counts, bin_indices, stream_edges
+from hf_midropout.information.binning import add_counts, bin_indices
 from hf_midropout.information.contingency import entropy, independence_p_value, merge_to_equal_mass
+from hf_midropout.information.edges import NUM_BINS, stream_edges
 from hf_midropout.information.joint import SecondMoments, greedy_log_determinant
 from hf_midropout.information.ranks import rank_counts, rank_sums
 from hf_midropout.information.smoothing import smoothed_information
@@ -75,7 +76,7 @@ def test_bins_of_a_stream_do_not_mix_classes_across_a_jump():
     statistics = NeuronStatistics(2, 2)
     for rows in torch.arange(12_000).split(1000):
         statistics.update(activations[rows], labels[rows])
-    assert statistics.mutual_information().bits[0] > 0.96
+    assert statistics.mutual_information().bits[0] > 0.985
     blind = NeuronStatistics(2, 2)
     blind.calibrate(activations[:2048])
     blind.update(activations, labels)

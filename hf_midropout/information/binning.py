@@ -1,105 +1,15 @@
-"""The bins that a stream of activations is counted in."""
+"""Counts of a stream of activations in bins between given edges."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
 
-from .keys import BLOCK_KEYS, packed_keys, unpacked_values
+from .keys import BLOCK_KEYS, packed_keys
 from .parallel import map_blocks
 
 
-QUANTILES = 384
-CENTRAL_EDGES = 95
-TAIL_EDGES = 16
 LOWEST_KEY = -(2**62)
-LONG_RUN = 12
-"""Samples of one class in a row, twice the mass of a bin of the default calibration rows."""
-NUM_BINS = QUANTILES - 1 + CENTRAL_EDGES + 2 * TAIL_EDGES + 1
-
-
-def stream_edges(activations: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
-    """
-    Inner edges of the bins of each neuron; bin b holds edge[b-1] <= a < edge[b]. They are 383 quantiles of the rows
-    given, among which a value so frequent that several fall on it (a ReLU's 0) gets a bin of its own, and guards for
-    what the rows did not show: 95 even steps over the central range and one range to either side of it, and 16
-    quadrupling steps further out on each side. Where one class gives way to another all at once, the quantiles to both
-    sides move there, so that no bin mixes the two.
-
-    Args:
-        activations (`torch.Tensor` of shape `[N, K]`): Finite activations, of rows drawn at random.
-        labels (`torch.Tensor` of shape `[N]`, *optional*): Their classes, 0 or greater.
-
-    Returns:
-        `torch.Tensor` of shape `[K, 510]`: non-decreasing edges in the dtype of `activations`.
-    """
-    ordered, classes = _in_order(activations.t().contiguous(), labels)
-    positions = torch.arange(1, QUANTILES, device=ordered.device) * ordered.shape[1] // QUANTILES
-    quantiles = ordered[:, positions]
-    repeated = torch.zeros_like(quantiles, dtype=torch.bool)
-    repeated[:, 1:] = quantiles[:, 1:] == quantiles[:, :-1]
-    # A repeated quantile closes the bin that the frequent value alone is in.
-    quantiles = torch.where(repeated, _just_above(quantiles), quantiles)
-
-    low, high = quantiles[:, :1], quantiles[:, -1:]
-    width = high - low
-    scale = torch.maximum(low.abs(), high.abs()).clamp(min=1e-30)
-    width = torch.where(width > 1e-6 * scale, width, scale)
-    steps = torch.linspace(-1, 2, CENTRAL_EDGES, device=ordered.device, dtype=ordered.dtype)
-    quadrupling = 4.0 ** torch.arange(TAIL_EDGES, device=ordered.device, dtype=ordered.dtype)
-    guards = (low + width * steps, low - width * (1 + quadrupling), high + width * (1 + quadrupling))
-
-    if classes is not None and ordered.shape[1] > 2 * LONG_RUN:
-        neurons, before = _jumps(classes)
-        below = torch.searchsorted(positions, before, right=True) - 1
-        for place, edge in (
-            (below, _just_above(ordered[neurons, before])),
-            (below + 1, ordered[neurons, before + 1]),
-        ):
-            inside = (place >= 0) & (place < QUANTILES - 1)
-            quantiles[neurons[inside], place[inside]] = edge[inside]
-    return _in_order(torch.cat([quantiles, *guards], 1), None)[0]
-
-
-def _just_above(values: torch.Tensor) -> torch.Tensor:
-    return torch.nextafter(values, torch.full_like(values, torch.inf))
-
-
-def _in_order(values: torch.Tensor, labels: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Each neuron's `[K, N]` values sorted, and the classes `[N]` of the samples in that order."""
-    if values.is_cuda or values.dtype != torch.float32:
-        ordered, order = values.sort(dim=1)
-        return ordered, None if labels is None else labels.to(values.device)[order]
-    if labels is None:
-        return torch.from_numpy(np.sort(values.numpy(), axis=1)), None  # by SIMD, ten times faster than torch
-    field = labels.numpy().astype(np.int64)
-    shift = max(1, int(field.max()).bit_length())
-    ordered, classes = np.empty(values.shape, np.float32), np.empty(values.shape, np.int32)
-
-    def sort(rows: slice) -> None:
-        keys = packed_keys(values[rows].numpy(), shift)
-        keys |= field
-        keys.sort(axis=1)
-        ordered[rows] = unpacked_values(keys, shift)
-        classes[rows] = keys & ((1 << shift) - 1)
-
-    map_blocks(sort, values.shape[0], values.shape[1], BLOCK_KEYS)
-    return torch.from_numpy(ordered), torch.from_numpy(classes)
-
-
-def _jumps(classes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """
-    Neurons, and positions in the order of their activations, after which a long run of one class becomes one of
-    another, given the `[K, N]` classes in that order.
-    """
-    same = classes[:, 1:] == classes[:, :-1]
-    run, length = same, 1  # run[i]: the next `length` samples are of the class of sample i
-    while length < LONG_RUN - 1:
-        step = min(length, LONG_RUN - 1 - length)
-        run, length = run[:, : run.shape[1] - step] & run[:, step:], length + step
-    jump = run[:, :-LONG_RUN] & ~same[:, LONG_RUN - 1 : 1 - LONG_RUN] & run[:, LONG_RUN:]
-    neurons, first = jump.nonzero(as_tuple=True)
-    return neurons, first + LONG_RUN - 1
 
 
 def add_counts(counts: torch.Tensor, activations: torch.Tensor, labels: torch.Tensor, edges: torch.Tensor) -> None:

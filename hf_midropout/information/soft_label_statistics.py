@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from .binning import NUM_BINS, bin_indices
+from .binning import bin_indices
 from .checks import check_batch, check_classes
 from .contingency import MutualInformation, entropy, merge_to_equal_mass, num_bins
+from .edges import NUM_BINS
 from .smoothing import smoothed_information
 from .statistics import NeuronStatistics
 from .targets import soft_labels

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from .binning import NUM_BINS, add_counts, bin_indices, stream_edges
+from .binning import add_counts, bin_indices
 from .checks import (
     IGNORE_INDEX,
     check_batch,
@@ -16,6 +16,7 @@ from .checks import (
     invalid_labels,
 )
 from .contingency import MutualInformation, merge_to_equal_mass, num_bins
+from .edges import NUM_BINS, stream_edges
 from .estimation import estimate
 from .reduction import all_reduce
 
