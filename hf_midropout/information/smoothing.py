@@ -109,8 +109,10 @@ def _smooth_block(table: SmoothedTable) -> Smoothed:
     bits = (resubstituted + left_out) / 2
     # First order: the spread of the terms. Second order: a fit with v degrees of freedom overshoots by v / 2N nats in
     # resubstitution and undershoots as much left out, so their gap tells v, and v chi-square terms vary by 2v / 4N^2.
+    # Bias: the truth lies anywhere between the two, as far as is known.
     gap = (resubstituted - left_out).clamp(min=(classes - 1) / (samples * math.log(2)))
-    variance = (square - bits.square()).clamp(min=0) / samples + gap / (2 * samples * math.log(2)) + (gap / 4).square()
+    variance = (square - bits.square()).clamp(min=0) / samples + gap / (2 * samples * math.log(2))
+    variance += gap.square() / 12
     variance += (squared_bits - bits.square()).clamp(min=0)  # of the fits among each other
     narrow = [level is table and bandwidth <= FINE_BANDWIDTHS[1] for level, bandwidth in fits]
     wants_finer = weights[1:][torch.tensor(narrow)].sum(0) > 0.5

@@ -42,7 +42,7 @@ def scikit_learn(activations, labels, classes):
     return torch.tensor(nats / math.log(2)), None
 
 
-LABEL_DRAWS = 10
+LABEL_DRAWS = 50
 """Neurons that share their labels share an error, that in the shares of the classes."""
 ESTIMATORS = {"in memory": in_memory, "stream": streamed, "scikit-learn": scikit_learn}
 
