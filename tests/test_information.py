@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hf_midropout.information import NeuronStatistics, SoftLabelStatistics, mutual_information
+from hf_midropout.information import NeuronStatistics, SoftLabelStatistics, mutual_information, ranks
 from hf_midropout.information.binning import add_counts, bin_indices
 from hf_midropout.information.contingency import entropy, independence_p_value, merge_to_equal_mass
 from hf_midropout.information.edges import NUM_BINS, stream_edges
@@ -227,7 +227,7 @@ def test_bins_reach_beyond_what_placed_them():
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
-def test_both_ways_of_counting_ranks_agree(dtype):
+def test_both_ways_of_counting_ranks_agree(dtype, monkeypatch):
     """The sort of packed keys against the sort of values, with ties, zeros of both signs and constants."""
     generator = torch.Generator().manual_seed(0)
     activations = torch.randn(333, 6, generator=generator)
@@ -242,6 +242,11 @@ def test_both_ways_of_counting_ranks_agree(dtype):
     assert torch.equal(packed, rank_counts(activations.double(), labels, 5, 64))
     assert torch.equal(packed, rank_sums(activations, torch.nn.functional.one_hot(labels), 64))
     assert (packed[3].sum(1) > 0).sum() == 1
+    for limit in ("PANEL_ELEMENTS", "ORDER_ELEMENTS"):  # as many neurons at a time as have room: 4, then 2
+        monkeypatch.setattr(ranks, limit, 4 * 333)
+    assert torch.equal(packed, rank_counts(activations, labels, 5, 64))
+    assert torch.equal(packed, rank_counts(activations.double(), labels, 5, 64))
+    assert torch.equal(packed, rank_sums(activations, torch.nn.functional.one_hot(labels), 64))
 
 
 @settings(max_examples=30)

@@ -83,11 +83,14 @@ class SmoothedTable:
         bins, columns = self.bins, self.table[0].numel()
         reach, block = min(bins, math.ceil(KERNEL_REACH * bandwidth)), min(bins, KERNEL_BLOCK)
         band, own_weight = reflected_gaussian(bins, bandwidth, reach, block, self.table.device)
-        table = self.table.flatten(1)
+        # On a GPU in float64: there float32 may be TF32, if the caller says so, which keeps 10 bits of a weight.
+        precision = torch.float64 if self.table.is_cuda else self.table.dtype
+        table = self.table.flatten(1).to(precision)
         padded = torch.cat([table[:reach].flip(0), table, table[bins - reach :].flip(0)])
         windows = padded.as_strided((bins // block, block + 2 * reach, columns), (block * columns, columns, 1))
         # Not `band @ windows`, which copies the overlapping windows.
-        return torch.bmm(band.expand(len(windows), -1, -1), windows).view_as(self.table), own_weight
+        near = torch.bmm(band.to(precision).expand(len(windows), -1, -1), windows)
+        return near.view_as(self.table).to(self.table.dtype), own_weight
 
     def left_out(self, near: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         """log2 p(class | bin) with each sample left out in turn, from what `near` gave, which it overwrites."""

@@ -11,6 +11,8 @@ from .parallel import map_blocks
 
 PANEL_ELEMENTS = 2**27
 """Activations transposed at once: torch is fast at it if it is all of them, but the copy takes memory."""
+ORDER_ELEMENTS = 2**25
+"""Activations whose order is kept at once, which takes some 60 bytes for each."""
 
 
 def rank_counts(activations: torch.Tensor, labels: torch.Tensor, num_classes: int, bins: int) -> torch.Tensor:
@@ -28,21 +30,35 @@ def rank_counts(activations: torch.Tensor, labels: torch.Tensor, num_classes: in
         `torch.Tensor` of shape `[K, bins, num_classes]`: integer counts.
     """
     if not activations.is_cuda and activations.dtype != torch.float64:
-        return _sorted_key_counts(activations.float(), labels.cpu().numpy(), num_classes, bins)
-    neurons = activations.shape[1]
-    order, cell = _rank_bins(activations, bins)
-    cell += torch.arange(neurons, device=cell.device)[:, None] * bins
-    cell = cell * num_classes + labels.to(cell.device)[order]
-    return torch.bincount(cell.flatten(), minlength=neurons * bins * num_classes).view(neurons, bins, num_classes)
+        return _sorted_key_counts(activations, labels.cpu().numpy(), num_classes, bins)
+    labels = labels.to(activations.device)
+
+    def count(panel: torch.Tensor) -> torch.Tensor:
+        neurons = panel.shape[1]
+        order, cell = _rank_bins(panel, bins)
+        cell += torch.arange(neurons, device=cell.device)[:, None] * bins
+        cell = cell * num_classes + labels[order]
+        return torch.bincount(cell.flatten(), minlength=neurons * bins * num_classes).view(neurons, bins, num_classes)
+
+    return torch.cat([count(panel) for panel in _panels(activations, ORDER_ELEMENTS)])
 
 
 def rank_sums(activations: torch.Tensor, values: torch.Tensor, bins: int) -> torch.Tensor:
     """As `rank_counts`, for `values` of shape `[N, C]` to add up in each bin, soft labels for instance."""
-    order, bin_of = _rank_bins(activations, bins)
-    sums = torch.zeros(values.shape[1], len(order), bins, dtype=values.dtype, device=activations.device)
-    for column, column_sums in zip(values.unbind(1), sums, strict=True):
-        column_sums.scatter_add_(1, bin_of, column[order])
-    return sums.permute(1, 2, 0)
+
+    def add(panel: torch.Tensor) -> torch.Tensor:
+        order, bin_of = _rank_bins(panel, bins)
+        sums = torch.zeros(values.shape[1], len(order), bins, dtype=values.dtype, device=panel.device)
+        for column, column_sums in zip(values.unbind(1), sums, strict=True):
+            column_sums.scatter_add_(1, bin_of, column[order])
+        return sums.permute(1, 2, 0)
+
+    return torch.cat([add(panel) for panel in _panels(activations, ORDER_ELEMENTS)])
+
+
+def _panels(activations: torch.Tensor, elements: int) -> tuple[torch.Tensor, ...]:
+    """`[N, K]` activations cut into some neurons at a time."""
+    return activations.split(max(1, elements // len(activations)), 1)
 
 
 def _rank_bins(activations: torch.Tensor, bins: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -61,15 +77,13 @@ def _rank_bins(activations: torch.Tensor, bins: int) -> tuple[torch.Tensor, torc
 
 def _sorted_key_counts(activations: torch.Tensor, labels: np.ndarray, num_classes: int, bins: int) -> torch.Tensor:
     """By one sort of keys per neuron: the activation in the high bits, the class in the low ones."""
-    samples, neurons = activations.shape
-    width = max(1, PANEL_ELEMENTS // samples)
-    ranks = RankBins(samples, bins)
+    ranks = RankBins(len(activations), bins)
     labels = labels.astype(np.int64)
-    panels = (
-        _count_panel(panel.t().contiguous().numpy(), labels, num_classes, ranks)
-        for panel in activations.split(width, 1)
-    )
-    return torch.from_numpy(np.concatenate(list(panels))).view(neurons, bins, num_classes)
+    panels = [
+        _count_panel(panel.float().t().contiguous().numpy(), labels, num_classes, ranks)
+        for panel in _panels(activations, PANEL_ELEMENTS)
+    ]
+    return torch.from_numpy(np.concatenate(panels)).view(-1, bins, num_classes)
 
 
 class RankBins:

@@ -1,0 +1,120 @@
+"""
+Mutual information of activations that are on a GPU: time beside that of reading them once, agreement with the CPU, and
+whether a stream ever makes the CPU wait.
+
+    python scripts/benchmarks/gpu.py --help
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from pathlib import Path
+
+import torch
+from mutual_information_speed import timed
+
+from hf_midropout.files import write_json
+from hf_midropout.information import NeuronStatistics, mutual_information
+from hf_midropout.report import environment
+
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def draw(samples: int, neurons: int, classes: int, dtype: torch.dtype, device: str):
+    """Gaussian activations, half of them behind a ReLU, each shifted a little by the label; made where they stay."""
+    generator = torch.Generator(device).manual_seed(0)
+    labels = torch.randint(0, classes, (samples,), generator=generator, device=device)
+    shift = torch.rand(neurons, generator=generator, device=device) * 0.5
+    activations = torch.empty(samples, neurons, dtype=dtype, device=device)
+    for rows, of_rows in zip(activations.split(2**14), labels.split(2**14), strict=True):
+        values = torch.randn(rows.shape, generator=generator, device=device) + of_rows[:, None] * shift
+        values[:, ::2] = values[:, ::2].relu()
+        rows.copy_(values)
+    return activations, labels
+
+
+def stream(activations: torch.Tensor, labels: torch.Tensor, options: argparse.Namespace) -> NeuronStatistics:
+    """Counts all batches; after the first, which places the bins, a wait of the CPU for the GPU is an error."""
+    counted = NeuronStatistics(activations.shape[1], options.classes, device=activations.device)
+    counted.calibrate(activations[: options.batch_size], labels[: options.batch_size])
+    mode = torch.cuda.get_sync_debug_mode() if activations.is_cuda else None
+    if activations.is_cuda:
+        torch.cuda.set_sync_debug_mode("error")
+    for rows, of_rows in zip(activations.split(options.batch_size), labels.split(options.batch_size), strict=True):
+        counted.update(rows, of_rows)
+    if activations.is_cuda:
+        torch.cuda.set_sync_debug_mode(mode)
+    return counted
+
+
+def largest_difference(activations: torch.Tensor, labels: torch.Tensor, options: argparse.Namespace) -> dict:
+    """Of the bits on the device and on the CPU, for the first neurons."""
+    chosen = activations[:, : options.compared_neurons].contiguous()
+    ways = {
+        "in memory": lambda a, y: mutual_information(a, y, num_classes=options.classes)[0],
+        "stream": lambda a, y: stream(a, y, options).mutual_information().bits,
+    }
+    return {
+        name: float((way(chosen, labels).cpu() - way(chosen.cpu(), labels.cpu())).abs().max())
+        for name, way in ways.items()
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__.strip().splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("--device", default="cuda", help="Where the activations are.")
+    parser.add_argument("--samples", type=int, default=1_000_000, help="Rows.")
+    parser.add_argument("--neurons", type=int, default=3072, help="Columns.")
+    parser.add_argument("--classes", type=int, default=4, help="Classes.")
+    parser.add_argument("--dtype", default="bfloat16", choices=["bfloat16", "float16", "float32"], help="Of them.")
+    parser.add_argument("--batch_size", type=int, default=8192, help="Rows that a stream is given at once.")
+    parser.add_argument("--compared_neurons", type=int, default=64, help="Neurons to compute on the CPU too.")
+    parser.add_argument("--repetitions", type=int, default=5, help="Counted runs of each.")
+    parser.add_argument("--result", type=Path, default=RESULTS / "gpu.json", help="File.")
+    options = parser.parse_args()
+    on_gpu = torch.device(options.device).type == "cuda"
+    if on_gpu and not torch.cuda.is_available():
+        parser.error(f"--device {options.device}: torch {torch.__version__} finds no GPU here.")
+
+    activations, labels = draw(
+        options.samples, options.neurons, options.classes, getattr(torch, options.dtype), options.device
+    )
+    copy = torch.empty_like(activations)
+    runs = {
+        "in memory": lambda: mutual_information(activations, labels, num_classes=options.classes),
+        "stream": lambda: stream(activations, labels, options).mutual_information(),
+        "copy": lambda: copy.copy_(activations),
+    }
+
+    def finished(run):
+        run()
+        if on_gpu:
+            torch.cuda.synchronize()
+
+    all_seconds = timed({name: lambda run=run: finished(run) for name, run in runs.items()}, options.repetitions)
+    seconds = {name: statistics.median(values) for name, values in all_seconds.items()}
+    floor = seconds.pop("copy") / 2  # a copy reads and writes
+    result = {
+        "what": "Median wall seconds of interleaved runs; one_read_seconds: half the time of a copy",
+        **{key: getattr(options, key) for key in ("samples", "neurons", "classes", "dtype", "batch_size")},
+        "seconds": seconds,
+        "one_read_seconds": floor,
+        "over_one_read": {name: value / floor for name, value in seconds.items()},
+        "largest_difference_to_cpu_in_bits": largest_difference(activations, labels, options),
+        "peak_gpu_memory_mib": round(torch.cuda.max_memory_allocated() / 2**20) if on_gpu else None,
+        "repetitions": options.repetitions,
+        "environment": {
+            **environment(),
+            "device": torch.cuda.get_device_name() if on_gpu else options.device,
+        },
+    }
+    write_json(options.result, result)
+    print({key: value for key, value in result.items() if key not in ("what", "environment")})
+
+
+if __name__ == "__main__":
+    main()
