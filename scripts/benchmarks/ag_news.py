@@ -54,7 +54,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--max_length", type=int, default=64, help="Tokens to cut texts to.")
     parser.add_argument("--keep", type=float, default=0.5, help="Fraction of each layer's neurons to keep.")
     parser.add_argument("--save_steps", type=int, default=32, help="Steps between checkpoints.")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[42, 43], help="Each trains every arm.")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[42, 43, 44], help="Each trains every arm.")
+    parser.add_argument("--add", action="store_true", help="Add the seeds to those that the result file has.")
     return parser
 
 
@@ -120,6 +121,17 @@ def summarize(reports: dict[str, list[dict]]) -> dict[str, Any]:
     return summary
 
 
+def added(earlier: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
+    """Two results of `summarize`, of different seeds, as one."""
+    return {
+        arm: {
+            name: spread(earlier[arm][name]["values"] + figure["values"]) if isinstance(figure, dict) else figure
+            for name, figure in figures.items()
+        }
+        for arm, figures in later.items()
+    }
+
+
 def spread(values: list[float]) -> dict[str, Any]:
     """The values with their mean and, of several, standard deviation."""
     return {
@@ -130,26 +142,32 @@ def spread(values: list[float]) -> dict[str, Any]:
 
 
 def main() -> None:
-    options = make_parser().parse_args()
+    parser = make_parser()
+    options = parser.parse_args()
+    earlier = json.loads(options.result.read_text()) if options.add else None
+    if earlier and (known := set(earlier["seeds"]) & set(options.seeds)):
+        parser.error(f"--add: {options.result} has seed {', '.join(map(str, known))} already.")
     reports: dict[str, list[dict]] = {arm: [] for arm in ARMS}
     for seed in options.seeds:
         reports["dense"].append(report_of(options, seed, "dense"))
         for arm in list(ARMS)[1:]:
             share_initial_phase(options, seed, arm, reports["dense"][-1]["pruning"]["step"])
             reports[arm].append(report_of(options, seed, arm))
-    summary = summarize(reports)
-    write_json(
-        options.result,
-        {
-            "what": "AG News, the same training dense and pruned; test accuracy on all rows of the test split. The "
-            "reports are those of the first seed.",
-            "seeds": options.seeds,
-            "summary": summary,
-            "dense": reports["dense"][0],
-            "pruned": reports["mutual_information"][0],
-        },
-    )
-    for arm, figures in summary.items():
+    result = {
+        "what": "AG News, the same training dense and pruned; test accuracy on all rows of the test split. The "
+        "reports are those of the first seed.",
+        "seeds": options.seeds,
+        "summary": summarize(reports),
+        "dense": reports["dense"][0],
+        "pruned": reports["mutual_information"][0],
+    }
+    if earlier:
+        result = earlier | {
+            "seeds": earlier["seeds"] + options.seeds,
+            "summary": added(earlier["summary"], result["summary"]),
+        }
+    write_json(options.result, result)
+    for arm, figures in result["summary"].items():
         accuracy = [f"{100 * value:.2f}" for value in figures["accuracy"]["values"]]
         print(f"{arm:<20} test accuracy {', '.join(accuracy)}")
 
