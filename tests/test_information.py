@@ -87,6 +87,18 @@ def test_bins_of_a_stream_do_not_mix_classes_across_a_jump():
     assert torch.allclose(doubles, stream_edges(activations[:2048], labels[:2048]).double())
 
 
+@pytest.mark.parametrize("run", [16, 32, 64])
+def test_every_jump_lies_between_edges(run):
+    """Later samples stay on their side of a jump too, but for those in the gap, which is cut in three after long runs."""
+    values = torch.arange(2048.0)
+    labels = (torch.arange(2048) // run) % 2
+    edges = stream_edges(values[:, None], labels)
+    before = values[run - 1 : -1 : run].contiguous()
+    inside = torch.searchsorted(edges[0], before + 1, right=True) - torch.searchsorted(edges[0], before, right=True)
+    assert (inside >= (4 if run > 5 * 2048 // 384 else 1)).all()
+    assert edges.isfinite().all() and (edges.diff() >= 0).all()
+
+
 def test_one_sample_more_or_less_changes_little():
     """The best bandwidth jumps from one to another; the average over bandwidths does not."""
     changes = []

@@ -14,8 +14,8 @@ CENTRAL_EDGES = 95
 TAIL_EDGES = 16
 LONG_RUN = 12
 """Samples of one class in a row, twice the mass of a bin of the default calibration rows."""
-ROOM = 6
-"""Quantiles from jump to jump, if each is to get four."""
+ROOM = 5
+"""Quantiles in a run of one class, if the jumps at both its ends are to get four each."""
 NUM_BINS = QUANTILES - 1 + CENTRAL_EDGES + 2 * TAIL_EDGES + 1
 
 
@@ -60,16 +60,17 @@ def _move_to_jumps(
 ) -> None:
     """
     Moves `[K, Q]` quantiles, those at `positions` of the `[K, N]` samples in order, to where long runs of one class
-    meet runs of another: one to the last sample of the one, one to the first of the other; and where the next such
-    place is far, two more in between, as later samples fall there too, and the class changes somewhere among them.
+    meet runs of another: one to the last sample of the one, one to the first of the other; and where both runs are
+    longer still, two more in between, as later samples fall there too, and the class changes somewhere among them.
     """
     samples = ordered.shape[1]
     neurons, before = _jumps(classes)
     last, first = ordered[neurons, before], ordered[neurons, before + 1]
     below = torch.searchsorted(positions, before, right=True) - 1
-    alone = torch.ones(len(before) + 1, dtype=torch.bool, device=before.device)
-    alone[1:-1] = (neurons[1:] != neurons[:-1]) | (before.diff() * QUANTILES > ROOM * samples)
-    far = alone[1:] & alone[:-1]
+    steps = torch.arange(ROOM * samples // QUANTILES, device=before.device)
+    left = classes[neurons[:, None], (before[:, None] - steps).clamp(min=0)]
+    right = classes[neurons[:, None], (before[:, None] + 1 + steps).clamp(max=samples - 1)]
+    far = (left == left[:, :1]).all(1) & (right == right[:, :1]).all(1)
     third = (first - last) / 3
     for offset, edge, which in (
         (0, _just_above(last), ~far),
