@@ -89,7 +89,7 @@ def test_bins_of_a_stream_do_not_mix_classes_across_a_jump():
 
 @pytest.mark.parametrize("run", [16, 32, 64])
 def test_every_jump_lies_between_edges(run):
-    """Later samples stay on their side of a jump too, but for those in the gap, which is cut in three after long runs."""
+    """Later samples stay on their side of a jump too, but for those in the gap, which long runs have cut in three."""
     values = torch.arange(2048.0)
     labels = (torch.arange(2048) // run) % 2
     edges = stream_edges(values[:, None], labels)
