@@ -34,8 +34,9 @@ class RegressionStatistics(NeuronStatistics):
 
     def update(self, activations: torch.Tensor, labels: torch.Tensor) -> None:
         """Adds a batch of `[N, K]` activations and `[N]` or `[N, 1]` targets; `ValueError` for NaN or infinity."""
-        check_batch(activations, labels, self.num_neurons)
-        self._append(activations, check_targets(labels))
+        targets = check_targets(labels)
+        check_batch(activations, targets, self.num_neurons)
+        self._append(activations, targets)
 
     def calibrate(self, activations: torch.Tensor | None = None, labels: torch.Tensor | None = None) -> None:
         """As [`NeuronStatistics.calibrate`]; activations need their targets."""

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import argparse
 import statistics
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from mutual_information_speed import timed
+from mutual_information_speed import draw, timed
 
 from hf_midropout.files import write_json
 from hf_midropout.information import NeuronStatistics, mutual_information
@@ -22,30 +24,27 @@ from hf_midropout.report import environment
 RESULTS = Path(__file__).parent / "results"
 
 
-def draw(samples: int, neurons: int, classes: int, dtype: torch.dtype, device: str):
-    """Gaussian activations, half of them behind a ReLU, each shifted a little by the label; made where they stay."""
-    generator = torch.Generator(device).manual_seed(0)
-    labels = torch.randint(0, classes, (samples,), generator=generator, device=device)
-    shift = torch.rand(neurons, generator=generator, device=device) * 0.5
-    activations = torch.empty(samples, neurons, dtype=dtype, device=device)
-    for rows, of_rows in zip(activations.split(2**14), labels.split(2**14), strict=True):
-        values = torch.randn(rows.shape, generator=generator, device=device) + of_rows[:, None] * shift
-        values[:, ::2] = values[:, ::2].relu()
-        rows.copy_(values)
-    return activations, labels
+@contextmanager
+def no_waits(device: torch.device) -> Iterator[None]:
+    """On a GPU, a wait of the CPU for it is an error in here."""
+    if device.type != "cuda":
+        yield
+        return
+    before = torch.cuda.get_sync_debug_mode()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode(before)
 
 
 def stream(activations: torch.Tensor, labels: torch.Tensor, options: argparse.Namespace) -> NeuronStatistics:
     """Counts all batches; after the first, which places the bins, a wait of the CPU for the GPU is an error."""
     counted = NeuronStatistics(activations.shape[1], options.classes, device=activations.device)
     counted.calibrate(activations[: options.batch_size], labels[: options.batch_size])
-    mode = torch.cuda.get_sync_debug_mode() if activations.is_cuda else None
-    if activations.is_cuda:
-        torch.cuda.set_sync_debug_mode("error")
-    for rows, of_rows in zip(activations.split(options.batch_size), labels.split(options.batch_size), strict=True):
-        counted.update(rows, of_rows)
-    if activations.is_cuda:
-        torch.cuda.set_sync_debug_mode(mode)
+    with no_waits(activations.device):
+        for rows, of_rows in zip(activations.split(options.batch_size), labels.split(options.batch_size), strict=True):
+            counted.update(rows, of_rows)
     return counted
 
 

@@ -33,13 +33,18 @@ SIZES = {
 CASES = {"10,000 x 768, 4 classes": (10_000, 768, 4), "60,000 x 256, 10 classes": (60_000, 256, 10)}
 
 
-def draw(samples: int, neurons: int, classes: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Gaussian activations, half of them behind a ReLU, each shifted a little by the label."""
-    generator = torch.Generator().manual_seed(0)
-    labels = torch.randint(0, classes, (samples,), generator=generator)
-    shift = torch.rand(neurons, generator=generator) * 0.5
-    activations = torch.randn(samples, neurons, generator=generator) + labels[:, None] * shift
-    activations[:, ::2] = activations[:, ::2].relu()
+def draw(
+    samples: int, neurons: int, classes: int, dtype: torch.dtype = torch.float32, device: str = "cpu"
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Gaussian activations, half of them behind a ReLU, each shifted a little by the label; made where they stay."""
+    generator = torch.Generator(device).manual_seed(0)
+    labels = torch.randint(0, classes, (samples,), generator=generator, device=device)
+    shift = torch.rand(neurons, generator=generator, device=device) * 0.5
+    activations = torch.empty(samples, neurons, dtype=dtype, device=device)
+    for rows, of_rows in zip(activations.split(2**14), labels.split(2**14), strict=True):
+        values = torch.randn(rows.shape, generator=generator, device=device) + of_rows[:, None] * shift
+        values[:, ::2] = values[:, ::2].relu()
+        rows.copy_(values)
     return activations, labels
 
 

@@ -35,13 +35,15 @@ LAYERS = {"head": None, "feed-forward layers": "*.ffn"}
 
 def total_over_model(model: torch.nn.Module, run: Callable[[], None]) -> float:
     """Seconds of `run` over those that it spends in forward passes of `model`."""
-    begun, inside = [0.0], [0.0]
+    begun = inside = 0.0
 
     def begin(*_) -> None:
-        begun[0] = time.perf_counter()
+        nonlocal begun
+        begun = time.perf_counter()
 
     def end(*_) -> None:
-        inside[0] += time.perf_counter() - begun[0]
+        nonlocal inside
+        inside += time.perf_counter() - begun
 
     handles = [model.register_forward_pre_hook(begin), model.register_forward_hook(end)]
     started = time.perf_counter()
@@ -49,7 +51,17 @@ def total_over_model(model: torch.nn.Module, run: Callable[[], None]) -> float:
     total = time.perf_counter() - started
     for handle in handles:
         handle.remove()
-    return total / inside[0]
+    return total / inside
+
+
+def over_forward_passes(values: dict[str, list[float]]) -> dict[str, float]:
+    """Each scored run over the forward passes of its own round: what else the machine does changes between rounds."""
+    return {
+        name: statistics.median(
+            scored / plain for scored, plain in zip(values[name], values["forward passes"], strict=True)
+        )
+        for name in LAYERS
+    }
 
 
 def main() -> None:
@@ -96,16 +108,7 @@ def main() -> None:
         options.repetitions,
     )
     seconds = {name: statistics.median(values) for name, values in all_seconds.items()}
-    # Each scored run over the forward passes of its own round: what else the machine does changes from round to round.
-    ratios, ratios_within = (
-        {
-            name: statistics.median(
-                scored / plain for scored, plain in zip(values[name], values["forward passes"], strict=True)
-            )
-            for name in LAYERS
-        }
-        for values in (all_seconds, {name: values[1:] for name, values in over_model.items()})
-    )
+    counted = {name: values[1:] for name, values in over_model.items()}
     neurons = {name: {} for name in LAYERS}
     for name, layers in LAYERS.items():
         scores = score_neurons(model, rows, layers=layers, processing_class=tokenizer, max_samples=64, progress=False)
@@ -120,8 +123,8 @@ def main() -> None:
         "max_length": options.max_length,
         "neurons": neurons,
         "seconds": seconds,
-        "scoring_over_forward_passes": ratios,
-        "scoring_over_forward_passes_of_the_same_run": ratios_within,
+        "scoring_over_forward_passes": over_forward_passes(all_seconds),
+        "scoring_over_forward_passes_of_the_same_run": over_forward_passes(counted),
         "repetitions": options.repetitions,
         "environment": {**environment(), "numpy": version("numpy")},
     }
