@@ -8,11 +8,9 @@ import torch
 from torch import nn
 
 from .head import next_linears
+from .midropout_config import COMPENSATIONS as COMPENSATIONS
 from .moments import Moments
 from .sharding import overwrite
-
-
-COMPENSATIONS = ("none", "mean", "least_squares")
 
 
 @dataclass

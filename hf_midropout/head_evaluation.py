@@ -109,7 +109,7 @@ def collect_head_inputs(model: nn.Module, batches: Batches, progress: bool = Tru
         for number, batch in tqdm(
             mine, desc="Evaluating", unit="batch", disable=not (progress and process.is_main_process)
         ):
-            inputs, labels = split_labels(batch)
+            inputs, labels = split_labels(batch, batches.label_names)
             model(**to_device(inputs, model))
             if number is not None:
                 collector.observe(number, labels)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from itertools import count, islice
 from typing import Any
 
 import torch
 from torch import nn
 from transformers import DataCollatorWithPadding, default_data_collator
+
+from .random_state import preserved_random_state
 
 
 LABEL_NAMES = ("labels", "label", "label_ids")
@@ -24,7 +26,8 @@ NumberedBatch = tuple[int | None, dict[str, Any]]
 class FixedBatches:
     """
     The same batches whatever the number of processes: a seeded order of the dataset, cut into batches that are dealt
-    out in turn. A batch is never split, so its activations are the same on whichever process it runs.
+    out in turn. A batch is never split, so its activations are the same on whichever process it runs. Where dataset or
+    collator draw random numbers, a batch's depend on its number alone, and no generator is moved on.
 
     Args:
         dataset (`datasets.Dataset` or `torch.utils.data.Dataset`): Map-style dataset of dictionaries.
@@ -33,6 +36,7 @@ class FixedBatches:
         keys (`frozenset[str]`, *optional*): Keys of an item to keep; all by default.
         max_samples (`int`, *optional*): Items to use; all by default.
         seed (`int`, *optional*): Shuffles the dataset; `None` keeps its order.
+        label_names (`Sequence[str]`, *optional*): Keys of a batch that may hold the labels.
     """
 
     dataset: Any
@@ -41,6 +45,7 @@ class FixedBatches:
     keys: frozenset[str] | None = None
     max_samples: int | None = None
     seed: int | None = None
+    label_names: Sequence[str] = LABEL_NAMES
 
     def __post_init__(self):
         size = len(self.dataset)
@@ -84,8 +89,10 @@ class DealtBatches:
         for first in range(0, len(self.source.batches), self.num_processes):
             number = first + self.index
             mine = number < len(self.source.batches)
-            items = read(self.source.batches[number if mine else first].tolist())
-            yield number if mine else None, collate(items, self.source.keys, self.source.collate_fn)
+            with preserved_random_state(dataset, self.source.collate_fn, seed=number if mine else first):
+                items = read(self.source.batches[number if mine else first].tolist())
+                batch = collate(items, self.source.keys, self.source.collate_fn)
+            yield number if mine else None, batch
 
 
 @dataclass
@@ -100,22 +107,69 @@ class StreamedBatches:
     collate_fn: Callable[[list], dict[str, Any]]
     keys: frozenset[str] | None = None
     max_samples: int | None = None
+    label_names: Sequence[str] = LABEL_NAMES
 
     def of_process(self, index: int, num_processes: int) -> Iterator[NumberedBatch]:
         """As [`FixedBatches.of_process`]."""
-        items = islice(self.dataset, self.max_samples)
-        first: list[dict[str, Any]] = []
+        items: Iterator[dict[str, Any]] = iter([])
+        first: dict[str, Any] = {}
         place = num_processes - 1  # of the last batch read, in its round
-        for number, chunk in enumerate(iter(lambda: list(islice(items, self.batch_size)), [])):
-            place = number % num_processes
-            first = first if place else chunk
+        for number in count():
+            with preserved_random_state(self.dataset, self.collate_fn, seed=number):
+                if number == 0:
+                    items = islice(self.dataset, self.max_samples)
+                chunk = list(islice(items, self.batch_size))
+                if not chunk:
+                    break
+                place = number % num_processes
+                batch = collate(chunk, self.keys, self.collate_fn) if place in (0, index) else {}
+            first = first if place else batch
             if place == index:
-                yield number, collate(chunk, self.keys, self.collate_fn)
+                yield number, batch
         if place < index:
-            yield None, collate(first, self.keys, self.collate_fn)
+            yield None, first
 
 
-Batches = FixedBatches | StreamedBatches
+@dataclass
+class LoaderBatches:
+    """
+    As [`FixedBatches`], of an iterable of batches that someone else collates; each process reads all and computes its
+    share.
+
+    Args:
+        loader (`Iterable[dict]`): Gives the batches, anew each time.
+        max_samples (`int`, *optional*): Items after which no batch is read; all by default.
+        label_names (`Sequence[str]`, *optional*): Keys of a batch that may hold the labels.
+    """
+
+    loader: Iterable[dict[str, Any]]
+    max_samples: int | None = None
+    label_names: Sequence[str] = LABEL_NAMES
+
+    def of_process(self, index: int, num_processes: int) -> Iterator[NumberedBatch]:
+        """As [`FixedBatches.of_process`]."""
+        batches: Iterator[dict[str, Any]] = iter([])
+        first: dict[str, Any] = {}
+        place, rows = num_processes - 1, 0
+        for number in count():
+            if self.max_samples is not None and rows >= self.max_samples:
+                break
+            with preserved_random_state(self.loader, seed=number):
+                if number == 0:
+                    batches = iter(self.loader)
+                batch = next(batches, None)
+            if batch is None:
+                break
+            place = number % num_processes
+            first = first if place else batch
+            rows += len(split_labels(batch, self.label_names)[1])
+            if place == index:
+                yield number, batch
+        if place < index:
+            yield None, first
+
+
+Batches = FixedBatches | StreamedBatches | LoaderBatches
 
 
 def collate(items: list[dict[str, Any]], keys: frozenset[str] | None, collate_fn) -> dict[str, Any]:
@@ -134,6 +188,7 @@ def batches_for(
     remove_unused_columns: bool = True,
     max_samples: int | None = None,
     seed: int | None = None,
+    label_names: Sequence[str] = LABEL_NAMES,
 ) -> Batches:
     """
     [`FixedBatches`], or [`StreamedBatches`] of a dataset without a length, collated as the Trainer does by default,
@@ -147,10 +202,16 @@ def batches_for(
         raise ValueError(f"batch_size={batch_size}: must be 1 or more.")
     keys = None
     if remove_unused_columns:
-        keys = frozenset(inspect.signature(model.forward).parameters) | frozenset(LABEL_NAMES)
+        keys = frozenset(inspect.signature(inner_model(model).forward).parameters) | {*LABEL_NAMES, *label_names}
     if not hasattr(dataset, "__len__"):
-        return StreamedBatches(dataset, batch_size, collate_fn, keys, max_samples)
-    return FixedBatches(dataset, batch_size, collate_fn, keys, max_samples, seed)
+        return StreamedBatches(dataset, batch_size, collate_fn, keys, max_samples, label_names)
+    return FixedBatches(dataset, batch_size, collate_fn, keys, max_samples, seed, label_names)
+
+
+def inner_model(model: nn.Module) -> nn.Module:
+    """`model` without PEFT's wrapper, whose `forward` takes anything, and without that of `torch.compile`."""
+    model = getattr(model, "_orig_mod", model)
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
 @contextmanager
@@ -167,11 +228,11 @@ def frozen_inference(model: nn.Module) -> Iterator[None]:
                 module.training = mode
 
 
-def split_labels(batch: dict[str, Any]) -> tuple[dict[str, Any], torch.Tensor]:
-    """A batch's inputs, and its labels; `ValueError` if it has none."""
-    name = next((name for name in LABEL_NAMES if name in batch), None)
+def split_labels(batch: dict[str, Any], names: Sequence[str] = LABEL_NAMES) -> tuple[dict[str, Any], torch.Tensor]:
+    """A batch's inputs, and its labels, which are under one of `names`; `ValueError` if it has none."""
+    name = next((name for name in names if name in batch), None)
     if name is None:
-        raise ValueError(f"A batch holds {', '.join(batch)} but no labels: needs one of {', '.join(LABEL_NAMES)}.")
+        raise ValueError(f"A batch holds {', '.join(batch)} but no labels: needs one of {', '.join(names)}.")
     return {key: value for key, value in batch.items() if key != name}, batch[name]
 
 

@@ -7,18 +7,22 @@ import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from .compensation import COMPENSATIONS
-from .criteria import CRITERIA
-from .noninferiority import METRICS
 
-
+# Written out here, so that options are checked without importing torch; a test compares them with the functions.
 ACTIONS = ("prune", "dropout", "reinitialize", "none")
+COMPENSATIONS = ("none", "mean", "least_squares")
+CRITERIA = ("mutual_information", "joint_information", "magnitude", "activation", "taylor", "random")
+METRICS = ("accuracy", "macro_f1", "loss")
+SCOPES = ("layer", "global")
 SEARCH = "search"
+DEFAULT_KEEP = 0.5
 
 
-@dataclass
+@dataclass(frozen=True)
 class MIDropoutConfig:
     """
+    What to drop, and when. Checked when it is made, and fixed from then on; change a copy (`dataclasses.replace`).
+
     Args:
         start (`float`, `int` or `str`, *optional*, defaults to 0.5):
             Length of the initial phase, after which neurons are scored and dropped: a float in (0, 1) is a fraction of
@@ -27,8 +31,9 @@ class MIDropoutConfig:
             Neurons with less mutual information than this are dropped, in bits, in (0, log2(number of classes)).
             `"search"` takes the highest threshold at which the pruned network, before retraining, is non-inferior to
             the dense one on the Trainer's `eval_dataset`.
-        keep (`float`, *optional*, defaults to 0.5 if there is no threshold):
-            Instead of a threshold: the fraction of neurons to keep, in (0, 1), the most important ones.
+        keep (`float`, *optional*):
+            Instead of a threshold: the fraction of neurons to keep, in (0, 1), the most important ones. 0.5 if neither
+            is given.
         scope (`str`, *optional*, defaults to `"layer"`):
             `"layer"` keeps (or searches for) one fraction of each layer, `"global"` one threshold for all layers
             together, as in the paper. A threshold in bits is always global.
@@ -61,9 +66,12 @@ class MIDropoutConfig:
             Training rows to score, drawn at random; `None` for all.
         seed (`int`, *optional*, defaults to 0):
             Seed of what is drawn.
+        eval_dataset (`str`, *optional*):
+            Where the Trainer's `eval_dataset` is a dictionary: the name of the one to search and compare on; the first
+            by default.
 
     Raises:
-        `ValueError`: for values out of range or at odds with each other.
+        `ValueError`: for values of the wrong type, out of range or at odds with each other.
     """
 
     start: float | int | str = 0.5
@@ -82,13 +90,13 @@ class MIDropoutConfig:
     alpha: float = 0.05
     max_samples: int | None = 10_000
     seed: int = 0
+    eval_dataset: str | None = None
 
     def __post_init__(self):
+        self._check_choices()
+        self._check_types()
         if self.threshold is not None and self.keep is not None:
             raise ValueError(f"threshold={self.threshold!r} and keep={self.keep}: give one of the two.")
-        if self.threshold is None and self.keep is None:
-            self.keep = 0.5
-        self._check_choices()
         if isinstance(self.threshold, str):
             if self.threshold != SEARCH:
                 raise ValueError(f"threshold={self.threshold!r}: must be a number of bits or {SEARCH!r}.")
@@ -108,11 +116,11 @@ class MIDropoutConfig:
             )
         if not 0 < self.dropout_rate < 1:
             raise ValueError(f"dropout_rate={self.dropout_rate}: must be in (0, 1).")
-        if isinstance(self.rounds, bool) or not isinstance(self.rounds, int) or self.rounds < 1:
-            raise ValueError(f"rounds={self.rounds!r}: must be an int of 1 or more.")
-        if self.rounds > 1 and (self.keep is None or self.action != "prune"):
+        if self.rounds < 1:
+            raise ValueError(f"rounds={self.rounds}: must be 1 or more.")
+        if self.rounds > 1 and (self.threshold is not None or self.action != "prune"):
             raise ValueError(f"rounds={self.rounds}: several rounds need a final budget `keep` and action='prune'.")
-        if not self.margin > 0:
+        if not 0 < self.margin < math.inf:
             raise ValueError(f"margin={self.margin}: must be above 0, such as 0.01.")
         if not 0 < self.alpha < 0.5:
             raise ValueError(f"alpha={self.alpha}: must be in (0, 0.5).")
@@ -122,22 +130,45 @@ class MIDropoutConfig:
 
     def _check_choices(self) -> None:
         allowed = {
-            "scope": ("layer", "global"),
-            "criterion": tuple(CRITERIA),
+            "scope": SCOPES,
+            "criterion": CRITERIA,
             "action": ACTIONS,
             "compensation": COMPENSATIONS,
             "metric": METRICS,
         }
         for name, values in allowed.items():
-            if getattr(self, name) not in values:
-                raise ValueError(f"{name}={getattr(self, name)!r}: must be one of {', '.join(map(repr, values))}.")
+            value = getattr(self, name)
+            if value in values or (name == "criterion" and _is_registered(value)):
+                continue
+            raise ValueError(f"{name}={value!r}: must be one of {', '.join(map(repr, values))}.")
+
+    def _check_types(self) -> None:
+        # Exactly what JSON holds: a numpy number would be found out when the record is written, after the training.
+        numbers: dict[str, type] = {"keep": float, "dropout_rate": float, "margin": float, "alpha": float}
+        numbers |= {"rounds": int, "max_samples": int, "seed": int}
+        for name, kind in numbers.items():
+            value = getattr(self, name)
+            if value is None and name in ("keep", "max_samples"):
+                continue
+            if isinstance(value, bool) or not isinstance(value, (int, kind)):
+                raise ValueError(f"{name}={value!r} of type {type(value).__name__}: must be of type {kind.__name__}.")
+        for name in ("graded", "restart_learning_rate"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name}={getattr(self, name)!r}: must be True or False.")
+        if isinstance(self.threshold, bool) or not isinstance(self.threshold, (int, float, str, type(None))):
+            raise ValueError(f"threshold={self.threshold!r}: must be a number of bits or {SEARCH!r}.")
+        if not isinstance(self.eval_dataset, (str, type(None))):
+            raise ValueError(
+                f"eval_dataset={self.eval_dataset!r}: must be the name of one of the Trainer's eval datasets."
+            )
 
     @property
     def round_keeps(self) -> list[float | None]:
         """The fraction of all neurons that each round leaves."""
-        if self.keep is None:
+        if self.threshold is not None:
             return [None]
-        return [self.keep ** (number / self.rounds) for number in range(1, self.rounds + 1)]
+        keep = DEFAULT_KEEP if self.keep is None else self.keep
+        return [keep ** (number / self.rounds) for number in range(1, self.rounds + 1)]
 
     def round_steps(self, max_steps: int, steps_per_epoch: float | None) -> list[int]:
         """
@@ -150,7 +181,8 @@ class MIDropoutConfig:
         steps = [first + (max_steps - first) * number // self.rounds for number in range(self.rounds)]
         if len(set(steps)) < self.rounds:
             raise ValueError(
-                f"rounds={self.rounds}: only {max_steps - first} steps are left after step {first}; needs one a round."
+                f"rounds={self.rounds}: only {max_steps - first} steps are left after step {first}; each round "
+                "needs one."
             )
         return steps
 
@@ -184,6 +216,10 @@ class MIDropoutConfig:
                 f"start={self.start!r}: must be a fraction of the training in (0, 1), an int of at least 1 step, "
                 "or like '2 epochs'."
             )
+        if check and max_steps < 2:
+            raise ValueError(
+                f"Training has {max_steps} optimizer step(s): needs at least 2, one before and one after pruning."
+            )
         if check and not 1 <= step < max_steps:
             raise ValueError(
                 f"start={self.start!r} is step {step}, but training has {max_steps} steps: "
@@ -203,6 +239,19 @@ class MIDropoutConfig:
                 f"log2({num_classes}) = {ceiling:.3f} bits about {num_classes} classes; must be below that."
             )
 
+    def differences(self, other: dict[str, Any]) -> str:
+        """Fields with another value in `other`, what `to_dict` gave, such as "keep=0.25 (was 0.5)"; else ""."""
+        mine = self.to_dict()
+        return ", ".join(
+            f"{name}={mine[name]!r} (was {other.get(name)!r})" for name in mine if mine[name] != other.get(name)
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready content."""
         return asdict(self)
+
+
+def _is_registered(criterion: Any) -> bool:
+    from .criteria import CRITERIA as REGISTERED  # torch: only where a name is not one of the package's
+
+    return criterion in REGISTERED

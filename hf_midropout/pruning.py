@@ -110,7 +110,7 @@ def verify_compaction(
     """
     largest = 0.0
     for _, batch in islice(batches.of_process(0, 1), max_batches):
-        inputs, _ = split_labels(batch)
+        inputs, _ = split_labels(batch, batches.label_names)
         with frozen_inference(masked), frozen_inference(compact):
             expected = masked(**to_device(inputs, masked)).logits.float()
             actual = compact(**to_device(inputs, compact)).logits.float().to(expected.device)

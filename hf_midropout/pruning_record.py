@@ -167,16 +167,7 @@ class PruningRecord:
         write_json(Path(folder) / RECORD_NAME, self.to_dict())
 
     @classmethod
-    def load(cls, folder: str | os.PathLike, last_step: int | None = None) -> PruningRecord | None:
-        """
-        Reads it back, `None` if there is none. What happened after `last_step`, if that is given, is left out: a run
-        that goes on from an earlier checkpoint will do it again.
-        """
+    def load(cls, folder: str | os.PathLike) -> PruningRecord | None:
+        """Reads it back, `None` if there is none."""
         path = Path(folder) / RECORD_NAME
-        if not path.exists():
-            return None
-        record = cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
-        if last_step is not None:
-            record.rounds = [each for each in record.rounds if each.step <= last_step]
-            record.after = record.after_retraining = None
-        return record if record.rounds else None
+        return cls.from_dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None

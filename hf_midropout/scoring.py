@@ -12,7 +12,7 @@ from accelerate.utils import gather_object
 from torch import nn
 from tqdm.auto import tqdm
 
-from .inference import batches_for, frozen_inference, split_labels, to_device
+from .inference import Batches, batches_for, frozen_inference, split_labels, to_device
 from .information import MultiLabelStatistics, NeuronStatistics, RegressionStatistics
 from .information.reduction import all_reduce
 from .information.targets import TARGET_BINS, check_problem_type
@@ -49,7 +49,8 @@ def score_neurons(
         dataset (`datasets.Dataset` or `torch.utils.data.Dataset`): What `collate_fn` makes of its items must hold the
             model's inputs and `labels`: an integer class; with several binary labels, 0 or 1 for each; a number for
             regression. -100 (for each label) leaves an item out of a classification. Of a dataset without a length, a
-            stream, the first `max_samples` items are read anew, on every process.
+            stream, the first `max_samples` items are read anew, on every process. Or `Batches`, which need none of the
+            options that make batches.
         layers (`Mapping[str, nn.Module]`, `Sequence[str]` or `str`, *optional*): What to score: modules by name, or
             patterns of module names such as `"*.ffn"`; the masked layers of the model by default. An output
             `[batch, tokens, neurons]` is averaged over the tokens that are no padding.
@@ -84,10 +85,13 @@ def score_neurons(
     check_problem_type(problem_type)
     if num_classes is None:
         num_classes = TARGET_BINS if problem_type == "regression" else model.config.num_labels
-    check_dataset(dataset, num_classes, problem_type)
-    batches = batches_for(
-        model, dataset, batch_size, collate_fn, processing_class, remove_unused_columns, max_samples, seed
-    )
+    if isinstance(dataset, Batches):
+        batches, batch_size = dataset, getattr(dataset, "batch_size", batch_size)
+    else:
+        check_dataset(dataset, num_classes, problem_type)
+        batches = batches_for(
+            model, dataset, batch_size, collate_fn, processing_class, remove_unused_columns, max_samples, seed
+        )
     process = PartialState()
     calibration_batches = -(-calibration_rows // batch_size)
     statistics: dict[str, NeuronStatistics] = {}
@@ -98,7 +102,7 @@ def score_neurons(
         mine = batches.of_process(process.process_index, process.num_processes)
         bar = tqdm(mine, desc="Scoring neurons", unit="batch", disable=not (progress and process.is_main_process))
         for step, (number, batch) in enumerate(bar):
-            inputs, labels = split_labels(batch)
+            inputs, labels = split_labels(batch, batches.label_names)
             inputs = to_device(inputs, model)
             model(**inputs)
             # At the same step on every process: they wait for each other here and, if sharded, in forward passes.

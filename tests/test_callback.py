@@ -1,8 +1,10 @@
 import copy
 import logging
+import random
 from pathlib import Path
 
 import datasets
+import numpy as np
 import pytest
 import torch
 from conftest import make_rows
@@ -161,3 +163,84 @@ def test_unsuitable_models_are_refused(make_trainer, tiny_model):
     tiny_model.classifier.layers[0].mask[0] = False
     with pytest.raises(ValueError, match="already has dropped neurons"):
         make_trainer([MIDropoutCallback()], model=tiny_model).train()
+
+
+def test_one_object_serves_one_training_after_another(make_trainer):
+    """Prune, compact, prune again; and a model with other classes: nothing of the first training is left."""
+    callback = MIDropoutCallback(MIDropoutConfig(start=4, keep=0.5))
+    first = make_trainer([callback])
+    first.train()
+    record = callback.record
+    second = make_trainer([callback], model=first.model.compact())
+    second.train()
+    assert callback.record is not record
+    assert [layer["neurons"] for layer in callback.record.layers()] == [6, 4, 3]
+    assert [layer["kept"] for layer in callback.record.layers()] == [3, 2, 2]
+    assert second.model.compact().config.head_widths == [3, 2, 2]
+    binary = [row["labels"] % 2 for row in make_rows(64, 5)]
+    rows = make_rows(64, 5).remove_columns("labels").add_column("labels", binary)
+    make_trainer([callback], train_dataset=rows, eval_dataset=rows).train()
+    assert callback.record.before.label_entropy <= 1
+    with pytest.raises(ValueError, match="already has dropped neurons"):
+        first.train()
+
+
+def test_model_init_and_several_trainings_report_the_last(make_trainer, tiny_model_once):
+    callback = MIDropoutCallback(MIDropoutConfig(start=4, keep=0.5))
+    trainer = make_trainer([callback])
+    trainer.model_init = lambda: copy.deepcopy(tiny_model_once)
+    trainer.train()
+    first = callback.record
+    trainer.args.learning_rate = 2e-2
+    trainer.train()
+    assert callback.record is not first
+    assert callback.record.to_dict() != first.to_dict()
+
+
+def test_two_callbacks_are_refused(make_trainer):
+    with pytest.raises(ValueError, match="more than one MIDropoutCallback"):
+        make_trainer([MIDropoutCallback(), MIDropoutCallback()]).train()
+
+
+class NoisyCollator:
+    """Swaps tokens at random, out of every generator that people use."""
+
+    def __init__(self):
+        self.generator = np.random.default_rng(3)
+
+    def __call__(self, items):
+        batch = {key: torch.tensor([item[key] for item in items]) for key in items[0]}
+        for place, draw in enumerate(
+            (np.random.rand(), random.random(), float(torch.rand(1)), self.generator.random())
+        ):
+            batch["input_ids"][:, place + 4] = 20 + int(draw * 40)
+        return batch
+
+
+@pytest.mark.parametrize("how", ["collator", "transform", "stream", "workers"])
+def test_scoring_only_equals_a_plain_run_where_data_are_random(make_trainer, how):
+    rows = make_rows(128, seed=2)
+    if how == "transform":
+        rows = rows.with_transform(
+            lambda batch: {
+                **batch,
+                "input_ids": [[5 + np.random.randint(50) for _ in ids] for ids in batch["input_ids"]],
+            }
+        )
+    elif how == "stream":
+        rows = rows.to_iterable_dataset().map(
+            lambda row: {
+                **row,
+                "input_ids": [*row["input_ids"][:6], 20 + random.randrange(9), 20 + np.random.randint(9)],
+            }
+        )
+    results = []
+    for callbacks in ([], [MIDropoutCallback(MIDropoutConfig(start=3, action="none"))]):
+        trainer = make_trainer(callbacks, train_dataset=rows, dataloader_num_workers=2 if how == "workers" else 0)
+        if how in ("collator", "workers"):
+            trainer.data_collator = NoisyCollator()
+        random.seed(0), np.random.seed(0)
+        trainer.train()
+        results.append(losses(trainer))
+    assert len(results[0]) == 8
+    assert results[0] == results[1]
