@@ -1,4 +1,4 @@
-"""Invariant 11: whatever is done to neurons, a resumed training ends as one that never stopped; other resumes are told."""
+"""Invariant 11: a resumed training ends as one that never stopped, whatever is done to neurons."""
 
 import json
 import logging

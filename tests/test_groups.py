@@ -1,0 +1,138 @@
+"""Operations on groups, the same for every architecture: units, gate, cut."""
+
+import copy
+
+import pytest
+import torch
+from transformers import AutoConfig, AutoModelForSequenceClassification
+
+from hf_midropout.groups import ARCHITECTURES, capture_units, cut_groups, find_groups, gate_units
+
+
+SMALL = {
+    "vocab_size": 50, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24,
+    "max_position_embeddings": 40, "num_labels": 3, "pad_token_id": 0,
+}  # fmt: skip
+SPECIAL = {
+    "albert": {"embedding_size": 8, "num_hidden_layers": 4, "num_hidden_groups": 2},
+    "midropout_albert": {"embedding_size": 8, "num_hidden_layers": 3, "head_widths": [6, 5]},
+    "distilbert": {"dim": 16, "hidden_dim": 24, "n_layers": 2, "n_heads": 2},
+    "electra": {"embedding_size": 16},
+    "modernbert": {"global_attn_every_n_layers": 2, "mlp_bias": True},
+}
+
+
+def tiny(kind: str):
+    config = AutoConfig.for_model(kind, **{**SMALL, **SPECIAL.get(kind, {})})
+    torch.manual_seed(0)
+    model = AutoModelForSequenceClassification.from_config(config, attn_implementation="eager").eval()
+    for parameter in model.parameters():  # biases start at 0, layer norms at 1: nothing may hide in that
+        parameter.data += 0.3 * torch.randn_like(parameter)
+    return model
+
+
+@pytest.fixture(scope="module", params=sorted(ARCHITECTURES))
+def model(request):
+    return tiny(request.param)
+
+
+TOKENS = torch.randint(3, 50, (4, 9), generator=torch.Generator().manual_seed(1))
+
+
+def masks_of(groups, keep: float = 0.4) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(2)
+    masks = {name: torch.rand(group.num_units, generator=generator) < keep for name, group in groups.items()}
+    for mask in masks.values():
+        mask[0] = True
+    return masks
+
+
+def all_groups(model):
+    return find_groups(model, "all" if hasattr(model, "masked_layers") else "encoder")
+
+
+def test_every_application_of_a_consumer_is_captured(model):
+    groups = all_groups(model)
+    with capture_units(model, groups) as captured, torch.no_grad():
+        model(TOKENS)
+    for name, group in groups.items():
+        assert len(captured[name]) == group.num_calls, name
+        assert all(units.shape[-1] == group.width for units in captured[name])
+        assert group.incoming_weight(model).shape[0] == group.num_units
+        assert group.outgoing_weight(model).shape[1] == group.width
+    assert not any(model.get_submodule(group.consumer)._forward_pre_hooks for group in groups.values())
+
+
+def test_albert_shares_its_layers():
+    assert [group.num_calls for group in find_groups(tiny("albert"), "encoder").values()] == [2, 2]
+    assert [group.num_calls for group in find_groups(tiny("midropout_albert"), "encoder").values()] == [3]
+
+
+def test_cut_equals_gated(model):
+    groups = all_groups(model)
+    masks = masks_of(groups)
+    with torch.no_grad(), gate_units(model, groups, masks):
+        gated = model(TOKENS).logits
+    with torch.no_grad():
+        assert not torch.allclose(model(TOKENS).logits, gated, atol=1e-3)  # the mask matters
+        small = copy.deepcopy(model)
+        cut_groups(small, groups, masks)
+        assert torch.allclose(small(TOKENS).logits, gated, atol=1e-5)
+    assert sum(p.numel() for p in small.parameters()) < sum(p.numel() for p in model.parameters())
+
+
+def test_units_that_are_not_kept_are_out_of_the_training(model):
+    """
+    AdamW on the cut model goes on as on the gated one, moments carried over. (A large eps: keys' biases have gradients
+    of rounding alone, which it would blow up.)
+    """
+    groups, targets = all_groups(model), torch.tensor([0, 1, 2, 0])
+    masks = masks_of(groups)
+    cut, gated = copy.deepcopy(model), copy.deepcopy(model)
+    optimizers = [torch.optim.AdamW(each.parameters(), lr=1e-3, eps=1e-3) for each in (cut, gated)]
+
+    def step(each, optimizer):
+        torch.nn.functional.cross_entropy(each(TOKENS).logits, targets).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    for each, optimizer in zip((cut, gated), optimizers, strict=True):
+        with gate_units(each, groups, masks):
+            step(each, optimizer)  # makes moments
+    cut_groups(cut, groups, masks, optimizers[0])
+    for _ in range(2):
+        step(cut, optimizers[0])
+        with gate_units(gated, groups, masks):
+            step(gated, optimizers[1])
+    cut_groups(gated, groups, masks)
+    for (name, left), (_, right) in zip(cut.named_parameters(), gated.named_parameters(), strict=True):
+        assert torch.allclose(left, right, atol=1e-5), name
+
+
+def test_cut_head_equals_the_compact_model(tiny_model, tokens):
+    groups = find_groups(tiny_model, "head")
+    masks = masks_of(groups)
+    for name, layer in tiny_model.masked_layers().items():
+        layer.mask.copy_(masks[name])
+    compact = tiny_model.compact()
+    cut_groups(tiny_model, groups, masks)
+    assert tiny_model.state_dict().keys() == compact.state_dict().keys()
+    for name, tensor in compact.state_dict().items():
+        assert torch.equal(tiny_model.state_dict()[name], tensor), name
+
+
+def test_mistakes_are_told(tiny_model):
+    with pytest.raises(ValueError, match="targets='tail': must be one of 'head', 'encoder', 'all'"):
+        find_groups(tiny_model, "tail")
+    gpt = AutoModelForSequenceClassification.from_config(
+        AutoConfig.for_model("gpt2", n_embd=8, n_layer=1, n_head=1, vocab_size=20, n_positions=8)
+    )
+    with pytest.raises(
+        ValueError, match=r"model_type='gpt2' has no row in hf_midropout/groups/architectures.py.*bert"
+    ):
+        find_groups(gpt, "encoder")
+    with pytest.raises(ValueError, match="has no masked layers.*targets='encoder'"):
+        find_groups(gpt, "head")
+    groups = find_groups(tiny_model)
+    with pytest.raises(ValueError, match="classifier.layers.0 has 12 units: a mask of 12 that keeps 0"):
+        cut_groups(tiny_model, groups, {"classifier.layers.0": torch.zeros(12, dtype=torch.bool)})
