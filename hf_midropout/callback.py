@@ -12,8 +12,9 @@ from transformers import TrainerCallback
 from transformers.trainer_callback import ExportableState
 from transformers.trainer_utils import has_length
 
-from .criteria import Evidence
 from .decision import Decision, decide_once
+from .evidence import Evidence
+from .head import HeadNetwork
 from .head_evaluation import HeadInputCollector, HeadInputs, collect_head_inputs
 from .inference import Batches, FixedBatches, frozen_inference
 from .learning_rate import restart_learning_rate
@@ -192,7 +193,7 @@ class MIDropoutCallback(TrainerCallback, ExportableState):
         if validation is not None:
             this_round.validation = {"rows": len(validation.labels), "before_pruning": validation.metrics(head)}
         if self.config.action != "none":
-            evidence = Evidence(this_round.scores, head, training, self.config.seed)
+            evidence = Evidence(this_round.scores, HeadNetwork(head), training, self.config.seed)
             if validation is None and self.config.threshold == SEARCH:
                 decision = Decision(refused="threshold='search' needs validation rows, which could not be read.")
             else:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import statistics
+from dataclasses import replace
 from typing import Any
 
-from .compensation import Compensation
-from .criteria import CONTROLS, Evidence, importance
+from .compensation import Reconstruction
+from .criteria import CONTROLS, importance
+from .evidence import Evidence
 from .head_evaluation import HeadInputs
 from .selection import Selection, select_counts
 from .sweep import level_logits, metrics
@@ -20,7 +22,7 @@ def one_shot_controls(
     validation: HeadInputs,
     criterion: str,
     selection: Selection,
-    compensation: Compensation | None = None,
+    reconstruction: Reconstruction | None = None,
 ) -> dict[str, Any]:
     """
     Validation metrics right after pruning, without retraining, under `criterion` and under every control, each keeping
@@ -37,15 +39,15 @@ def one_shot_controls(
             continue
         draws = RANDOM_DRAWS if name == "random" else 1
         candidates[name] = [
-            select_counts(importance(Evidence(evidence.scores, evidence.head, evidence.inputs, draw), name), counts)
+            select_counts(importance(replace(evidence, seed=draw) if name == "random" else evidence, name), counts)
             for draw in range(draws)
         ]
     rows = validation.labelled()
     labels = rows.labels.to(rows.hidden_states.device)
     one_shot: dict[str, dict[str, float]] = {}
     for name, selections in candidates.items():
-        refits = [compensation.refit(list(each.kept.values())) for each in selections] if compensation else None
-        logits = level_logits(evidence.head, rows.hidden_states, selections, refits)
+        refits = [reconstruction.refit(each.kept) for each in selections] if reconstruction else None
+        logits = level_logits(evidence.network, rows.hidden_states, selections, refits)
         results = [metrics(each, labels) for each in logits]
         one_shot[name] = {metric: statistics.fmean(result[metric] for result in results) for metric in results[0]}
         if len(results) > 1:

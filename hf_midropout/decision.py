@@ -8,9 +8,10 @@ from typing import Any
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 
-from .compensation import Compensation, Refit
+from .compensation import Reconstruction, Refit
 from .controls import one_shot_controls
-from .criteria import Evidence, Importance, importance
+from .criteria import Importance, importance
+from .evidence import Evidence
 from .head_evaluation import HeadInputs
 from .midropout_config import SEARCH, MIDropoutConfig
 from .noninferiority import rows_needed
@@ -50,22 +51,22 @@ def decide(config: MIDropoutConfig, evidence: Evidence, validation: HeadInputs |
         keep (`float`, *optional*): The budget of this round.
     """
     decision = Decision()
-    compensation = None
+    reconstruction = None
     if config.compensation != "none" and config.action == "prune":
-        compensation = Compensation(evidence.head, evidence.moments, config.compensation)
+        reconstruction = Reconstruction(evidence.network, evidence.groups, evidence.moments, config.compensation)
     try:
         values = decision.importance = importance(evidence, config.criterion)
         if config.threshold == SEARCH:
             assert validation is not None  # made sure of before training
-            levels = nested_selections(values, config.scope, limit=REFITTED_LEVELS if compensation else None)
+            levels = nested_selections(values, config.scope, limit=REFITTED_LEVELS if reconstruction else None)
             decision.sweep = sweep(
-                evidence.head,
+                evidence.network,
                 validation,
                 levels,
                 metric=config.metric,
                 margin=config.margin,
                 alpha=config.alpha,
-                compensation=compensation,
+                reconstruction=reconstruction,
             )
             decision.selection = _searched(decision.sweep, levels)
         else:
@@ -75,10 +76,12 @@ def decide(config: MIDropoutConfig, evidence: Evidence, validation: HeadInputs |
         # A training of hours is not thrown away for a threshold that turned out wrong: it goes on, dense.
         decision.refused = str(refusal)
         return decision
-    if compensation:
-        decision.refit = compensation.refit(list(decision.selection.kept.values()))
+    if reconstruction:
+        decision.refit = reconstruction.refit(decision.selection.kept)
     if validation is not None:
-        decision.controls = one_shot_controls(evidence, validation, config.criterion, decision.selection, compensation)
+        decision.controls = one_shot_controls(
+            evidence, validation, config.criterion, decision.selection, reconstruction
+        )
     return decision
 
 

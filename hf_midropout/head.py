@@ -1,27 +1,42 @@
-"""Reading a masked head layer by layer: its activations, and the weights between its layers."""
+"""The head of a model on its own: small enough to be run as often as needed, once the encoder has run."""
 
 from __future__ import annotations
 
 import torch
 from torch import nn
 
+from .groups import Groups, capture_units, find_groups
+from .inference import frozen_inference
 
-def layer_inputs(head: nn.Module, hidden_states: torch.Tensor, first: int = 0) -> list[torch.Tensor]:
+
+class HeadNetwork(nn.Module):
     """
-    What the layers of `head` from number `first` on take in, and what the output layer takes in, without dropout:
-    `hidden_states` itself, then the masked output of each layer.
+    The head of a model under the module names that it has there, so that the same groups fit both.
+
+    Args:
+        head (`MIDropoutHead`): With `layers` and `out_proj`; shared, not copied.
     """
-    received = [hidden_states.to(head.out_proj.weight.dtype)]  # under autocast the encoder gives half precision
-    for layer in head.layers[first:]:
-        received.append(layer(received[-1]))
-    return received
 
+    def __init__(self, head: nn.Module):
+        super().__init__()
+        self.classifier = head
 
-def next_linears(head: nn.Module) -> list[nn.Linear]:
-    """For each layer of neurons the linear map that reads them."""
-    return [*(layer.dense for layer in head.layers[1:]), head.out_proj]
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        """Pooled output `[N, hidden_size]` -> logits `[N, classes]`."""
+        # Under autocast the encoder gives half precision.
+        return self.classifier(hidden_states.to(self.classifier.out_proj.weight.dtype))
 
+    def masked_layers(self) -> dict[str, nn.Module]:
+        """As [`MIDropoutAlbertForSequenceClassification.masked_layers`]."""
+        return {f"classifier.layers.{index}": layer for index, layer in enumerate(self.classifier.layers)}
 
-def outgoing_weights(head: nn.Module) -> list[torch.Tensor]:
-    """`[next width, K]` for each layer of K neurons."""
-    return [linear.weight for linear in next_linears(head)]
+    @property
+    def groups(self) -> Groups:
+        """The hidden layers."""
+        return find_groups(self, "head")
+
+    def units(self, hidden_states: torch.Tensor) -> dict[str, torch.Tensor]:
+        """`[N, K]` masked activations of each hidden layer, in eval mode and without gradients."""
+        with frozen_inference(self), capture_units(self, self.groups) as captured:
+            self(hidden_states)
+        return {name: values[0] for name, values in captured.items()}

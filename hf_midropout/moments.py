@@ -1,44 +1,47 @@
-"""Means and covariances of the head's activations."""
+"""Means and covariances of the activations of a group's units."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
-from torch import nn
-
-from .head import layer_inputs
 
 
 @dataclass
 class Moments:
     """
     Args:
-        means (`list[torch.Tensor]`): `[K]` float64 per layer of K neurons.
-        covariances (`list[torch.Tensor]`): `[K, K]` float64 per layer.
+        mean (`torch.Tensor` of shape `[K]`): float64.
+        covariance (`torch.Tensor` of shape `[K, K]`): float64.
     """
 
-    means: list[torch.Tensor]
-    covariances: list[torch.Tensor]
+    mean: torch.Tensor
+    covariance: torch.Tensor
 
-    @classmethod
-    @torch.no_grad()
-    def of_head(cls, head: nn.Module, hidden_states: torch.Tensor, chunk: int = 4096) -> Moments:
-        """Moments over rows `[N, hidden_size]` of the head's input, in one pass by chunks."""
-        rows = len(hidden_states)
-        # About the mean of the first rows: far from 0, squares would eat the digits.
-        origins = [values.double().mean(0) for values in layer_inputs(head, hidden_states[:chunk])[1:]]
-        sums = [torch.zeros_like(origin) for origin in origins]
-        products = [torch.zeros(len(origin), len(origin)).to(origin) for origin in origins]
-        for part in hidden_states.split(chunk):
-            for index, values in enumerate(layer_inputs(head, part)[1:]):
-                centred = values.double() - origins[index]
-                sums[index] += centred.sum(0)
-                products[index].addmm_(centred.t(), centred)
-        return cls(
-            [origin + total / rows for origin, total in zip(origins, sums, strict=True)],
-            [
-                product / rows - torch.outer(total, total) / rows**2
-                for product, total in zip(products, sums, strict=True)
-            ],
+
+def moments_by_group(chunks: Iterable[dict[str, torch.Tensor]]) -> dict[str, Moments]:
+    """Moments of each group's activations, given as `[rows, K]` by group for one chunk of rows after the other."""
+    origins: dict[str, torch.Tensor] = {}
+    sums: dict[str, torch.Tensor] = {}
+    products: dict[str, torch.Tensor] = {}
+    rows = 0
+    for chunk in chunks:
+        for name, values in chunk.items():
+            wide = values.double()
+            if name not in origins:
+                # About the mean of the first rows: far from 0, squares would eat the digits.
+                origins[name] = wide.mean(0)
+                sums[name] = torch.zeros_like(origins[name])
+                products[name] = torch.zeros(len(origins[name]), len(origins[name])).to(origins[name])
+            centred = wide - origins[name]
+            sums[name] += centred.sum(0)
+            products[name].addmm_(centred.t(), centred)
+        rows += len(next(iter(chunk.values())))
+    return {
+        name: Moments(
+            origin + sums[name] / rows,
+            products[name] / rows - torch.outer(sums[name], sums[name]) / rows**2,
         )
+        for name, origin in origins.items()
+    }

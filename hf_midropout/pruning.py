@@ -9,6 +9,7 @@ from torch import nn
 
 from .criteria import Importance
 from .decision import Decision
+from .groups import find_groups
 from .inference import Batches, frozen_inference, split_labels, to_device
 from .midropout_config import MIDropoutConfig
 from .selection import Selection
@@ -75,7 +76,7 @@ def act(model: nn.Module, decision: Decision, config: MIDropoutConfig, optimizer
     assert selection is not None and decision.importance is not None
     if config.action == "prune":
         if decision.refit:
-            decision.refit.apply(model.classifier)
+            decision.refit.apply(model, find_groups(model))
         apply_selection(model, selection)
     elif config.action == "dropout":
         set_dropout(model, selection, decision.importance, config.dropout_rate, config.graded)

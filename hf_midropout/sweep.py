@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from .compensation import Compensation, Refit
-from .head import layer_inputs, next_linears
+from .compensation import Reconstruction, Refit
+from .head import HeadNetwork
 from .head_evaluation import HeadInputs
+from .inference import frozen_inference
 from .noninferiority import METRICS, compare, metric_and_influence
 from .selection import Selection
 
@@ -63,71 +64,75 @@ class Sweep:
 
 
 def level_logits(
-    head: nn.Module, hidden_states: torch.Tensor, levels: list[Selection], refits: list[Refit] | None = None
+    network: HeadNetwork, hidden_states: torch.Tensor, levels: list[Selection], refits: list[Refit] | None = None
 ) -> Iterator[torch.Tensor]:
     """
-    `[N, classes]` logits of `head` under each mask, in eval mode and without gradients.
+    `[N, classes]` logits of `network` under each mask, in eval mode and without gradients.
 
     The first layer is computed once for all. Without `refits`, the next one's sums grow by the neurons that each level
     adds to the one before, so levels should come from the most to the least pruned.
     """
     with torch.no_grad():
-        first = layer_inputs(head, hidden_states)[1]
-        linears = next_linears(head)
+        layers, groups = network.masked_layers(), network.groups
+        first_name, *names = layers
+        first = network.units(hidden_states)[first_name]
+        consumers = {name: network.get_submodule(group.consumer) for name, group in groups.items()}
         kept = torch.zeros(first.shape[1], dtype=torch.bool, device=first.device)
-        sums = torch.zeros(len(first), linears[0].out_features, dtype=first.dtype, device=first.device)
+        sums = torch.zeros(len(first), consumers[first_name].out_features, dtype=first.dtype, device=first.device)
         for number, level in enumerate(levels):
-            masks = [mask.to(first.device) for mask in level.kept.values()]
+            masks = {name: mask.to(first.device) for name, mask in level.kept.items()}
             if refits:
                 weights, biases = refits[number].weights, refits[number].biases
-                index = masks[0].nonzero().flatten()
-                values = nn.functional.linear(first[:, index], weights[0][:, index], biases[0])
+                index = masks[first_name].nonzero().flatten()
+                values = nn.functional.linear(first[:, index], weights[first_name][:, index], biases[first_name])
             else:
-                weights, biases = [linear.weight for linear in linears], [linear.bias for linear in linears]
-                if (kept & ~masks[0]).any():
+                weights = {name: linear.weight for name, linear in consumers.items()}
+                biases = {name: linear.bias for name, linear in consumers.items()}
+                if (kept & ~masks[first_name]).any():
                     kept, sums = torch.zeros_like(kept), torch.zeros_like(sums)
-                added = (masks[0] & ~kept).nonzero().flatten()
+                added = (masks[first_name] & ~kept).nonzero().flatten()
                 if len(added):
-                    sums += first[:, added] @ weights[0][:, added].t()
-                kept, values = masks[0], sums + biases[0]
-            for layer, mask, weight, bias in zip(head.layers[1:], masks[1:], weights[1:], biases[1:], strict=True):
-                index = (mask & layer.mask).nonzero().flatten()
-                values = nn.functional.linear(layer.activation(values[:, index]), weight[:, index], bias)
+                    sums += first[:, added] @ weights[first_name][:, added].t()
+                kept, values = masks[first_name], sums + biases[first_name]
+            for name in names:
+                index = (masks[name] & layers[name].mask).nonzero().flatten()
+                activations = layers[name].activation(values[:, index])
+                values = nn.functional.linear(activations, weights[name][:, index], biases[name])
             yield values
 
 
 def sweep(
-    head: nn.Module,
+    network: HeadNetwork,
     validation: HeadInputs,
     levels: list[Selection],
     *,
     metric: str = "accuracy",
     margin: float = 0.01,
     alpha: float = 0.05,
-    compensation: Compensation | None = None,
+    reconstruction: Reconstruction | None = None,
 ) -> Sweep:
     """
-    Tests every level against the head as it is, on the same validation rows. The levels are walked from the least to
-    the most pruned until the first that fails; as each is within the one before, this fixed sequence of tests needs no
-    correction for their number.
+    Tests every level against the network as it is, on the same validation rows. The levels are walked from the least
+    to the most pruned until the first that fails; as each is within the one before, this fixed sequence of tests needs
+    no correction for their number.
 
     Args:
-        head (`nn.Module`): The masked head before pruning.
+        network ([`HeadNetwork`]): The head before pruning.
         validation ([`HeadInputs`]): Its input for validation rows.
         levels (`list[Selection]`): From the least to the most pruned, as `nested_selections` gives them.
         metric (`str`, *optional*, defaults to `"accuracy"`): `"accuracy"`, `"macro_f1"` or `"loss"`.
         margin (`float`, *optional*, defaults to 0.01): How much worse is tolerated, in the units of the metric.
         alpha (`float`, *optional*, defaults to 0.05): Error rate of the test.
-        compensation ([`Compensation`], *optional*): Refits the head at each level.
+        reconstruction ([`Reconstruction`], *optional*): Refits the head at each level.
     """
     rows = validation.labelled()
     hidden_states, labels = rows.hidden_states, rows.labels.to(rows.hidden_states.device)
-    with torch.no_grad():
-        dense = head.out_proj(layer_inputs(head, hidden_states)[-1])
+    with frozen_inference(network):
+        dense = network(hidden_states)
     ordered = levels[::-1]
-    refits = [compensation.refit(list(level.kept.values())) for level in ordered] if compensation else None
+    refits = [reconstruction.refit(level.kept) for level in ordered] if reconstruction else None
     result = Sweep(metric, margin, alpha, len(labels), metrics(dense, labels))
-    for level, logits in zip(ordered, level_logits(head, hidden_states, ordered, refits), strict=True):
+    for level, logits in zip(ordered, level_logits(network, hidden_states, ordered, refits), strict=True):
         test = compare(metric, dense, logits, labels, margin)
         kept = {name: count for name, (count, _) in level.widths.items()}
         result.levels.append(

@@ -2,7 +2,9 @@ import pytest
 import torch
 
 from hf_midropout import NeuronScores, score_neurons
-from hf_midropout.criteria import CONTROLS, CRITERIA, Evidence, criterion, importance
+from hf_midropout.criteria import CONTROLS, CRITERIA, criterion, importance
+from hf_midropout.evidence import Evidence
+from hf_midropout.head import HeadNetwork
 from hf_midropout.head_evaluation import collect_head_inputs
 from hf_midropout.inference import batches_for
 from hf_midropout.information import MutualInformation
@@ -12,7 +14,7 @@ from hf_midropout.information import MutualInformation
 def evidence(tiny_model, train_rows):
     scores = score_neurons(tiny_model, train_rows, progress=False)
     inputs = collect_head_inputs(tiny_model, batches_for(tiny_model, train_rows, 32), progress=False)
-    return Evidence(scores, tiny_model.eval().classifier, inputs)
+    return Evidence(scores, HeadNetwork(tiny_model.eval().classifier), inputs)
 
 
 def test_every_criterion_gives_a_value_for_every_neuron(evidence):
@@ -27,7 +29,7 @@ def test_every_criterion_gives_a_value_for_every_neuron(evidence):
 
 
 def test_dropped_neurons_come_last(evidence):
-    evidence.head.layers[1].mask[3] = False
+    evidence.network.classifier.layers[1].mask[3] = False
     for name in CRITERIA:
         values = importance(evidence, name)["classifier.layers.1"]
         assert values[3] == -torch.inf and values.isfinite().sum() == 7
@@ -40,7 +42,7 @@ def test_mutual_information_is_the_scores(evidence):
 
 @torch.no_grad()
 def test_magnitude_and_activation(evidence):
-    head = evidence.head
+    head = evidence.network.classifier
     head.layers[0].dense.weight[5] = 0
     assert importance(evidence, "magnitude")["classifier.layers.0"].argmin() == 5
     evidence.__dict__.pop("moments", None)
@@ -51,7 +53,7 @@ def test_magnitude_and_activation(evidence):
 
 def test_taylor_is_the_change_of_the_loss(evidence):
     """Setting a neuron of little weight to 0 changes each row's loss by about activation times gradient."""
-    head, rows = evidence.head, evidence.inputs
+    head, rows = evidence.network.classifier, evidence.inputs
     with torch.no_grad():
         head.layers[2].dense.weight.mul_(1e-3)
         head.layers[2].dense.bias.mul_(1e-3)
@@ -72,11 +74,12 @@ def test_taylor_is_the_change_of_the_loss(evidence):
 
 def test_joint_information_passes_over_copies(evidence):
     with torch.no_grad():
-        first = evidence.head.layers[0]
+        first = evidence.network.classifier.layers[0]
         best = int(importance(evidence, "joint_information")["classifier.layers.0"].argmax())
         other = (best + 1) % 12
         first.dense.weight[other] = first.dense.weight[best]
         first.dense.bias[other] = first.dense.bias[best]
+    evidence.__dict__.pop("class_moments")  # of the weights as they were
     values = importance(evidence, "joint_information")["classifier.layers.0"]
     # the copies know the same, yet one of them comes late
     assert values[best] != values[other] and min(values[best], values[other]) <= 6
@@ -84,7 +87,7 @@ def test_joint_information_passes_over_copies(evidence):
 
 def test_random_draws_differ_by_seed_only(evidence):
     draws = [
-        importance(Evidence(evidence.scores, evidence.head, evidence.inputs, seed), "random") for seed in (0, 0, 1)
+        importance(Evidence(evidence.scores, evidence.network, evidence.inputs, seed), "random") for seed in (0, 0, 1)
     ]
     first = [draw["classifier.layers.0"] for draw in draws]
     assert torch.equal(first[0], first[1]) and not torch.equal(first[0], first[2])
@@ -92,13 +95,13 @@ def test_random_draws_differ_by_seed_only(evidence):
 
 def test_a_new_criterion_is_one_function(evidence):
     @criterion
-    def bias(evidence):
-        return [layer.dense.bias for layer in evidence.head.layers]
+    def mean_per_weight(statistics):
+        return statistics.moments.mean.abs() / statistics.incoming_weight.abs().sum(1)
 
     try:
-        assert len(importance(evidence, "bias")["classifier.layers.2"]) == 6
+        assert len(importance(evidence, "mean_per_weight")["classifier.layers.2"]) == 6
     finally:
-        del CRITERIA["bias"]
+        del CRITERIA["mean_per_weight"]
 
 
 def test_values_that_are_not_finite_are_refused(evidence):
@@ -107,4 +110,4 @@ def test_values_that_are_not_finite_are_refused(evidence):
         for name, layer in evidence.scores.layers.items()
     }
     with pytest.raises(ValueError, match="'mutual_information' gives no finite value for 12 neurons"):
-        importance(Evidence(NeuronScores(broken, 3), evidence.head, evidence.inputs), "mutual_information")
+        importance(Evidence(NeuronScores(broken, 3), evidence.network, evidence.inputs), "mutual_information")

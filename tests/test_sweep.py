@@ -3,9 +3,10 @@ import copy
 import pytest
 import torch
 
-from hf_midropout.compensation import Compensation
+from hf_midropout.compensation import Reconstruction
+from hf_midropout.head import HeadNetwork
 from hf_midropout.head_evaluation import HeadInputs
-from hf_midropout.moments import Moments
+from hf_midropout.moments import moments_by_group
 from hf_midropout.pruning import apply_selection
 from hf_midropout.selection import nested_selections
 from hf_midropout.sweep import level_logits, metrics, sweep
@@ -30,7 +31,8 @@ def case(tiny_model):
 def masked_logits(model, level, rows, refit=None):
     pruned = copy.deepcopy(model)
     if refit:
-        refit.apply(pruned.classifier)
+        network = HeadNetwork(pruned.classifier)
+        refit.apply(network, network.groups)
     apply_selection(pruned, level)
     with torch.no_grad():
         return pruned.classifier(rows.hidden_states)
@@ -40,13 +42,14 @@ def masked_logits(model, level, rows, refit=None):
 @pytest.mark.parametrize("refitted", [False, True])
 def test_every_level_equals_the_masked_head(case, scope, refitted):
     model, rows, importance = case
-    levels = nested_selections(importance, scope)[::-1]
+    network, levels = HeadNetwork(model.classifier), nested_selections(importance, scope)[::-1]
     refits = None
     if refitted:
-        compensation = Compensation(model.classifier, Moments.of_head(model.classifier, rows.hidden_states), "mean")
-        refits = [compensation.refit(list(level.kept.values())) for level in levels]
+        moments = moments_by_group([network.units(rows.hidden_states)])
+        reconstruction = Reconstruction(network, network.groups, moments, "mean")
+        refits = [reconstruction.refit(level.kept) for level in levels]
     assert len(levels) >= 11
-    for number, logits in enumerate(level_logits(model.classifier, rows.hidden_states, levels, refits)):
+    for number, logits in enumerate(level_logits(network, rows.hidden_states, levels, refits)):
         expected = masked_logits(model, levels[number], rows, refits[number] if refits else None)
         assert torch.allclose(logits, expected, atol=1e-5)
 
@@ -54,14 +57,16 @@ def test_every_level_equals_the_masked_head(case, scope, refitted):
 def test_levels_in_any_order(case):
     model, rows, importance = case
     levels = nested_selections(importance, "layer")  # from the least pruned: sums cannot grow, they start anew
-    for level, logits in zip(levels, level_logits(model.classifier, rows.hidden_states, levels), strict=True):
+    for level, logits in zip(
+        levels, level_logits(HeadNetwork(model.classifier), rows.hidden_states, levels), strict=True
+    ):
         assert torch.allclose(logits, masked_logits(model, level, rows), atol=1e-5)
 
 
 def test_the_walk_stops_at_the_first_failure(case):
     model, rows, importance = case
     levels = nested_selections(importance, "global")
-    result = sweep(model.classifier, rows, levels, margin=0.3)
+    result = sweep(HeadNetwork(model.classifier), rows, levels, margin=0.3)
     passed = [row.p_value <= 0.05 for row in result.levels]
     assert passed[: result.chosen + 1] == [True] * (result.chosen + 1)
     assert not passed[result.chosen + 1]
@@ -76,7 +81,9 @@ def test_the_walk_stops_at_the_first_failure(case):
 def test_wider_margins_prune_no_less(case):
     model, rows, importance = case
     levels = nested_selections(importance, "layer")
-    found = [sweep(model.classifier, rows, levels, margin=margin).chosen for margin in (0.02, 0.1, 0.3, 0.9)]
+    found = [
+        sweep(HeadNetwork(model.classifier), rows, levels, margin=margin).chosen for margin in (0.02, 0.1, 0.3, 0.9)
+    ]
     chosen = [-1 if number is None else number for number in found]
     assert chosen == sorted(chosen) and chosen[-1] > chosen[0]
 
@@ -85,4 +92,4 @@ def test_too_few_rows_choose_nothing(case):
     model, rows, importance = case
     few = HeadInputs(rows.hidden_states[:8], rows.labels[:8])
     level = nested_selections(importance, "layer")[-1:]  # one neuron a layer
-    assert sweep(model.classifier, few, level, margin=0.01).chosen is None
+    assert sweep(HeadNetwork(model.classifier), few, level, margin=0.01).chosen is None

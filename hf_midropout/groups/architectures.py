@@ -93,7 +93,7 @@ def encoder_groups(model: nn.Module) -> Groups:
     """The feed-forward neurons of the encoder of `model`, by layer."""
     config = getattr(model, "config", None)
     kind = getattr(config, "model_type", None)
-    row = ARCHITECTURES.get(kind)
+    row = ARCHITECTURES.get(str(kind))
     if row is None:
         raise ValueError(
             f"model_type={kind!r} has no row in hf_midropout/groups/architectures.py, which lists "

@@ -21,11 +21,12 @@ from tqdm.auto import tqdm
 from transformers import AutoModel, AutoTokenizer
 
 from hf_midropout import MIDropoutAlbertConfig, NeuronScores
-from hf_midropout.compensation import COMPENSATIONS, Compensation
-from hf_midropout.criteria import CRITERIA, Evidence, importance
+from hf_midropout.compensation import COMPENSATIONS, Reconstruction
+from hf_midropout.criteria import CRITERIA, importance
 from hf_midropout.data import load_text_classification
+from hf_midropout.evidence import Evidence
 from hf_midropout.files import write_json
-from hf_midropout.head import layer_inputs
+from hf_midropout.head import HeadNetwork
 from hf_midropout.head_evaluation import HeadInputs
 from hf_midropout.information import NeuronStatistics
 from hf_midropout.modeling_midropout_albert import MIDropoutHead
@@ -85,31 +86,30 @@ def trained_head(training: HeadInputs, epochs: int, seed: int) -> MIDropoutHead:
 
 
 def scores(head: MIDropoutHead, training: HeadInputs) -> NeuronScores:
-    with torch.no_grad():
-        activations = layer_inputs(head, training.hidden_states)[1:]
     results = {}
-    for index, values in enumerate(activations):
+    for name, values in HeadNetwork(head).units(training.hidden_states).items():
         counted = NeuronStatistics(values.shape[1], 4)
         counted.update(values, training.labels)
-        results[f"layers.{index}"] = counted.mutual_information()
+        results[name] = counted.mutual_information()
     return NeuronScores(results, 4)
 
 
 def one_shot(head: MIDropoutHead, evidence: Evidence, test: HeadInputs, keep: list[float]) -> dict[str, float]:
     """Test accuracy by `criterion/fraction/compensation`."""
     accuracy = {"dense": test.metrics(head)["accuracy"]}
-    compensations = {kind: Compensation(head, evidence.moments, kind) for kind in COMPENSATIONS[1:]}
+    network, groups = evidence.network, evidence.groups
+    reconstructions = {kind: Reconstruction(network, groups, evidence.moments, kind) for kind in COMPENSATIONS[1:]}
     for criterion in CRITERIA:
         values = importance(evidence, criterion)
         for fraction in keep:
-            kept = list(select(values, keep=fraction).kept.values())
+            kept = select(values, keep=fraction).kept
             for compensation in COMPENSATIONS:
-                pruned = copy.deepcopy(head)
-                if compensation in compensations:
-                    compensations[compensation].refit(kept).apply(pruned)
-                for layer, mask in zip(pruned.layers, kept, strict=True):
-                    layer.mask.copy_(mask)
-                accuracy[f"{criterion}/{fraction}/{compensation}"] = test.metrics(pruned)["accuracy"]
+                pruned = copy.deepcopy(network)
+                if compensation in reconstructions:
+                    reconstructions[compensation].refit(kept).apply(pruned, groups)
+                for name, layer in pruned.masked_layers().items():
+                    layer.mask.copy_(kept[name])
+                accuracy[f"{criterion}/{fraction}/{compensation}"] = test.metrics(pruned.classifier)["accuracy"]
     return accuracy
 
 
@@ -129,7 +129,9 @@ def main() -> None:
         training = HeadInputs(train, torch.tensor(data.splits["train"]["label"][:]))
         test = HeadInputs(encoded["test"], torch.tensor(data.splits["test"]["label"][:]))
         head = trained_head(training, options.epochs, seed)
-        runs.append(one_shot(head, Evidence(scores(head, training), head, training, seed), test, options.keep))
+        runs.append(
+            one_shot(head, Evidence(scores(head, training), HeadNetwork(head), training, seed), test, options.keep)
+        )
 
     summary = {
         name: {"mean": statistics.mean(values), "std": statistics.stdev(values) if len(values) > 1 else None}

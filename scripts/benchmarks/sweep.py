@@ -16,12 +16,14 @@ from mutual_information_speed import timed
 from transformers import AutoTokenizer
 
 from hf_midropout import MIDropoutAlbertForSequenceClassification
-from hf_midropout.compensation import Compensation
+from hf_midropout.compensation import Reconstruction
 from hf_midropout.data import load_text_classification
+from hf_midropout.evidence import CHUNK_ROWS
 from hf_midropout.files import write_json
+from hf_midropout.head import HeadNetwork
 from hf_midropout.head_evaluation import HeadInputs, collect_head_inputs
 from hf_midropout.inference import batches_for
-from hf_midropout.moments import Moments
+from hf_midropout.moments import moments_by_group
 from hf_midropout.report import environment
 from hf_midropout.selection import nested_selections
 from hf_midropout.sweep import sweep
@@ -52,7 +54,7 @@ def main() -> None:
     ).eval()
     batches = batches_for(model, rows, 64, processing_class=tokenizer)
     importance = {name: torch.rand(layer.mask.numel()).double() for name, layer in model.masked_layers().items()}
-    head, training = model.classifier, torch.randn(options.refit_rows, model.config.hidden_size)
+    network, training = HeadNetwork(model.classifier), torch.randn(options.refit_rows, model.config.hidden_size)
     levels: dict[str, int] = {}
 
     def encoded() -> HeadInputs:
@@ -61,11 +63,14 @@ def main() -> None:
     def search(name: str, scope: str, compensation: str | None) -> None:
         selections = nested_selections(importance, scope, limit=64 if compensation else None)
         levels[name] = len(selections)
-        refit = Compensation(head, Moments.of_head(head, training), compensation) if compensation else None
-        sweep(head, encoded(), selections, compensation=refit)
+        reconstruction = None
+        if compensation:
+            moments = moments_by_group(network.units(part) for part in training.split(CHUNK_ROWS))
+            reconstruction = Reconstruction(network, network.groups, moments, compensation)
+        sweep(network, encoded(), selections, reconstruction=reconstruction)
 
     runs = {
-        "plain evaluation": lambda: encoded().metrics(head),
+        "plain evaluation": lambda: encoded().metrics(model.classifier),
         "every fraction of each layer": lambda: search("every fraction of each layer", "layer", None),
         "every global threshold": lambda: search("every global threshold", "global", None),
         "64 fractions, refitted": lambda: search("64 fractions, refitted", "layer", "least_squares"),
