@@ -15,6 +15,7 @@ _MODULE_OF = {
     "MIDropoutCallback": "callback",
     "MIDropoutConfig": "midropout_config",
     "NeuronScores": "scores",
+    "prune": "prune_model",
     "score_neurons": "scoring",
 }
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from .configuration_midropout_albert import MIDropoutAlbertConfig
     from .midropout_config import MIDropoutConfig
     from .modeling_midropout_albert import MIDropoutAlbertForSequenceClassification
+    from .prune_model import prune
     from .scores import NeuronScores
     from .scoring import score_neurons
 
@@ -49,5 +51,6 @@ __all__ = [
     "MIDropoutConfig",
     "NeuronScores",
     "__version__",
+    "prune",
     "score_neurons",
 ]

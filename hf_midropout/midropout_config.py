@@ -163,6 +163,11 @@ class MIDropoutConfig:
             )
 
     @property
+    def searches(self) -> bool:
+        """Whether the threshold is to be found by comparing networks on validation rows."""
+        return self.threshold == SEARCH and self.action != "none"
+
+    @property
     def round_keeps(self) -> list[float | None]:
         """The fraction of all neurons that each round leaves."""
         if self.threshold is not None:

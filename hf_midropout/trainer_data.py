@@ -1,35 +1,18 @@
-"""What a Trainer trains and validates on, as batches to score and compare with; tried before training begins."""
+"""What a Trainer trains and validates on, as batches to score and compare with."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from typing import Any
 
-import torch
 from torch.utils.data import DataLoader
 from transformers import Trainer
 
-from .inference import (
-    LABEL_NAMES,
-    Batches,
-    FixedBatches,
-    LoaderBatches,
-    StreamedBatches,
-    batches_for,
-    frozen_inference,
-    split_labels,
-    to_device,
-)
-from .information.checks import IGNORE_INDEX, check_labels
+from .data_checks import UnusableData
+from .inference import LABEL_NAMES, Batches, FixedBatches, LoaderBatches, StreamedBatches, batches_for
 from .midropout_config import MIDropoutConfig
 
 
 logger = logging.getLogger(__name__)
-
-
-class UnusableData(ValueError):
-    """Rows that cannot be scored or compared with, and why."""
 
 
 def training_batches(trainer, model, config: MIDropoutConfig, train_dataloader=None) -> Batches:
@@ -108,66 +91,3 @@ def loader_batches(trainer, loader, max_samples: int | None = None, seed: int | 
     if isinstance(loader, DataLoader) and loader.batch_size is not None:
         return StreamedBatches(loader.dataset, size, loader.collate_fn, None, max_samples, names)
     return LoaderBatches(loader, max_samples, names)
-
-
-def check_batches(batches: Batches, model, num_classes: int) -> None:
-    """
-    Tries the first batch: reads, collates, looks at the labels, and runs `model`. On every process alike.
-
-    Raises:
-        [`UnusableData`]: if that fails, or if a column that is cheap to read holds a label that is no class.
-    """
-    try:
-        if isinstance(batches, FixedBatches) and not batches.batches:
-            raise ValueError("it has no rows.")
-        check_column(batches, num_classes)
-        with frozen_inference(model):
-            numbered = next(iter(batches.of_process(0, 1)), None)  # the same on every process, and so is the outcome
-            if numbered is None:
-                raise ValueError("it gives no rows.")
-            inputs, labels = split_labels(numbered[1], batches.label_names)
-            check_labels(torch.as_tensor(labels), num_classes)
-            model(**to_device(inputs, model))
-    except UnusableData:
-        raise
-    except Exception as error:
-        said = str(error).strip() or "no message"
-        raise UnusableData(said if type(error) is ValueError else f"{type(error).__name__}: {said}") from error
-
-
-def check_column(batches: Batches, num_classes: int) -> None:
-    """`ValueError` if the labels, where a dataset has them in a column, are no classes or all hidden."""
-    if not isinstance(batches, FixedBatches):
-        return
-    dataset = batches.dataset
-    columns = getattr(dataset, "column_names", None) or []
-    column = next((name for name in batches.label_names if name in columns), None)
-    if column is not None:
-        check_labelled(torch.as_tensor(dataset.with_format("torch", columns=[column])[column][:]), num_classes)
-
-
-def check_labelled(labels: torch.Tensor, num_classes: int) -> None:
-    """`ValueError` if `[N]` labels are no classes, or all -100."""
-    check_labels(labels, num_classes)
-    if not (labels != IGNORE_INDEX).any():
-        raise ValueError(f"all {len(labels):,} labels are {IGNORE_INDEX}.")
-
-
-def check_can_be_read_again(dataset: Any) -> None:
-    """
-    Scores are taken in the middle of training, from the beginning of the data.
-
-    Raises:
-        `ValueError`: for a stream that can be read only once: scoring would take its rows away from training.
-    """
-    if hasattr(dataset, "__len__") or dataset is None:
-        return
-    kept = getattr(dataset, "__dict__", {})
-    spent = next((name for name, value in kept.items() if isinstance(value, Iterator)), None)
-    if isinstance(dataset, Iterator) or iter(dataset) is iter(dataset) or spent is not None:
-        which = f" (its attribute {spent!r} is an iterator)" if spent is not None else ""
-        raise ValueError(
-            f"The training data, a {type(dataset).__name__}, can be read only once{which}: scoring would use up rows "
-            "that training needs. Give a stream whose __iter__ starts anew, such as "
-            "datasets.IterableDataset.from_generator(function)."
-        )

@@ -82,10 +82,10 @@ def test_bits_reach_the_trainers_own_logging(make_trainer, tmp_path):
     assert before["midropout/before/neurons_kept/classifier.layers.0"] == 6
     assert "midropout/after_pruning/accuracy" in before
     assert any("midropout/after/bits/classifier.layers.2" in entry for entry in trainer.state.log_history)
-    # Two files: the Trainer's TensorBoard callback has closed the first when the scores at the end are logged.
-    files = Path(trainer.args.output_dir).rglob("events.out.tfevents*")
-    written = {tag for file in files for tag in EventAccumulator(str(file)).Reload().Tags()["scalars"]}
-    assert any(tag.endswith("midropout/before/bits/classifier.layers.0") for tag in written)
+    (file,) = Path(trainer.args.output_dir).rglob("events.out.tfevents*")  # the last scores come before it is closed
+    written = EventAccumulator(str(file)).Reload().Tags()["scalars"]
+    for moment in ("before", "after"):
+        assert any(tag.endswith(f"midropout/{moment}/bits/classifier.layers.0") for tag in written)
 
 
 def test_best_model_at_end_does_not_bring_neurons_back(make_trainer):
