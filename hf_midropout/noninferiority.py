@@ -65,7 +65,9 @@ def compare_with_chance(metric: str, logits: torch.Tensor, labels: torch.Tensor)
     """
     value, influence = metric_and_influence(metric, logits, labels)
     if metric == "macro_f1":
-        predicted, actual = (nn.functional.one_hot(each, logits.shape[1]).double() for each in (logits.argmax(1), labels))
+        predicted, actual = (
+            nn.functional.one_hot(each, logits.shape[1]).double() for each in (logits.argmax(1), labels)
+        )
         total = predicted.mean(0) + actual.mean(0)
         present = total > 0
         covariance = (predicted - predicted.mean(0)) * (actual - actual.mean(0))

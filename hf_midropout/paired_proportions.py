@@ -1,4 +1,4 @@
-"""Tests on how many rows one of two networks gets right and the other wrong; the normal and binomial laws they need."""
+"""Tests on the rows that one of two networks gets right and the other wrong; the normal and binomial laws for them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import torch
 
 def paired_proportions_p_value(lost: int, gained: int, rows: int, margin: float) -> float:
     """
-    Of the hypothesis that the share of `lost` rows exceeds that of `gained` ones by `margin` or more: the score test of
-    Tango (Statistics in Medicine 17, 1998), see `tango_deviate`; and no less than the exact binomial test that is to
-    be passed where no row can be gained, which holds the error rate where few rows differ.
+    Of the hypothesis that the share of `lost` rows exceeds that of `gained` ones by `margin` or more: the score test
+    of Tango (Statistics in Medicine 17, 1998), see `tango_deviate`; and no less than the exact binomial test that is
+    to be passed where no row can be gained, which holds the error rate where few rows differ.
     """
     if margin >= 1:
         return 0.0

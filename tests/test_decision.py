@@ -28,9 +28,8 @@ def test_a_search_with_too_few_rows_drops_nothing(make_trainer, caplog):
 
 def test_a_search_at_chance_drops_nothing(make_trainer):
     """Labels that have nothing to do with the text: any pruning is as good as none, and none is evidence."""
-    trainer, record = run(
-        make_trainer, {"margin": 0.2}, train_dataset=make_rows(128, seed=2, noise=1), eval_dataset=make_rows(40, seed=4, noise=1)
-    )  # fmt: skip
+    train, valid = make_rows(128, seed=2, noise=1), make_rows(40, seed=4, noise=1)
+    trainer, record = run(make_trainer, {"margin": 0.2}, train_dataset=train, eval_dataset=valid)
     assert record.selection is None and all(layer.mask.all() for layer in trainer.model.classifier.layers)
     assert "not shown to be better than one that ignores the text. On 40 validation rows" in record.refused
     assert "a later `start`" in record.refused
