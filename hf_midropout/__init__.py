@@ -12,6 +12,7 @@ from .version import __version__
 _MODULE_OF = {
     "MIDropoutAlbertConfig": "configuration_midropout_albert",
     "MIDropoutAlbertForSequenceClassification": "modeling_midropout_albert",
+    "MIDropoutAlbertModel": "modeling_midropout_albert",
     "MIDropoutCallback": "callback",
     "MIDropoutConfig": "midropout_config",
     "NeuronScores": "scores",
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from .callback import MIDropoutCallback
     from .configuration_midropout_albert import MIDropoutAlbertConfig
     from .midropout_config import MIDropoutConfig
-    from .modeling_midropout_albert import MIDropoutAlbertForSequenceClassification
+    from .modeling_midropout_albert import MIDropoutAlbertForSequenceClassification, MIDropoutAlbertModel
     from .prune_model import prune
     from .scores import NeuronScores
     from .scoring import score_neurons
@@ -47,6 +48,7 @@ register_on_first_use()
 __all__ = [
     "MIDropoutAlbertConfig",
     "MIDropoutAlbertForSequenceClassification",
+    "MIDropoutAlbertModel",
     "MIDropoutCallback",
     "MIDropoutConfig",
     "NeuronScores",

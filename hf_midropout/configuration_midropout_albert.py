@@ -7,6 +7,14 @@ from huggingface_hub.dataclasses import strict
 from transformers import AlbertConfig
 
 
+AUTO_MAP = {
+    "AutoConfig": "configuration_midropout_albert.MIDropoutAlbertConfig",
+    "AutoModel": "modeling_midropout_albert.MIDropoutAlbertModel",
+    "AutoModelForSequenceClassification": "modeling_midropout_albert.MIDropoutAlbertForSequenceClassification",
+}
+"""Where `trust_remote_code` finds which class, in every checkpoint."""
+
+
 @strict
 class MIDropoutAlbertConfig(AlbertConfig):
     r"""
@@ -23,6 +31,7 @@ class MIDropoutAlbertConfig(AlbertConfig):
             which MI-Dropout replaces.
         mi_dropout (`bool`, *optional*, defaults to `False`):
             Whether training drops each neuron at its own rate, the buffers `drop_rate` (Algorithm 1 of the paper).
+            Follows from the buffers when weights are loaded.
 
     Example:
 
@@ -50,6 +59,11 @@ class MIDropoutAlbertConfig(AlbertConfig):
             raise ValueError(f"head_activation={self.head_activation!r}: must be one of {', '.join(sorted(ACT2FN))}.")
         if not 0 <= self.head_dropout < 1:
             raise ValueError(f"head_dropout={self.head_dropout}: must be at least 0 and less than 1.")
+
+    def save_pretrained(self, save_directory, *args, **kwargs):
+        # transformers names only the class that is saved, and under FSDP by a name that it has in this process alone.
+        self.auto_map = dict(AUTO_MAP)
+        return super().save_pretrained(save_directory, *args, **kwargs)
 
     @classmethod
     def get_config_dict(cls, pretrained_model_name_or_path, **kwargs) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -12,11 +12,13 @@ from .compensation import Reconstruction, Refit
 from .controls import one_shot_controls
 from .criteria import Importance, importance
 from .evidence import Evidence
+from .head import HeadNetwork
 from .head_evaluation import HeadInputs
+from .inference import frozen_inference
 from .midropout_config import SEARCH, MIDropoutConfig
-from .noninferiority import rows_needed
+from .noninferiority import compare_with_chance, rows_needed, too_few_rows
 from .selection import NothingToSelect, Selection, nested_selections, select
-from .sweep import Sweep, sweep
+from .sweep import Sweep, metrics, sweep
 
 
 REFITTED_LEVELS = 64
@@ -58,6 +60,7 @@ def decide(config: MIDropoutConfig, evidence: Evidence, validation: HeadInputs |
         values = decision.importance = importance(evidence, config.criterion)
         if config.threshold == SEARCH:
             assert validation is not None  # made sure of before training
+            check_search(config, evidence.network, validation)
             levels = nested_selections(values, config.scope, limit=REFITTED_LEVELS if reconstruction else None)
             decision.sweep = sweep(
                 evidence.network,
@@ -102,12 +105,36 @@ def decide_once(config: MIDropoutConfig, evidence: Evidence, validation: HeadInp
     return decision
 
 
+def check_search(config: MIDropoutConfig, network: HeadNetwork, validation: HeadInputs) -> None:
+    """
+    Raises:
+        [`NothingToSelect`]: if there is nothing to be learned from a search: there are too few rows for its test, or
+            `network` is at chance, from where no pruning can make it worse.
+    """
+    labelled = validation.labelled()
+    hidden_states, labels = labelled.hidden_states, labelled.labels.to(labelled.hidden_states.device)
+    few = too_few_rows(config.metric, config.margin, config.alpha, len(labels))
+    if few:
+        raise NothingToSelect(f"threshold={SEARCH!r}: {few}")
+    with frozen_inference(network):
+        logits = network(hidden_states)
+    chance = compare_with_chance(config.metric, logits, labels)
+    if chance.p_value > config.alpha:
+        value = metrics(logits, labels)[config.metric]
+        raise NothingToSelect(
+            f"threshold={SEARCH!r}: the network is not shown to be better than one that ignores the text. On "
+            f"{len(labels):,} validation rows its {config.metric} is {value:.4f}, against {chance.value:.4f} by "
+            f"chance or the class frequencies: p = {chance.p_value:.3f} > {config.alpha}. Train longer before neurons "
+            "are scored (a later `start`), or give more validation rows."
+        )
+
+
 def _searched(result: Sweep, levels: list[Selection]) -> Selection:
     if not levels:
         raise NothingToSelect("threshold='search' has nothing to try: all neurons are equal, or one is left.")
     if result.chosen is None:
         first = result.levels[0]
-        rows = rows_needed(result.margin, result.alpha, first.stderr**2 * result.rows)
+        rows = rows_needed(result.metric, result.margin, result.alpha, first.stderr**2 * result.rows)
         raise NothingToSelect(
             f"threshold='search': on {result.rows} validation rows even the least pruned network is not shown "
             f"to be non-inferior: worse by {first.difference:.4f} ± {first.stderr:.4f} {result.metric}, margin "

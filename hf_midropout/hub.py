@@ -26,6 +26,7 @@ PULLED_SUFFIXES = (".safetensors", ".json", ".txt", ".py", ".model", ".md", ".ht
 CODE_FILES = ("configuration_midropout_albert.py", "modeling_midropout_albert.py")
 AUTO_MAP = {
     "AutoConfig": "configuration_midropout_albert.MIDropoutAlbertConfig",
+    "AutoModel": "modeling_midropout_albert.MIDropoutAlbertModel",
     "AutoModelForSequenceClassification": "modeling_midropout_albert.MIDropoutAlbertForSequenceClassification",
 }
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import torch
 from torch import nn
-from transformers import AlbertForSequenceClassification
+from transformers import AlbertForSequenceClassification, AlbertModel
 from transformers import initialization as init
 from transformers.activations import ACT2FN
 
@@ -22,7 +22,8 @@ class MaskedDense(nn.Module):
 
     A neuron is one output unit after the activation function; a dropped neuron's output is exactly 0. With
     `mi_dropout`, a neuron's output is in training set to 0 with its own probability `drop_rate`, and else scaled up to
-    keep its mean.
+    keep its mean. (The flag says what the buffer says, see [`MIDropoutHead.follow_drop_rates`]; it is there because a
+    compiled graph cannot ask, and because a draw at rates of 0 would shift all random numbers.)
 
     Args:
         in_features (`int`): Number of inputs.
@@ -61,12 +62,43 @@ class MIDropoutHead(nn.Module):
         )
         self.dropout = nn.Dropout(config.head_dropout)
         self.out_proj = nn.Linear(widths[-1], config.num_labels)
+        # Of the head, not the model alone: an adapter library may copy the head and load it by itself.
+        self.register_load_state_dict_post_hook(_follow_drop_rates)
+
+    def follow_drop_rates(self) -> bool | None:
+        """
+        Turns MI-Dropout on in all layers if any neuron has a `drop_rate` above 0, and else off: rates are what a
+        checkpoint holds, whoever loads it. Returns which; `None` if the rates are not there yet (on the meta device).
+        """
+        rates = [layer.drop_rate for layer in self.layers]
+        if any(rate.is_meta for rate in rates):
+            return None
+        # A part on each process is all there is to ask for under FSDP.
+        active = any(bool((getattr(rate, "full_tensor", lambda rate=rate: rate)() > 0).any()) for rate in rates)
+        for layer in self.layers:
+            layer.mi_dropout = active
+        return active
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
         """Pooled output `[batch, hidden_size]` -> logits `[batch, num_labels]`."""
         for layer in self.layers:
             hidden_states = self.dropout(layer(hidden_states))
         return self.out_proj(hidden_states)
+
+
+def _follow_drop_rates(module: nn.Module, incompatible_keys=None) -> None:
+    module.follow_drop_rates()
+
+
+class MIDropoutAlbertModel(AlbertModel):
+    """
+    The encoder of [`MIDropoutAlbertForSequenceClassification`] alone: [`~transformers.AlbertModel`] as it is, so that
+    `AutoModel` and `pipeline("feature-extraction")` read our checkpoints too.
+    """
+
+    config_class = MIDropoutAlbertConfig
+    config: MIDropoutAlbertConfig
+    _keys_to_ignore_on_load_unexpected = [r"^classifier\."]
 
 
 class MIDropoutAlbertForSequenceClassification(AlbertForSequenceClassification):
@@ -86,7 +118,20 @@ class MIDropoutAlbertForSequenceClassification(AlbertForSequenceClassification):
     def __init__(self, config: MIDropoutAlbertConfig):
         super().__init__(config)
         self.classifier = MIDropoutHead(config)
+        self.register_load_state_dict_post_hook(_follow_drop_rates)
         self.post_init()
+
+    @classmethod
+    def from_pretrained(cls, *args, **kwargs):
+        loaded = super().from_pretrained(*args, **kwargs)
+        (loaded[0] if isinstance(loaded, tuple) else loaded).follow_drop_rates()
+        return loaded
+
+    def follow_drop_rates(self) -> None:
+        """As [`MIDropoutHead.follow_drop_rates`], for the configuration too."""
+        active = self.classifier.follow_drop_rates()
+        if active is not None:
+            self.config.mi_dropout = active
 
     @torch.no_grad()
     def _init_weights(self, module):
@@ -109,21 +154,42 @@ class MIDropoutAlbertForSequenceClassification(AlbertForSequenceClassification):
 
         Returns:
             [`MIDropoutAlbertForSequenceClassification`]: a new model with narrower layers that computes the same
-            function; this one is unchanged and shares no memory with it.
+            function, with the same parameters frozen and the same modules in training mode; this one is unchanged and
+            shares no memory with it.
 
         Raises:
-            `ValueError`: if a layer has no neuron left.
+            `ValueError`: if a layer has no neuron left, or weights are not plain ones: quantised, or under an adapter.
         """
+        adapters = {type(module).__name__ for module in self.modules() if type(module).__module__.startswith("peft.")}
+        if adapters:
+            raise ValueError(
+                f"The model holds PEFT adapters ({', '.join(sorted(adapters))}): merge them first, as in "
+                "`model.merge_and_unload().compact()`."
+            )
         kept = {name: layer.mask.nonzero().flatten() for name, layer in self.masked_layers().items()}
         for name, index in kept.items():
             if len(index) == 0:
                 raise ValueError(
                     f"{name} keeps 0 of {self.get_submodule(name).mask.numel()} neurons: needs at least 1."
                 )
-        state = {key: tensor.detach() for key, tensor in self.state_dict().items()}
+        config = copy.deepcopy(self.config)
+        config.head_widths = [len(index) for index in kept.values()]
+        with torch.random.fork_rng(devices=[]):  # the throw-away weights must not shift the caller's
+            small = type(self)(config)
+        state, expected = self.state_dict(), small.state_dict()
+        for key in sorted(state.keys() | expected.keys()):
+            if (
+                key not in state
+                or key not in expected
+                or state[key].dtype.is_floating_point != (expected[key].dtype.is_floating_point)
+            ):
+                raise ValueError(
+                    f"{key} is not what {type(small).__name__} has there: its layer is quantised or changed, and "
+                    "has no rows to remove. Compact the model before that."
+                )
         for key, tensor in state.items():
-            if hasattr(tensor, "full_tensor"):  # under FSDP, where each process holds a part
-                state[key] = tensor.full_tensor()
+            # Under FSDP each process holds a part.
+            state[key] = tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor.detach()
         incoming = None
         for name, index in kept.items():
             weight = state[f"{name}.dense.weight"][index]
@@ -134,17 +200,22 @@ class MIDropoutAlbertForSequenceClassification(AlbertForSequenceClassification):
             incoming = index
         state["classifier.out_proj.weight"] = state["classifier.out_proj.weight"][:, incoming]
 
-        config = copy.deepcopy(self.config)
-        config.head_widths = [len(index) for index in kept.values()]
-        with torch.random.fork_rng(devices=[]):  # the throw-away weights must not shift the caller's
-            small = type(self)(config)
         # assign=True takes each tensor's dtype and device as they are; clone, or both models would share the encoder.
         small.load_state_dict({key: tensor.clone() for key, tensor in state.items()}, assign=True)
-        return small.to(self.device).train(self.training)
+        trained = {name: parameter.requires_grad for name, parameter in self.named_parameters()}
+        for name, parameter in small.named_parameters():
+            parameter.requires_grad_(trained[name])
+        modes = {name: module.training for name, module in self.named_modules()}
+        for name, module in small.named_modules():
+            module.training = modes[name]
+        small.name_or_path = self.name_or_path
+        small.add_model_tags(self.model_tags or [])
+        return small.to(self.device)
 
 
-# `save_pretrained` then copies both files beside the weights and writes `auto_map` into config.json.
+# `save_pretrained` then copies both files beside the weights.
 MIDropoutAlbertConfig.register_for_auto_class()
+MIDropoutAlbertModel.register_for_auto_class("AutoModel")
 MIDropoutAlbertForSequenceClassification.register_for_auto_class("AutoModelForSequenceClassification")
 
-__all__ = ["MIDropoutAlbertForSequenceClassification"]
+__all__ = ["MIDropoutAlbertForSequenceClassification", "MIDropoutAlbertModel"]

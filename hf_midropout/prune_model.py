@@ -14,8 +14,8 @@ from torch import nn
 from .data_checks import check_labelled, check_training, usable_validation, warn_without_validation
 from .decision import Decision, decide_once
 from .evidence import Evidence
-from .groups import find_groups
 from .head import HeadNetwork
+from .head_checks import check_head
 from .head_evaluation import HeadInputCollector, HeadInputs, collect_head_inputs
 from .inference import Batches, batches_for, frozen_inference
 from .midropout_config import MIDropoutConfig
@@ -94,7 +94,7 @@ def check_prunable(model: nn.Module, config: MIDropoutConfig) -> None:
     Raises:
         `ValueError`: for a model whose neurons cannot be dropped, or a `config` that does not fit it.
     """
-    find_groups(model)
+    check_head(model)
     config.check_classes(model.config.num_labels)
     problem_type = find_problem_type(model.config)
     if problem_type != "single_label_classification":

@@ -46,11 +46,12 @@ def _register_configuration() -> None:
 
 
 def _register_model() -> None:
-    from transformers import AutoModelForSequenceClassification
+    from transformers import AutoModel, AutoModelForSequenceClassification
 
     from .configuration_midropout_albert import MIDropoutAlbertConfig
-    from .modeling_midropout_albert import MIDropoutAlbertForSequenceClassification
+    from .modeling_midropout_albert import MIDropoutAlbertForSequenceClassification, MIDropoutAlbertModel
 
+    AutoModel.register(MIDropoutAlbertConfig, MIDropoutAlbertModel, exist_ok=True)
     AutoModelForSequenceClassification.register(
         MIDropoutAlbertConfig, MIDropoutAlbertForSequenceClassification, exist_ok=True
     )

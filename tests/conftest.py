@@ -89,6 +89,28 @@ def make_rows(count: int, seed: int, noise: float = 0.3) -> datasets.Dataset:
     )
 
 
+def learn(model, rows: datasets.Dataset, steps: int = 25):
+    """`model`, after enough steps over all `rows` at once to be better than chance; draws no random numbers."""
+    batch = {name: torch.tensor(rows[name][:]) for name in ("input_ids", "attention_mask", "labels")}
+    optimizer = torch.optim.Adam(model.parameters(), 1e-2)
+    model.eval()
+    for _ in range(steps):
+        model(**batch).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    return model
+
+
+@pytest.fixture(scope="session")
+def learned_model_once(tiny_model_once, train_rows):
+    return learn(copy.deepcopy(tiny_model_once), train_rows)
+
+
+@pytest.fixture
+def learned_model(learned_model_once):
+    return copy.deepcopy(learned_model_once)
+
+
 @pytest.fixture(scope="session")
 def train_rows():
     return make_rows(128, seed=2)

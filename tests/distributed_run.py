@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 from accelerate import PartialState
-from conftest import make_rows, tiny_config
+from conftest import learn, make_rows, tiny_config
 from transformers import Trainer, TrainingArguments
 
 from hf_midropout import (
@@ -49,7 +49,8 @@ def trained(folder: Path, learning_rate: float, **options) -> dict:
     )  # fmt: skip
     callback = MIDropoutCallback(MIDropoutConfig(start=2, **options))
     train, valid = make_rows(131, seed=2), make_rows(67, seed=3)
-    trainer = Trainer(model(), arguments, train_dataset=train, eval_dataset=valid, callbacks=[callback])
+    start = model() if learning_rate else learn(model(), train)  # a network at chance is not searched
+    trainer = Trainer(start, arguments, train_dataset=train, eval_dataset=valid, callbacks=[callback])
     trainer.train()
     head = trainer.model.classifier
     return {

@@ -14,7 +14,7 @@ import torch
 from accelerate import PartialState
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedType
-from conftest import make_rows, tiny_config
+from conftest import learn, make_rows, tiny_config
 from distributed_run import digest
 from transformers import AutoModelForSequenceClassification, Trainer, TrainingArguments
 
@@ -50,6 +50,8 @@ def make_trainer(kind: str, folder: Path, training: dict, **options) -> Trainer:
     config = MIDropoutConfig(**{"start": 2, "keep": 0.25, "rounds": 2, **options})
     torch.manual_seed(0)
     model = MIDropoutAlbertForSequenceClassification(tiny_config(head_dropout=0.1))
+    if values["learning_rate"] == 0:
+        learn(model, make_rows(131, seed=2))  # a network at chance is not searched
     # 17 and 9 batches: with two processes, one of them has one less.
     trainer = Trainer(
         model, arguments, train_dataset=make_rows(131, seed=2), eval_dataset=make_rows(67, seed=3),

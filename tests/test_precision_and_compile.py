@@ -7,9 +7,9 @@ from test_modeling_midropout_albert import drop
 from hf_midropout import MIDropoutCallback, MIDropoutConfig, score_neurons
 
 
-def test_bfloat16_training_drops_and_compensates(make_trainer):
+def test_bfloat16_training_drops_and_compensates(make_trainer, learned_model):
     callback = MIDropoutCallback(MIDropoutConfig(start=4, threshold="search", margin=0.2))
-    trainer = make_trainer([callback], bf16=True)
+    trainer = make_trainer([callback], bf16=True, model=learned_model)
     trainer.train()
     record = callback.record
     assert record.selection is not None and record.rounds[0].controls["one_shot"]

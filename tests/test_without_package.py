@@ -21,7 +21,9 @@ sys.meta_path.insert(0, Absent())
 folder, modules = sys.argv[1:]
 os.environ["HF_MODULES_CACHE"] = modules
 import torch
-from transformers import AutoModelForSequenceClassification
+from transformers import AutoModel, AutoModelForSequenceClassification
+encoder = AutoModel.from_pretrained(folder, trust_remote_code=True)
+assert type(encoder).__name__ == "MIDropoutAlbertModel"
 model = AutoModelForSequenceClassification.from_pretrained(folder, trust_remote_code=True)
 with torch.no_grad():
     logits = model(torch.arange(5, 15)[None]).logits
