@@ -7,12 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from .choices import COMPENSATIONS as COMPENSATIONS
 from .head import next_linears
 from .moments import Moments
 from .sharding import overwrite
-
-
-COMPENSATIONS = ("none", "mean", "least_squares")
 
 
 @dataclass

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-
-METRICS = ("accuracy", "macro_f1", "loss")
+from .choices import METRICS as METRICS
 
 
 @dataclass
