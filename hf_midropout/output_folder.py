@@ -30,6 +30,7 @@ class OutputFolder:
         checkpoint (`str`, *optional*): With `resume`, the newest checkpoint that is whole.
         skipped (`dict[str, str]`): Why newer ones were skipped, by name.
         left (`str`): After the body raised, what is there to go on from; empty if nothing is.
+        finished (`bool`): Whether the result of this run is saved.
         kept (`list[str]`): After `finish`, paths of what was found among files of the earlier run that no run wrote.
 
     Raises:
@@ -41,6 +42,7 @@ class OutputFolder:
         self.checkpoint: str | None = None
         self.skipped: dict[str, str] = {}
         self.left = ""
+        self.finished = False
         self.kept: list[str] = []
         self.record: RunRecord | None = None
         self._begun = False
@@ -61,7 +63,7 @@ class OutputFolder:
 
     def __exit__(self, kind, error, trace) -> None:
         try:
-            if error is not None and self._begun and self.record and not self.record.finished:
+            if error is not None and self._begun and not self.finished:
                 self._settle()
         finally:
             self._leave()
@@ -99,7 +101,7 @@ class OutputFolder:
     def finish(self) -> None:
         """The result of this run is saved: what it replaces is removed."""
         assert self.record is not None
-        self.record.finished = True
+        self.record.finished = self.finished = True
         self.record.save(self.path)
         self._remove_aside()
 
