@@ -102,7 +102,10 @@ def clean_up(folder: Path, names: tuple[str, ...], remove: Callable[[Path], None
         target = folder / match["name"]
         if (path / FORMER).exists() and not os.path.lexists(target):
             os.rename(path / FORMER, target)
-        remove(path)
+        for each in sorted(path.iterdir()):
+            remove(each)
+        with suppress(OSError):
+            path.rmdir()
 
 
 def _rename_or_put_back(filling: Path, path: Path, replaced: Path) -> None:

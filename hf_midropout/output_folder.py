@@ -133,14 +133,13 @@ class OutputFolder:
         self.record = RunRecord.load(self.path)
         if self.record is None:
             return
-        if self.record.finished:
-            self._remove_aside()
-            return
         for aside in reversed(self._asides()):
             earlier = RunRecord.load(aside)
-            interrupted = earlier is not None and earlier.id == self.record.id  # killed while moving it
-            if interrupted or not self._has_results():
+            moving = earlier is not None and earlier.id == self.record.id  # killed in the middle of it
+            if moving or not (self.record.finished or self._has_results()):
                 self._put_back(aside)
+        if self.record.finished:
+            self._remove_aside()
 
     def _check(self) -> None:
         ours = self.record.there(self.path) if self.record else []
