@@ -15,6 +15,7 @@ _MODULE_OF = {
     "MIDropoutCallback": "callback",
     "MIDropoutConfig": "midropout_config",
     "NeuronScores": "scores",
+    "last_whole_checkpoint": "resuming",
     "score_neurons": "scoring",
 }
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from .configuration_midropout_albert import MIDropoutAlbertConfig
     from .midropout_config import MIDropoutConfig
     from .modeling_midropout_albert import MIDropoutAlbertForSequenceClassification
+    from .resuming import last_whole_checkpoint
     from .scores import NeuronScores
     from .scoring import score_neurons
 
@@ -49,5 +51,6 @@ __all__ = [
     "MIDropoutConfig",
     "NeuronScores",
     "__version__",
+    "last_whole_checkpoint",
     "score_neurons",
 ]

@@ -77,7 +77,9 @@ def launch(
         environment["ACCELERATE_USE_CPU"] = "true"
     os.environ.update(environment)
     # They report with a table what the failed process has said in a line.
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+    for name in list(logging.root.manager.loggerDict):
+        if name.startswith("torch.distributed.elastic"):  # each has a level of its own
+            logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         (launch_command or accelerate_launch.launch_command)(parsed)
     except SignalException as error:  # torchrun has a handler of its own, and has told the processes

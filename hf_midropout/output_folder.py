@@ -18,8 +18,8 @@ EARLIER = "_earlier_run"
 
 class OutputFolder:
     """
-    Context manager: makes the folder if there is none and locks it. `begin` moves an earlier run aside, `finish` removes
-    that one. If the body raises and no whole checkpoint was written, all is as it was before.
+    Context manager: makes the folder if there is none and locks it. `begin` moves an earlier run aside, `finish`
+    removes that one. If the body raises and no whole checkpoint was written, all is as it was before.
 
     Args:
         path (`Path`): The folder.
@@ -149,8 +149,8 @@ class OutputFolder:
         results = [name for name in ours if name != LOGS]
         if clashing and (self.record or self.resume or self.overwrite):
             raise ValueError(
-                f"--output_dir {self.path} holds {', '.join(clashing[:5])}, which hf-midropout train did not write and "
-                "a run would replace: move them away, or name another folder."
+                f"--output_dir {self.path} holds {', '.join(clashing[:5])}, which hf-midropout train did not write "
+                "and a run would replace: move them away, or name another folder."
             )
         if self.resume:
             self.checkpoint, self.skipped = find_last_whole(self.path)
@@ -163,8 +163,8 @@ class OutputFolder:
             raise ValueError(f"--output_dir {self.path} is not empty ({_listed(others)}): {advice}.")
         elif results and not self.overwrite:
             raise ValueError(
-                f"--output_dir {self.path} is not empty, it holds an earlier run: name another folder, or give --resume "
-                "or --overwrite_output_dir."
+                f"--output_dir {self.path} is not empty, it holds an earlier run: name another folder, or give "
+                "--resume or --overwrite_output_dir."
             )
 
     def _move_aside(self, names: list[str]) -> None:

@@ -55,8 +55,8 @@ def check_options(args: TrainArguments) -> None:
                 raise ValueError(f"{as_typed(name, value)}: must be {text}.")
     if args.model is None and args.max_length is not None and args.max_length > TINY_MAX_LENGTH:
         raise ValueError(
-            f"--max_length {args.max_length}: the tiny model takes at most {TINY_MAX_LENGTH} tokens; name another with "
-            "--model."
+            f"--max_length {args.max_length}: the tiny model takes at most {TINY_MAX_LENGTH} tokens; name "
+            "another with --model."
         )
     for one, other in (("bf16", "fp16"), ("resume", "overwrite_output_dir")):
         if getattr(args, one) and getattr(args, other):

@@ -101,8 +101,8 @@ def load_model(args: TrainArguments, folder: Path, label_names: list[str], head:
     except (OSError, RuntimeError, KeyError) as error:
         if "mismatch" in str(error):
             raise ValueError(
-                f"--model {args.model}: its head has other widths or classes than this run ({len(label_names)} classes)."
-                " Start from a checkpoint of ALBERT without a head of MIDropout, or leave out --head_widths."
+                f"--model {args.model}: its head has other widths or classes than this run, which has "
+                f"{len(label_names)} classes. Start from a checkpoint of ALBERT without a head of MIDropout, or leave out --head_widths."
             ) from error
         raise ValueError(f"--model {args.model}: it cannot be loaded: {first_line(error)}") from error
     lacking = sorted(
