@@ -86,7 +86,7 @@ def run(name: str, options: list[str]) -> int:
         (arguments,) = command.make_parser().parse_args_into_dataclasses(options)
         command.main(arguments)
     except UsageError as error:
-        tell(name, f"{error} `hf-midropout {name} --help` lists the options.")
+        tell(name, f"{str(error).rstrip('.')}. `hf-midropout {name} --help` lists the options.")
         return 2
     except FailedElsewhere:
         return 1

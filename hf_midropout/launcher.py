@@ -30,7 +30,7 @@ def config_file(name: str) -> Path:
         return path
     named = {file.stem: file for file in sorted(CONFIGS.glob("*.yaml"))}
     if name not in named:
-        raise ValueError(f"accelerate_config={name!r}: must be a YAML file or one of {', '.join(named)}.")
+        raise ValueError(f"--accelerate_config {name!r}: must be a YAML file or one of {', '.join(named)}.")
     return named[name]
 
 

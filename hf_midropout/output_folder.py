@@ -56,8 +56,10 @@ class OutputFolder:
             self._acquire()
             self._recover()
             self._check()
-        except BaseException:
+        except BaseException as error:
             self._leave()
+            if isinstance(error, OSError) and error.strerror:
+                raise OSError(f"--output_dir {self.path} cannot be used: {error.strerror}.") from error
             raise
         return self
 

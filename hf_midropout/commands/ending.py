@@ -41,6 +41,8 @@ def ending_told(progress: Progress) -> Iterator[None]:
             raise KeyboardInterrupt(stopped(progress)) from None
         if is_disk_full(error):
             raise OSError(f"No space left on the device of {progress.output.path}. {kept(progress)}") from error
+        if is_write_failure(error):
+            raise OSError(f"{progress.output.path} could not be written. {kept(progress)}") from error
         if progress.output.left:
             _add_note(error, kept(progress))
         raise
@@ -84,6 +86,14 @@ def is_disk_full(error: BaseException) -> bool:
             return True
         link = link.__cause__ or link.__context__
     return False
+
+
+def is_write_failure(error: BaseException) -> bool:
+    """Whether `error` is one by which torch says, without the reason, that a file could not be written."""
+    text = str(error)
+    return isinstance(error, RuntimeError) and any(
+        sign in text for sign in ("inline_container.cc", "iostream error", "PytorchStreamWriter")
+    )
 
 
 def _add_note(error: BaseException, note: str) -> None:

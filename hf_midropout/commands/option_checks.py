@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..choices import CRITERION_NAMES, TINY_MAX_LENGTH
+from ..launcher import config_file
 from ..output_place import check_name
 from .pruning_arguments import PruningArguments
 from .train_arguments import TrainArguments
@@ -63,6 +64,8 @@ def check_options(args: TrainArguments) -> None:
             raise ValueError(f"--{one} and --{other}: give one of the two.")
     if args.accelerate and not args.accelerate_config:
         raise ValueError("--accelerate: its settings go before those of a file; name one with --accelerate_config.")
+    if args.accelerate_config:
+        config_file(args.accelerate_config)
     check_assignments(args)
     for name in ("model", "dataset"):
         check_source(name, getattr(args, name))

@@ -36,7 +36,9 @@ def find_model(args: TrainArguments) -> Path | None:
         folder = pull(local)
         config = read_json(folder / "config.json")
     except ValueError as error:
-        raise ValueError(f"{named}: {error}") from None
+        raise ValueError(f"{named}: {str(error).removeprefix(f'{args.model}: ')}") from None
+    except OSError as error:
+        raise OSError(f"{named}: {error}") from error
     kind = config.get("model_type")
     if kind not in ("albert", MODEL_TYPE):
         raise ValueError(f"{named}: its model_type is {kind!r}; must be a checkpoint of ALBERT.")
@@ -102,7 +104,8 @@ def load_model(args: TrainArguments, folder: Path, label_names: list[str], head:
         if "mismatch" in str(error):
             raise ValueError(
                 f"--model {args.model}: its head has other widths or classes than this run, which has "
-                f"{len(label_names)} classes. Start from a checkpoint of ALBERT without a head of MIDropout, or leave out --head_widths."
+                f"{len(label_names)} classes. Start from a checkpoint of ALBERT without a head of MIDropout, or leave "
+                "out --head_widths."
             ) from error
         raise ValueError(f"--model {args.model}: it cannot be loaded: {first_line(error)}") from error
     lacking = sorted(
