@@ -16,6 +16,7 @@ _MODULE_OF = {
     "MIDropoutCallback": "callback",
     "MIDropoutConfig": "midropout_config",
     "NeuronScores": "scores",
+    "last_whole_checkpoint": "resuming",
     "prune": "prune_model",
     "score_neurons": "scoring",
 }
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from .midropout_config import MIDropoutConfig
     from .modeling_midropout_albert import MIDropoutAlbertForSequenceClassification, MIDropoutAlbertModel
     from .prune_model import prune
+    from .resuming import last_whole_checkpoint
     from .scores import NeuronScores
     from .scoring import score_neurons
 
@@ -53,6 +55,7 @@ __all__ = [
     "MIDropoutConfig",
     "NeuronScores",
     "__version__",
+    "last_whole_checkpoint",
     "prune",
     "score_neurons",
 ]

@@ -8,6 +8,7 @@ import torch
 from accelerate.utils import broadcast_object_list
 from transformers import AlbertTokenizer
 
+from .choices import TINY_MAX_LENGTH
 from .configuration_midropout_albert import MIDropoutAlbertConfig
 from .data import TextClassificationData, load_text_classification
 from .modeling_midropout_albert import MIDropoutAlbertForSequenceClassification
@@ -16,8 +17,6 @@ from .modeling_midropout_albert import MIDropoutAlbertForSequenceClassification
 SPECIAL_TOKENS = ("<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]")
 WINDOW = 5
 """Pieces on either side that count as context."""
-MAX_LENGTH = 512
-"""Positions of the tiny model: more than it is trained on, so that a longer text does not stop a pipeline."""
 
 
 def train_tokenizer(texts: list[str], vocab_size: int = 4000) -> AlbertTokenizer:
@@ -35,7 +34,7 @@ def train_tokenizer(texts: list[str], vocab_size: int = 4000) -> AlbertTokenizer
     pieces.sort(key=lambda entry: (-entry[1], entry[0]))
     vocabulary = [special + pieces]
     broadcast_object_list(vocabulary)
-    return AlbertTokenizer(vocab=vocabulary[0], model_max_length=MAX_LENGTH)
+    return AlbertTokenizer(vocab=vocabulary[0], model_max_length=TINY_MAX_LENGTH)
 
 
 def word_vectors(tokenizer: AlbertTokenizer, texts: list[str], size: int) -> torch.Tensor:
@@ -83,7 +82,7 @@ def tiny_model(
             num_hidden_layers=2,
             num_attention_heads=4,
             intermediate_size=256,
-            max_position_embeddings=MAX_LENGTH,
+            max_position_embeddings=TINY_MAX_LENGTH,
             initializer_range=0.08,  # 1 / sqrt(hidden_size): 0.02 suits wide models and leaves this one slow to start
             pad_token_id=tokenizer.pad_token_id,
             bos_token_id=tokenizer.cls_token_id,

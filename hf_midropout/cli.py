@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
+from .interruption import received, stoppable
 from .version import __version__
 
 
@@ -31,7 +33,13 @@ commands:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs a command; returns the exit status: 0, 1 if the run failed on its input, 2 for a malformed command line."""
+    """
+    Runs a command.
+
+    Returns:
+        `int`: the exit status: 0, 1 if the run failed on its input, 2 for a malformed command line, 130 after Ctrl-C
+        and 143 after SIGTERM.
+    """
     argv = list(sys.argv[1:] if argv is None else argv)
     if not argv or argv[0] in ("-h", "--help"):
         print(USAGE, end="")
@@ -42,25 +50,68 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv[0] not in COMMANDS:
         print(f"hf-midropout: unknown command {argv[0]!r}: must be one of {', '.join(COMMANDS)}", file=sys.stderr)
         return 2
-    from huggingface_hub.errors import StrictDataclassError
+    from .launcher import EXPECTED_PROCESSES
 
-    command = importlib.import_module(f".commands.{argv[0]}", __package__)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a name that the terminal's encoding lacks must not end a training
+            stream.reconfigure(errors="backslashreplace")
+    launched = EXPECTED_PROCESSES in os.environ
+    with stoppable(launched=launched):
+        try:
+            return run(argv[0], argv[1:])
+        except BaseException as error:
+            signum = received()
+            if signum is None and not isinstance(error, KeyboardInterrupt):
+                raise
+            if not launched:  # the launcher speaks for all
+                reason = str(error) if isinstance(error, KeyboardInterrupt) else ""
+                print(f"\nhf-midropout {argv[0]}: {reason or 'stopped.'}", file=sys.stderr)
+            return 128 + (signum or 2)
+
+
+def run(name: str, options: list[str]) -> int:
+    """Runs the command `name`; returns its exit status."""
+    from .commands.parser import UsageError
+    from .processes import FailedElsewhere
+
     try:
-        options = argv[1:]
+        command = importlib.import_module(f".commands.{name}", __package__)
+        options = list(options)
         while len(options) > 1 and options[0] in getattr(command, "FLAGS", ()):
             options.append(options.pop(0))
-        for place, name in enumerate(getattr(command, "POSITIONAL", ())):
+        for place, positional in enumerate(getattr(command, "POSITIONAL", ())):
             if len(options) <= 2 * place or options[2 * place].startswith("-"):
                 break
-            options.insert(2 * place, f"--{name}")
+            options.insert(2 * place, f"--{positional}")
         (arguments,) = command.make_parser().parse_args_into_dataclasses(options)
         command.main(arguments)
-    except (ValueError, OSError, StrictDataclassError) as error:
+    except UsageError as error:
+        tell(name, f"{str(error).rstrip('.')}. `hf-midropout {name} --help` lists the options.")
+        return 2
+    except FailedElsewhere:
+        return 1
+    except (ValueError, OSError) as error:
+        tell(name, explained(error))
+        return 1
+    except Exception as error:
         # What a user can mend deserves a sentence; the traceback of anything else is for us.
-        reason = error.__cause__ if isinstance(error, StrictDataclassError) else error
-        print(f"hf-midropout {argv[0]}: error: {reason}", file=sys.stderr)
+        from huggingface_hub.errors import StrictDataclassError
+
+        if not isinstance(error, StrictDataclassError):
+            raise
+        tell(name, explained(error.__cause__ or error))
         return 1
     return 0
+
+
+def explained(error: BaseException) -> str:
+    """What `error` says, with the notes that were added to it."""
+    return " ".join([str(error), *getattr(error, "__notes__", ())])
+
+
+def tell(name: str, reason: str) -> None:
+    """Prints an error of the command `name`."""
+    print(f"hf-midropout {name}: error: {reason}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
+from .choices import COMPENSATIONS as COMPENSATIONS
 from .groups import Groups
-from .midropout_config import COMPENSATIONS as COMPENSATIONS
 from .moments import Moments
 from .sharding import overwrite
 

@@ -1,15 +1,25 @@
-"""Files that are whole or not there: written beside their place, then renamed into it."""
+"""Files and folders that are whole or not there: written beside their place, then renamed into it."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
+import secrets
 import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+from .renaming import exchange
+
+
+FORMER = "former"
+_BESIDE = re.compile(r"\.(?P<name>.+)\.(?P<place>[0-9a-f]{8})-(?P<pid>\d+)-[0-9a-f]{8}")
 
 
 def write_json(path: str | os.PathLike, content: Any) -> None:
@@ -19,33 +29,126 @@ def write_json(path: str | os.PathLike, content: Any) -> None:
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
-    """Writes `text`; an interruption leaves the former file as it was."""
+    """Writes `text`; an interruption, of this process or of the machine, leaves the former file as it was."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside = path.with_name(_name_beside(path.name))
     try:
-        beside.write_text(text, encoding="utf-8")
+        with open(beside, "x", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
+    _sync(path.parent)
 
 
 @contextmanager
-def new_folder(path: str | os.PathLike) -> Iterator[Path]:
+def new_folder(path: str | os.PathLike, former: str | os.PathLike | None = None) -> Iterator[Path]:
     """
-    Context manager: gives a folder beside `path` to fill, which takes the place of `path` at the end. If the body
-    raises, `path` is left as it was.
+    Context manager: gives a folder beside `path` to fill, which takes the place of `path` at the end, in one step
+    where the system can exchange two names. If the body raises, `path` is left as it was.
+
+    Args:
+        path (`str` or `os.PathLike`): Where the folder is to be.
+        former (`str` or `os.PathLike`, *optional*): Where what is at `path` goes, a name in an existing folder of the
+            same file system; it is deleted if not given.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    beside = path.with_name(_name_beside(path.name))
+    filling, replaced = beside / path.name, beside / FORMER
+    beside.mkdir()
     try:
-        filling = beside / path.name
         filling.mkdir()
         yield filling
-        if path.exists():
-            # A folder cannot be renamed over a full one: the former one steps aside and is deleted last.
-            os.rename(path, beside / "former")
-        os.rename(filling, path)
+        for folder, _, files in os.walk(filling):
+            for name in files:
+                _sync(Path(folder, name))
+            _sync(Path(folder))
+        if os.path.lexists(path):
+            if exchange(filling, path):
+                os.rename(filling, replaced)
+            else:
+                # For a moment there is nothing at `path`; killed just then, `clean_up` puts the former one back.
+                os.rename(path, replaced)
+                _rename_or_put_back(filling, path, replaced)
+            if former is not None:
+                os.rename(replaced, former)
+        else:
+            os.rename(filling, path)
+        _sync(path.parent)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def clean_up(folder: Path, names: tuple[str, ...], remove: Callable[[Path], None]) -> None:
+    """
+    Removes what `write_text` and `new_folder` of processes that are dead left beside `names` in `folder`.
+
+    Args:
+        folder (`Path`): A folder.
+        names (`tuple[str, ...]`): Names in it.
+        remove (`Callable`): What removes a folder that may hold the former one.
+    """
+    for path in sorted(folder.glob(".*")):
+        match = _BESIDE.fullmatch(path.name)
+        if not match or match["name"] not in names or match["place"] != _place() or _is_alive(int(match["pid"])):
+            continue
+        if path.is_symlink() or not path.is_dir():
+            path.unlink()
+            continue
+        target = folder / match["name"]
+        if (path / FORMER).exists() and not os.path.lexists(target):
+            os.rename(path / FORMER, target)
+        for each in sorted(path.iterdir()):
+            remove(each)
+        with suppress(OSError):
+            path.rmdir()
+
+
+def _rename_or_put_back(filling: Path, path: Path, replaced: Path) -> None:
+    try:
+        os.rename(filling, path)
+    except BaseException:
+        with suppress(OSError):
+            os.rename(replaced, path)
+        raise
+
+
+def _name_beside(name: str) -> str:
+    return f".{name}.{_place()}-{os.getpid()}-{secrets.token_hex(4)}"
+
+
+@cache
+def _place() -> str:
+    """Where the numbers of processes mean what they mean here: the machine and, in containers, their name space."""
+    try:
+        space = os.stat("/proc/self/ns/pid").st_ino
+    except OSError:
+        space = 0
+    return hashlib.sha256(f"{socket.gethostname()}:{space}".encode()).hexdigest()[:8]
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        pass
+    return True
+
+
+def _sync(path: Path) -> None:
+    """Has the disk hold what was written to `path`; folders where the system lets them be opened."""
+    with suppress(PermissionError, IsADirectoryError):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        except OSError as error:
+            if error.errno not in (22, 95):  # EINVAL, EOPNOTSUPP: a file system that cannot
+                raise
+        finally:
+            os.close(descriptor)

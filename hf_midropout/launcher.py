@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import signal
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from subprocess import CalledProcessError
 from typing import Any
+
+from . import interruption
 
 
 CONFIGS = Path(__file__).parent / "accelerate_configs"
@@ -25,7 +30,7 @@ def config_file(name: str) -> Path:
         return path
     named = {file.stem: file for file in sorted(CONFIGS.glob("*.yaml"))}
     if name not in named:
-        raise ValueError(f"accelerate_config={name!r}: must be a YAML file or one of {', '.join(named)}.")
+        raise ValueError(f"--accelerate_config {name!r}: must be a YAML file or one of {', '.join(named)}.")
     return named[name]
 
 
@@ -48,6 +53,7 @@ def launch(
     """
     from accelerate.commands import launch as accelerate_launch
     from accelerate.commands.config.config_args import load_config_from_file
+    from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
     file = config_file(config)
@@ -70,10 +76,35 @@ def launch(
     if loaded.use_cpu:
         environment["ACCELERATE_USE_CPU"] = "true"
     os.environ.update(environment)
+    # They report with a table what the failed process has said in a line.
+    for name in list(logging.root.manager.loggerDict):
+        if name.startswith("torch.distributed.elastic"):  # each has a level of its own
+            logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         (launch_command or accelerate_launch.launch_command)(parsed)
+    except SignalException as error:  # torchrun has a handler of its own, and has told the processes
+        interruption.note(error.sigval.value)
+        raise KeyboardInterrupt from None
     except (ChildFailedError, CalledProcessError):
+        if interruption.received():
+            raise KeyboardInterrupt from None
         raise ChildProcessError(f"One of {processes} process(es) failed; its message is above.") from None
+    finally:
+        stop_children()
+
+
+def stop_children(seconds: float = 30.0) -> None:
+    """Asks the processes that are still there to stop, as Ctrl-C does, and waits for them."""
+    import psutil
+
+    children = psutil.Process().children(recursive=True)
+    for child in children:
+        with suppress(psutil.NoSuchProcess):
+            child.send_signal(signal.SIGINT)
+    _, alive = psutil.wait_procs(children, timeout=seconds)
+    for child in alive:
+        with suppress(psutil.NoSuchProcess):
+            child.kill()
 
 
 def check_distribution(config, given: dict[str, str]) -> None:

@@ -7,12 +7,10 @@ import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from .choices import COMPENSATIONS, CRITERION_NAMES, METRICS
 
-# Written out here, so that options are checked without importing torch; a test compares them with the functions.
+
 ACTIONS = ("prune", "dropout", "reinitialize", "none")
-COMPENSATIONS = ("none", "mean", "least_squares")
-CRITERIA = ("mutual_information", "joint_information", "magnitude", "activation", "taylor", "random")
-METRICS = ("accuracy", "macro_f1", "loss")
 SCOPES = ("layer", "global")
 SEARCH = "search"
 DEFAULT_KEEP = 0.5
@@ -131,7 +129,7 @@ class MIDropoutConfig:
     def _check_choices(self) -> None:
         allowed = {
             "scope": SCOPES,
-            "criterion": CRITERIA,
+            "criterion": CRITERION_NAMES,
             "action": ACTIONS,
             "compensation": COMPENSATIONS,
             "metric": METRICS,

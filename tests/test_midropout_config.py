@@ -6,13 +6,12 @@ import sys
 import numpy as np
 import pytest
 
-from hf_midropout import MIDropoutConfig, compensation, criteria, noninferiority
-from hf_midropout import midropout_config as module
+from hf_midropout import MIDropoutConfig, choices, compensation, criteria, noninferiority
 
 
 def test_choices_are_what_the_functions_offer():
-    assert set(module.CRITERIA) <= set(criteria.CRITERIA)
-    assert module.METRICS == noninferiority.METRICS and module.COMPENSATIONS is compensation.COMPENSATIONS
+    assert list(choices.CRITERION_NAMES) == list(criteria.CRITERIA)
+    assert choices.METRICS is noninferiority.METRICS and choices.COMPENSATIONS is compensation.COMPENSATIONS
 
 
 def test_a_criterion_of_ones_own_can_be_chosen(monkeypatch):

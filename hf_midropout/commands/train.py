@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 import time
-from dataclasses import asdict, fields, replace
+from contextlib import ExitStack
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from ..launcher import check_processes, launch
+from ..output_folder import OutputFolder
+from ..output_place import check_place
+from ..processes import is_alone, is_main_process, on_main_process
+from .ending import Progress, ending_told
+from .option_checks import check_options, options_named
 from .parser import command_parser
 from .train_arguments import TrainArguments
-from .train_summary import print_summary
 
 
-COMPACT_FOLDER = "compact"
+MOST_NAMES = 10
 
 
 def make_parser():
@@ -39,47 +42,67 @@ def main(args: TrainArguments) -> Path | None:
 
     Raises:
         `ValueError`: for options or data that make no sense, before any training.
-        `OSError`: for a model or dataset that cannot be read.
+        `OSError`: for a model or dataset that cannot be read, or an output folder that cannot be written.
     """
-    args = resolved(args)
-    config = args.pruning_config(args.seed)
-    if args.accelerate_config:
-        launch(["train", *command_line(args)], args.accelerate_config, args.accelerate or [])
-        return None
+    check_options(args)
+    with options_named():
+        config = args.pruning_config(args.seed)
+    given = {f"--{name}": getattr(args, name) for name in ("model", "dataset", "accelerate_config")}
+    path = check_place(args.output_dir, given)
+    args = resolved(replace(args, output_dir=str(path)))
+    output = OutputFolder(path, overwrite=args.overwrite_output_dir, resume=args.resume)
+    progress = Progress(output)
+    with ending_told(progress):
+        if args.accelerate_config:
+            with output:  # what is refused here is refused before processes start
+                pass
+            progress.launched = True
+            launch(["train", *command_line(args)], args.accelerate_config, args.accelerate or [])
+            return None
+        with ExitStack() as stack:
+            return train(args, config, output, progress, stack)
+
+
+def train(args: TrainArguments, config, output: OutputFolder, progress: Progress, stack: ExitStack) -> Path:
+    """The job in this process; the main process holds `output` until `stack` is unwound."""
+    from .train_model import find_model, tokenizer_and_model
+    from .trainer_arguments import training_arguments
+
+    def hold() -> tuple[str | None, dict[str, str]]:
+        stack.enter_context(output)
+        return output.checkpoint, output.skipped
+
+    if is_alone():
+        hold()
+    model_folder = find_model(args)
     arguments = training_arguments(args)
     check_processes(arguments.world_size)
-    with arguments.main_process_first(desc="preparing the output folder"):
-        checkpoint = prepare_output_dir(Path(args.output_dir), args, clear=arguments.process_index == 0)
+    checkpoint, skipped = (output.checkpoint, output.skipped) if is_alone() else on_main_process(hold)
     started = time.perf_counter()
 
     from transformers import DataCollatorWithPadding, Trainer, set_seed
 
     from ..callback import MIDropoutCallback
-    from ..data import load_text_classification
     from ..metrics import compute_metrics
+    from .checkpoint_names import CheckpointNames, check_checkpoint_fits
 
-    with arguments.main_process_first(desc="loading the data"):
-        data = load_text_classification(
-            args.dataset,
-            subset=args.dataset_config,
-            text_column=args.text_column,
-            label_column=args.label_column,
-            validation_fraction=args.validation_fraction,
-            max_train_rows=args.max_train_rows,
-            max_eval_rows=args.max_eval_rows,
-            seed=args.seed,
-        )
-    if arguments.process_index == 0:
-        rows = ", ".join(f"{len(split):,} {name}" for name, split in data.splits.items())
-        print(f"Data: {data.name}, {len(data.label_names)} classes ({', '.join(data.label_names)}); rows: {rows}")
-        for note in data.notes:
-            print(f"  {note}")
-    config.check_classes(len(data.label_names))
+    with arguments.main_process_first(desc="loading the data"), options_named():
+        data = load_data(args)
+    if is_main_process():
+        print_data(data)
+        for name, reason in skipped.items():
+            print(f"{name} is skipped: {reason}")
+        if checkpoint:
+            print(f"Going on from {checkpoint}.")
+    with options_named():
+        config.check_classes(len(data.label_names))
 
     set_seed(args.seed)
-    tokenizer, model = tokenizer_and_model(args, data)
+    tokenizer, model = tokenizer_and_model(args, model_folder, data)
     with arguments.main_process_first(desc="tokenizing"):
         tokenized = data.tokenize(tokenizer, args.max_length)
+    if checkpoint:
+        check_checkpoint_fits(Path(checkpoint), model)
 
     callback = MIDropoutCallback(config)
     trainer = Trainer(
@@ -90,14 +113,46 @@ def main(args: TrainArguments) -> Path | None:
         eval_dataset=tokenized["validation"],
         processing_class=tokenizer,
         compute_metrics=compute_metrics,
-        callbacks=[callback],
+        callbacks=[callback, CheckpointNames(output)],
     )
+    on_main_process(output.begin)
+    progress.trainer = trainer
     training_started = time.perf_counter()
-    trainer.train(resume_from_checkpoint=checkpoint)
+    with options_named():
+        trainer.train(resume_from_checkpoint=checkpoint)
     seconds = {"preparation": training_started - started, "training": time.perf_counter() - training_started}
     if callback.record is None:
         raise ValueError(f"Training ended without a record of scores in {args.output_dir}: give a smaller --start.")
-    return finish(args, data, tokenized, trainer, callback.record, seconds)
+    from .train_finish import finish
+
+    return finish(args, output, data, tokenized, trainer, callback.record, seconds)
+
+
+def load_data(args: TrainArguments):
+    """The data that the options name."""
+    from ..data import load_text_classification
+
+    return load_text_classification(
+        args.dataset,
+        subset=args.dataset_config,
+        text_column=args.text_column,
+        label_column=args.label_column,
+        validation_fraction=args.validation_fraction,
+        max_train_rows=args.max_train_rows,
+        max_eval_rows=args.max_eval_rows,
+        seed=args.seed,
+    )
+
+
+def print_data(data) -> None:
+    """What was loaded."""
+    rows = ", ".join(f"{len(split):,} {name}" for name, split in data.splits.items())
+    names = list(data.label_names[:MOST_NAMES])
+    more = len(data.label_names) - len(names)
+    listed = ", ".join(names) + (f" and {more:,} more" if more else "")
+    print(f"Data: {data.name}, {len(data.label_names):,} classes ({listed}); rows: {rows}")
+    for note in data.notes:
+        print(f"  {note}")
 
 
 def command_line(args: TrainArguments) -> list[str]:
@@ -114,150 +169,7 @@ def command_line(args: TrainArguments) -> list[str]:
 
 def resolved(args: TrainArguments) -> TrainArguments:
     """The options with the defaults that depend on whether a model was named."""
-    length, rate = (128, 1e-4) if args.model else (64, 1e-3)
-    if args.max_length is not None and args.max_length < 3:
-        raise ValueError(f"max_length={args.max_length}: must be 3 or more, two of which are special tokens.")
-    return replace(args, max_length=args.max_length or length, learning_rate=args.learning_rate or rate)
-
-
-def finish(args: TrainArguments, data, tokenized, trainer, record, seconds: dict[str, float]) -> Path:
-    """Compacts the trained model, proves it equal, tests it, and saves it with its report and figures."""
-    from transformers.utils import logging as transformers_logging
-
-    from ..calibration import reliability
-    from ..figures import draw_figures
-    from ..files import new_folder, write_json
-    from ..head_evaluation import collect_head_inputs
-    from ..inference import batches_for
-    from ..model_card import write_card
-    from ..pruning import verify_compaction
-    from ..report import REPORT_NAME, build_report
-    from ..report_parts import training_log
-    from ..sharding import full_module
-
-    started = time.perf_counter()
-    tokenizer = trainer.processing_class
-    # Mixed precision wraps the forward pass: to be compared in float32, the model is taken out of it.
-    masked = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
-    masked = full_module(masked, masked.config)
-    compact = masked.compact()
-    split = "test" if "test" in tokenized else "validation"
-    batches = batches_for(compact, tokenized[split], args.per_device_eval_batch_size, processing_class=tokenizer)
-    difference = verify_compaction(masked, compact, batches)
-    test = {"split": split, "rows": len(tokenized[split])}
-    inputs = collect_head_inputs(compact, batches)
-    test |= inputs.metrics(compact.classifier)
-    test["calibration"] = reliability(inputs, compact.classifier)
-
-    folder = Path(args.output_dir) / COMPACT_FOLDER
-    if not trainer.is_world_process_zero():
-        return folder
-    seconds["finishing"] = time.perf_counter() - started
-    seconds["total"] = sum(seconds.values())
-    report = build_report(
-        record,
-        data,
-        args.model or "tiny ALBERT, made on the spot",
-        masked,
-        compact,
-        difference,
-        test,
-        asdict(args),
-        seconds,
-    )
-    report["training_log"] = training_log(trainer.state.log_history)
-    transformers_logging.disable_progress_bar()
-    with new_folder(folder) as saving:
-        compact.save_pretrained(saving)
-        tokenizer.save_pretrained(saving)
-        write_json(saving / REPORT_NAME, report)
-        figures = draw_figures(record, trainer.state.log_history, saving / "figures")
-        write_card(saving, name=str(folder))
-    print_summary(report, folder, [f"{figure.parent.name}/{figure.name}" for figure in figures])
-    return folder
-
-
-def prepare_output_dir(output_dir: Path, args: TrainArguments, clear: bool) -> str | None:
-    """The checkpoint to resume from, if any; an earlier run is neither mixed with this one nor deleted unasked."""
-    if args.resume:
-        from transformers.trainer_utils import get_last_checkpoint
-
-        checkpoint = get_last_checkpoint(str(output_dir)) if output_dir.is_dir() else None
-        if checkpoint is None:
-            raise ValueError(f"--resume: there is no checkpoint in {output_dir}.")
-        return checkpoint
-    if output_dir.is_dir() and any(output_dir.iterdir()) and clear:
-        if not args.overwrite_output_dir:
-            raise ValueError(
-                f"output_dir={output_dir} is not empty: name another, or give --resume or --overwrite_output_dir."
-            )
-        shutil.rmtree(output_dir)
-    elif output_dir.exists() and not output_dir.is_dir():
-        raise ValueError(f"output_dir={output_dir} is a file: must be a folder.")
-    return None
-
-
-def tokenizer_and_model(args: TrainArguments, data):
-    """From the checkpoint that `--model` names, or made on the spot."""
-    import torch
-    from transformers import AutoTokenizer
-
-    from ..builtin_model import tiny_tokenizer_and_model
-    from ..modeling_midropout_albert import MIDropoutAlbertForSequenceClassification
-
-    head: dict[str, Any] = {"head_widths": args.head_widths, "head_activation": args.head_activation}
-    head = {name: value for name, value in head.items() if value is not None}
+    defaults: dict[str, Any] = {"max_length": 128, "learning_rate": 1e-4}
     if args.model is None:
-        return tiny_tokenizer_and_model(data, **head)
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(args.model)
-        model = MIDropoutAlbertForSequenceClassification.from_pretrained(
-            args.model,
-            num_labels=len(data.label_names),
-            id2label=dict(enumerate(data.label_names)),
-            label2id={name: index for index, name in enumerate(data.label_names)},
-            dtype=torch.float32,  # checkpoints in half precision would otherwise train in it
-            **head,
-        )
-    except OSError as error:
-        raise ValueError(
-            f"--model {args.model}: must be a local folder or the Hub id of an ALBERT checkpoint. {error}"
-        ) from error
-    limit = model.config.max_position_embeddings
-    if args.max_length > limit:
-        raise ValueError(f"max_length={args.max_length}: {args.model} takes at most {limit} tokens.")
-    return tokenizer, model
-
-
-def training_arguments(args: TrainArguments):
-    """The Trainer's own arguments."""
-    import torch
-    from transformers import TrainingArguments
-
-    values: dict[str, Any] = {
-        "output_dir": args.output_dir,
-        "num_train_epochs": args.num_train_epochs,
-        "learning_rate": args.learning_rate,
-        "eval_strategy": "epoch",
-        "save_strategy": "epoch",
-        "save_total_limit": 2,
-        "logging_steps": 25,
-        "report_to": args.report_to or [],
-        "dataloader_pin_memory": torch.cuda.is_available(),
-        "ddp_find_unused_parameters": False,
-    }
-    for name in (
-        "warmup_steps", "weight_decay", "per_device_train_batch_size", "per_device_eval_batch_size",
-        "gradient_accumulation_steps", "bf16", "fp16", "seed",
-    ):  # fmt: skip
-        values[name] = getattr(args, name)
-    known = TrainingArguments.__dataclass_fields__
-    for assignment in args.trainer or []:
-        name, equals, text = assignment.partition("=")
-        if not equals or name not in known:
-            raise ValueError(f"--trainer {assignment}: must be name=value with a field of TrainingArguments.")
-        try:
-            values[name] = json.loads(text)
-        except ValueError:
-            values[name] = text
-    return TrainingArguments(**values)
+        defaults = {"max_length": 64, "learning_rate": 1e-3}
+    return replace(args, **{name: value for name, value in defaults.items() if getattr(args, name) is None})

@@ -59,15 +59,30 @@ def print_search(sweep: dict[str, Any]) -> None:
     level = sweep["levels"][sweep["chosen"]]
     print(
         f"the smallest network shown to be worse by less than {sweep['margin']} in {sweep['metric']} is worse by "
-        f"{level['difference']:.4f} ± {level['stderr']:.4f} (p = {level['p_value']:.3f})."
+        f"{level['difference']:.4f} ± {level['stderr']:.4f} (p {format_p(level['p_value'])})."
     )
 
 
 def print_controls(controls: dict[str, Any], criterion: str) -> None:
     """One row for each criterion at the same budget, the best first."""
-    print(f"\n{'right after pruning, the same number of neurons chosen by':<58}{'accuracy':>10}{'loss':>8}")
     ranked = sorted(controls["one_shot"].items(), key=lambda entry: -entry[1]["accuracy"])
+    spreads = {name: spread(metrics) for name, metrics in ranked}
+    width = max(map(len, spreads.values()))
+    heading = "right after pruning, the same number of neurons chosen by"
+    print(f"\n{heading:<58}{'accuracy':>10}{'':<{width}}{'loss':>8}")
     for name, metrics in ranked:
         mark = " (used)" if name == criterion else ""
-        spread = f" ± {metrics['accuracy_std']:.4f}" if "accuracy_std" in metrics else ""
-        print(f"  {name + mark:<56}{metrics['accuracy']:>10.4f}{metrics['loss']:>8.4f}{spread}")
+        print(f"  {name + mark:<56}{metrics['accuracy']:>10.4f}{spreads[name]:<{width}}{metrics['loss']:>8.4f}")
+
+
+def spread(metrics: dict[str, float]) -> str:
+    """The standard deviation of an accuracy over draws, with as many decimals as it takes to be seen."""
+    if "accuracy_std" not in metrics:
+        return ""
+    value = metrics["accuracy_std"]
+    return f" ± {value:.4f}" if value == 0 or value >= 0.00005 else f" ± {value:.0e}"
+
+
+def format_p(value: float) -> str:
+    """A p-value that is never shown as 0."""
+    return f"= {value:.3f}" if value >= 0.0005 else "< 0.001"

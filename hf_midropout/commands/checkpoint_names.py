@@ -1,0 +1,62 @@
+"""Checkpoints of a run: noted in its record before they are written, and compared with the model before it goes on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from safetensors import safe_open
+from transformers import TrainerCallback
+
+from ..checkpoint_checks import weight_files
+from ..output_folder import OutputFolder
+
+
+class CheckpointNames(TrainerCallback):
+    """Tells the output folder of every checkpoint, and the Trainer of a Ctrl-C that code in between has swallowed."""
+
+    def __init__(self, output: OutputFolder):
+        self.output = output
+
+    def _note(self, state) -> None:
+        if state.is_world_process_zero:
+            self.output.writes(f"checkpoint-{state.global_step}")
+
+    def on_step_end(self, args, state, control, **kwargs):
+        from .. import interruption
+
+        interruption.check()
+        if control.should_save:
+            self._note(state)
+
+    def on_epoch_end(self, args, state, control, **kwargs):
+        if control.should_save:
+            self._note(state)
+
+    def on_save(self, args, state, control, **kwargs):
+        self._note(state)
+
+
+def check_checkpoint_fits(checkpoint: Path, model) -> None:
+    """
+    Raises:
+        `ValueError`: if `checkpoint` is not of a run with the same model and classes, which the Trainer would find out
+            in its own way, or not at all.
+    """
+    expected = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
+    advice = "give the options of the run that is to go on."
+    for file in weight_files(checkpoint):
+        with safe_open(checkpoint / file, framework="numpy") as tensors:
+            for name in tensors.keys():
+                shape = tensors.get_slice(name).get_shape()
+                if name in expected and shape != expected[name]:
+                    raise ValueError(
+                        f"--resume: {checkpoint.name} has {name} of shape {shape}, this run's model of shape "
+                        f"{expected[name]}: {advice}"
+                    )
+    saved = type(model.config).from_pretrained(checkpoint)
+    for name in ("id2label", "head_activation"):
+        old, new = getattr(saved, name, None), getattr(model.config, name, None)
+        if old != new:
+            raise ValueError(
+                f"--resume: {checkpoint.name} has {name}={str(old)[:200]}, this run {str(new)[:200]}: {advice}"
+            )

@@ -1,0 +1,122 @@
+"""What is wrong with the options of `hf-midropout train`, told before torch is imported."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from ..choices import CRITERION_NAMES, TINY_MAX_LENGTH
+from ..launcher import config_file
+from ..output_place import check_name
+from .pruning_arguments import PruningArguments
+from .train_arguments import TrainArguments
+
+
+MAX_HEAD_WIDTH = 1_000_000
+MAX_SEED = 2**32 - 1
+DATA_SUFFIXES = (".parquet", ".csv", ".tsv", ".json", ".jsonl")
+HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+
+# Options, what is allowed, and how to say it. Those of `PruningArguments` are checked by MIDropoutConfig.
+LIMITS: tuple[tuple[tuple[str, ...], Any, str], ...] = (
+    (("validation_fraction",), lambda value: 0 < value < 1, "a fraction above 0 and below 1"),
+    (("max_train_rows",), lambda value: value >= 2, "2 or more, as there are two classes or more"),
+    (("max_eval_rows",), lambda value: value >= 1, "1 or more"),
+    (("max_length",), lambda value: value >= 3, "3 or more, two of which are special tokens"),
+    (("num_train_epochs", "learning_rate"), lambda value: 0 < value < math.inf, "a number above 0"),
+    (("warmup_steps", "weight_decay"), lambda value: 0 <= value < math.inf, "a number of 0 or more"),
+    (
+        ("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps"),
+        lambda value: value >= 1,
+        "1 or more",
+    ),
+    (("seed",), lambda value: 0 <= value <= MAX_SEED, f"0 to {MAX_SEED}"),
+    (("score_samples",), lambda value: value == 0 or value >= 2, "2 or more, or 0 for all"),
+    (
+        ("head_widths",),
+        lambda value: all(1 <= width <= MAX_HEAD_WIDTH for width in value),
+        f"widths of 1 to {MAX_HEAD_WIDTH:,} neurons",
+    ),
+    (("criterion",), lambda value: value in CRITERION_NAMES, f"one of {', '.join(CRITERION_NAMES)}"),
+)
+
+
+def check_options(args: TrainArguments) -> None:
+    """`ValueError`, naming the option, its value and what is allowed, for what can be told from the options alone."""
+    for names, allowed, text in LIMITS:
+        for name in names:
+            value = getattr(args, name)
+            if value is not None and not allowed(value):
+                raise ValueError(f"{as_typed(name, value)}: must be {text}.")
+    if args.model is None and args.max_length is not None and args.max_length > TINY_MAX_LENGTH:
+        raise ValueError(
+            f"--max_length {args.max_length}: the tiny model takes at most {TINY_MAX_LENGTH} tokens; name "
+            "another with --model."
+        )
+    for one, other in (("bf16", "fp16"), ("resume", "overwrite_output_dir")):
+        if getattr(args, one) and getattr(args, other):
+            raise ValueError(f"--{one} and --{other}: give one of the two.")
+    if args.accelerate and not args.accelerate_config:
+        raise ValueError("--accelerate: its settings go before those of a file; name one with --accelerate_config.")
+    if args.accelerate_config:
+        config_file(args.accelerate_config)
+    check_assignments(args)
+    for name in ("model", "dataset"):
+        check_source(name, getattr(args, name))
+
+
+def check_assignments(args: TrainArguments) -> None:
+    """`ValueError` for a malformed `--trainer`, or one for which there is an option."""
+    own = {field.name for field in fields(TrainArguments)}
+    for assignment in args.trainer or []:
+        name, equals, value = assignment.partition("=")
+        if not equals or not name.isidentifier():
+            raise ValueError(f"--trainer {assignment}: must be name=value with a field of TrainingArguments.")
+        if name in own:
+            raise ValueError(f"--trainer {assignment}: give --{name} {value} instead.")
+
+
+def check_source(option: str, value: str | None) -> None:
+    """`ValueError` for what reads like a path, and is none: the Hub need not be asked."""
+    if value is None:
+        return
+    check_name(f"--{option}", value)
+    path = Path(value)
+    if not value or (
+        not path.exists()
+        and (value[0] in "./~" or path.suffix.lower() in DATA_SUFFIXES or not HUB_ID.fullmatch(value))
+    ):
+        what = "folder" if option == "model" else "file or folder"
+        raise ValueError(f"--{option} {value or repr(value)}: there is no such {what}, and it is no id of the Hub.")
+    if os.path.exists(value) and not os.access(value, os.R_OK):
+        raise ValueError(f"--{option} {value}: may not be read.")
+
+
+def as_typed(name: str, value: Any) -> str:
+    """An option as it is given in the shell."""
+    values = value if isinstance(value, list) else [value]
+    return " ".join([f"--{name}", *map(str, values)])
+
+
+@contextmanager
+def options_named() -> Iterator[None]:
+    """Context manager: in a `ValueError`, names that the package's functions give their arguments become options."""
+    names = {field.name: field.name for field in (*fields(PruningArguments), *fields(TrainArguments))}
+    names |= {"max_samples": "score_samples", "subset": "dataset_config"}
+    try:
+        yield
+    except ValueError as error:
+        text = re.sub(
+            r"(?<![\w.-])([a-z_0-9]+)=",
+            lambda match: f"--{names[match[1]]} " if match[1] in names else match[0],
+            str(error),
+        )
+        if text == str(error):
+            raise
+        raise type(error)(text).with_traceback(error.__traceback__) from error.__cause__

@@ -1,0 +1,82 @@
+"""The end of `hf-midropout train`: the compact model, proved equal, tested, and saved with its report."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+from ..output_folder import OutputFolder
+from ..run_record import COMPACT
+from .train_arguments import TrainArguments
+from .train_summary import print_summary
+
+
+def finish(
+    args: TrainArguments, output: OutputFolder, data, tokenized, trainer, record, seconds: dict[str, float]
+) -> Path:
+    """
+    Compacts the trained model, proves it equal, tests it, and saves it with its report and figures. To be called on
+    every process; the main one saves.
+
+    Returns:
+        `Path`: the folder of the compact checkpoint.
+    """
+    from transformers.utils import logging as transformers_logging
+
+    from ..calibration import reliability
+    from ..figures import draw_figures
+    from ..files import new_folder, write_json
+    from ..head_evaluation import collect_head_inputs
+    from ..inference import batches_for
+    from ..model_card import write_card
+    from ..pruning import verify_compaction
+    from ..report import REPORT_NAME, build_report
+    from ..report_parts import training_log
+    from ..sharding import full_module
+
+    started = time.perf_counter()
+    tokenizer = trainer.processing_class
+    # Mixed precision wraps the forward pass: to be compared in float32, the model is taken out of it.
+    masked = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
+    masked = full_module(masked, masked.config)
+    compact = masked.compact()
+    split = "test" if "test" in tokenized else "validation"
+    batches = batches_for(compact, tokenized[split], args.per_device_eval_batch_size, processing_class=tokenizer)
+    difference = verify_compaction(masked, compact, batches)
+    test = {"split": split, "rows": len(tokenized[split])}
+    inputs = collect_head_inputs(compact, batches)
+    test |= inputs.metrics(compact.classifier)
+    test["calibration"] = reliability(inputs, compact.classifier)
+
+    folder = output.path / COMPACT
+    if not trainer.is_world_process_zero():
+        return folder
+    seconds["finishing"] = time.perf_counter() - started
+    seconds["total"] = sum(seconds.values())
+    report = build_report(
+        record,
+        data,
+        args.model or "tiny ALBERT, made on the spot",
+        masked,
+        compact,
+        difference,
+        test,
+        asdict(args),
+        seconds,
+    )
+    report["training_log"] = training_log(trainer.state.log_history)
+    transformers_logging.disable_progress_bar()
+    former = output.place_for_former()
+    output.writes(COMPACT)
+    with new_folder(folder, former) as saving:
+        compact.save_pretrained(saving)
+        tokenizer.save_pretrained(saving)
+        write_json(saving / REPORT_NAME, report)
+        figures = draw_figures(record, trainer.state.log_history, saving / "figures")
+        write_card(saving, name=str(folder))
+    output.finish()
+    print_summary(report, folder, [f"{figure.parent.name}/{figure.name}" for figure in figures])
+    if output.kept:
+        print(f"Kept, as no run wrote them: {', '.join(output.kept[:10])}.")
+    return folder

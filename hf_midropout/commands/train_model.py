@@ -1,0 +1,181 @@
+"""The model and the tokenizer that `hf-midropout train` starts from, and whether they fit."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from ..checkpoint_checks import MODEL_TYPE, checkpoint_folder, read_json
+from .train_arguments import TrainArguments
+
+
+SAMPLE_TEXTS = 200
+MOST_UNKNOWN = 0.5
+TINY_HIDDEN_SIZE = 128
+TOKENIZER_FILES = (
+    "tokenizer.json", "spiece.model", "tokenizer.model", "sentencepiece.bpe.model", "vocab.txt", "vocab.json",
+)  # fmt: skip
+
+
+def find_model(args: TrainArguments) -> Path | None:
+    """
+    The folder with the checkpoint that `--model` names, fetched from the Hub if it is there; `None` without one.
+
+    Raises:
+        `ValueError`: if there is none, or it is not a whole checkpoint of ALBERT with safetensors and a tokenizer.
+        `OSError`: if the Hub could not be reached.
+    """
+    if args.model is None:
+        return None
+    from ..hub import pull
+
+    named = f"--model {args.model}"
+    try:
+        local = str(checkpoint_folder(args.model)) if os.path.exists(args.model) else args.model
+        folder = pull(local)
+        config = read_json(folder / "config.json")
+    except ValueError as error:
+        raise ValueError(f"{named}: {str(error).removeprefix(f'{args.model}: ')}") from None
+    except OSError as error:
+        raise OSError(f"{named}: {error}") from error
+    kind = config.get("model_type")
+    if kind not in ("albert", MODEL_TYPE):
+        raise ValueError(f"{named}: its model_type is {kind!r}; must be a checkpoint of ALBERT.")
+    if not any((folder / name).is_file() for name in TOKENIZER_FILES):
+        raise ValueError(
+            f"{named}: it has no tokenizer (tokenizer.json or spiece.model), without which its token ids mean nothing."
+        )
+    limit = config.get("max_position_embeddings", 512)
+    if args.max_length is not None and args.max_length > limit:
+        raise ValueError(f"--max_length {args.max_length}: {args.model} takes at most {limit} tokens.")
+    return folder
+
+
+def tokenizer_and_model(args: TrainArguments, folder: Path | None, data):
+    """
+    From the checkpoint in `folder`, or made on the spot.
+
+    Raises:
+        `ValueError`: for a tokenizer that does not fit the model or the texts, a head that cannot be had, or weights
+            that lack a part.
+    """
+    check_head(args, TINY_HIDDEN_SIZE if folder is None else read_json(folder / "config.json").get("hidden_size", 0))
+    head: dict[str, Any] = {"head_widths": args.head_widths, "head_activation": args.head_activation}
+    head = {name: value for name, value in head.items() if value is not None}
+    if folder is None:
+        from ..builtin_model import tiny_tokenizer_and_model
+
+        return tiny_tokenizer_and_model(data, **head)
+    tokenizer = load_tokenizer(args, folder)
+    model = load_model(args, folder, data.label_names, head)
+    check_tokenizer(f"--model {args.model}", tokenizer, model.config.vocab_size)
+    check_texts(f"--model {args.model}", tokenizer, data.splits["train"]["text"][:SAMPLE_TEXTS])
+    return tokenizer, model
+
+
+def load_tokenizer(args: TrainArguments, folder: Path):
+    """The tokenizer in `folder`."""
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(folder)
+    except Exception as error:  # files of strangers fail in many ways
+        raise ValueError(f"--model {args.model}: its tokenizer cannot be loaded: {first_line(error)}") from error
+
+
+def load_model(args: TrainArguments, folder: Path, label_names: list[str], head: dict[str, Any]):
+    """The model in `folder`, with a head for `label_names`: a new one, unless the checkpoint is of MIDropout."""
+    import torch
+
+    from ..modeling_midropout_albert import MIDropoutAlbertForSequenceClassification
+
+    try:
+        model, found = MIDropoutAlbertForSequenceClassification.from_pretrained(
+            folder,
+            num_labels=len(label_names),
+            id2label=dict(enumerate(label_names)),
+            label2id={name: index for index, name in enumerate(label_names)},
+            dtype=torch.float32,  # checkpoints in half precision would otherwise train in it
+            output_loading_info=True,
+            **head,
+        )
+    except (OSError, RuntimeError, KeyError) as error:
+        if "mismatch" in str(error):
+            raise ValueError(
+                f"--model {args.model}: its head has other widths or classes than this run, which has "
+                f"{len(label_names)} classes. Start from a checkpoint of ALBERT without a head of MIDropout, or leave "
+                "out --head_widths."
+            ) from error
+        raise ValueError(f"--model {args.model}: it cannot be loaded: {first_line(error)}") from error
+    lacking = sorted(
+        name for name in found["missing_keys"] if name.startswith(("albert.embeddings", "albert.encoder"))
+    )
+    if lacking:
+        raise ValueError(
+            f"--model {args.model}: its weights lack {len(lacking)} of the encoder's, such as {lacking[0]}."
+        )
+    return model
+
+
+def check_head(args: TrainArguments, hidden_size: int) -> None:
+    """`ValueError` for an activation that is unknown, or widths for which there is not enough memory."""
+    from transformers.activations import ACT2FN
+
+    if args.head_activation is not None and args.head_activation not in ACT2FN:
+        raise ValueError(f"--head_activation {args.head_activation}: must be one of {', '.join(sorted(ACT2FN))}.")
+    widths = args.head_widths or []
+    weights = sum(one * other for one, other in zip([hidden_size, *widths], widths, strict=False))
+    memory = total_memory()
+    # Four numbers of four bytes each: weight, gradient, and two averages of AdamW.
+    if memory is not None and 16 * weights > memory:
+        raise ValueError(
+            f"--head_widths {' '.join(map(str, widths))}: {weights:,} weights and their optimizer's state take "
+            f"{16 * weights / 2**30:.0f} GiB, and this machine has {memory / 2**30:.0f}."
+        )
+
+
+def total_memory() -> int | None:
+    """Bytes of this machine's memory; `None` where the system does not tell."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def check_tokenizer(named: str, tokenizer, vocab_size: int) -> None:
+    """`ValueError` if `tokenizer` cannot be the one that a model with `vocab_size` embeddings was trained with."""
+    known = len(tokenizer)
+    if known > vocab_size:
+        raise ValueError(f"{named}: its tokenizer knows {known:,} tokens, the model {vocab_size:,} embeddings.")
+    special = len(set(tokenizer.all_special_ids))
+    if known < vocab_size / 2 or known <= special:
+        raise ValueError(
+            f"{named}: its tokenizer knows {known:,} tokens, {special} of them special, but the model has "
+            f"{vocab_size:,} embeddings: it is not the tokenizer of that model."
+        )
+    if tokenizer.pad_token_id is None:
+        raise ValueError(f"{named}: its tokenizer has no token for padding.")
+
+
+def check_texts(named: str, tokenizer, texts: list[str]) -> None:
+    """`ValueError` if most of a sample of texts, by characters, is unknown to `tokenizer`."""
+    if tokenizer.unk_token_id is None or not tokenizer.is_fast:
+        return
+    encoded = tokenizer(list(texts), add_special_tokens=False, return_offsets_mapping=True)
+    unknown = total = 0
+    for ids, offsets in zip(encoded["input_ids"], encoded["offset_mapping"], strict=True):
+        for token, (begin, end) in zip(ids, offsets, strict=True):
+            total += end - begin
+            unknown += (end - begin) * (token == tokenizer.unk_token_id)
+    if total and unknown / total > MOST_UNKNOWN:
+        raise ValueError(
+            f"{named}: {unknown / total:.0%} of the characters of {len(texts)} training texts are unknown to its "
+            "tokenizer: it is for another language, or incomplete."
+        )
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, shortened."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__

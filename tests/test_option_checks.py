@@ -1,0 +1,77 @@
+"""Options that make no sense are told with their names, before torch is imported."""
+
+import subprocess
+import sys
+
+import pytest
+
+from hf_midropout.cli import main
+from hf_midropout.commands.option_checks import check_options, options_named
+from hf_midropout.commands.train_arguments import TrainArguments
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"max_length": 10_000}, "--max_length 10000: the tiny model takes at most 512 tokens"),
+        ({"head_widths": [10**9]}, "--head_widths 1000000000: must be widths of 1 to 1,000,000 neurons"),
+        ({"score_samples": 1}, "--score_samples 1: must be 2 or more, or 0 for all"),
+        ({"max_train_rows": 1}, "--max_train_rows 1: must be 2 or more"),
+        ({"max_eval_rows": 0}, "--max_eval_rows 0"),
+        ({"learning_rate": float("nan")}, "--learning_rate nan: must be a number above 0"),
+        ({"num_train_epochs": float("inf")}, "--num_train_epochs inf"),
+        ({"per_device_train_batch_size": 0}, "--per_device_train_batch_size 0: must be 1 or more"),
+        ({"seed": -1}, "--seed -1: must be 0 to 4294967295"),
+        ({"criterion": "luck"}, "--criterion luck: must be one of mutual_information"),
+        ({"bf16": True, "fp16": True}, "--bf16 and --fp16: give one"),
+        ({"resume": True, "overwrite_output_dir": True}, "--resume and --overwrite_output_dir: give one"),
+        ({"accelerate": ["num_processes=2"]}, "name one with --accelerate_config"),
+        ({"accelerate_config": "tpu"}, "--accelerate_config 'tpu': must be a YAML file or one of"),
+        ({"trainer": ["output_dir=/"]}, "--trainer output_dir=/: give --output_dir / instead"),
+        ({"trainer": ["seed=3"]}, "give --seed 3 instead"),
+        ({"trainer": ["logging_steps"]}, "must be name=value"),
+        ({"model": "./nowhere"}, "--model ./nowhere: there is no such folder, and it is no id of the Hub"),
+        ({"dataset": "nowhere.csv"}, "--dataset nowhere.csv: there is no such file or folder"),
+        ({"dataset": "a\udcff"}, "is not valid UTF-8"),
+    ],
+)
+def test_each_is_told_as_it_was_typed(options, message):
+    with pytest.raises(ValueError) as told:
+        check_options(TrainArguments(**options))
+    assert message in str(told.value)
+
+
+def test_the_defaults_pass():
+    check_options(TrainArguments())
+    check_options(TrainArguments(model="albert/albert-base-v2", dataset="fancyzhx/ag_news", max_length=512))
+
+
+def test_names_of_arguments_become_those_of_options():
+    with pytest.raises(ValueError, match=r"^--score_samples 1: not x=2, --keep 3\.$"), options_named():
+        raise ValueError("max_samples=1: not x=2, keep=3.")
+
+
+def test_a_bad_value_is_told_without_torch():
+    code = (
+        "import sys; from hf_midropout.cli import main; status = main(sys.argv[1:]); "
+        "print(status, 'torch' in sys.modules)"
+    )
+    for options in (["--keep", "1.5"], ["--seed", "-1"], ["--model", "./nowhere"], ["--output_dir", "."]):
+        done = subprocess.run([sys.executable, "-c", code, "train", *options], capture_output=True, text=True)
+        assert done.stdout.split() == ["1", "False"], done.stderr
+        assert done.stderr.count("\n") == 1 and options[0] in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--sede", "1"], "unknown option '--sede'. Did you mean --seed?"),
+        (["--seed", "abc"], "--seed: invalid int value: 'abc'"),
+        (["--bf16", "maybe"], "--bf16: Truthy value expected"),
+        (["stray"], "unknown argument 'stray'"),
+    ],
+)
+def test_a_malformed_command_line_is_one_line_and_status_2(options, message, capsys):
+    assert main(["train", *options]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1 and "hf-midropout train --help" in error
