@@ -119,7 +119,7 @@ def test_a_report_that_holds_the_token_is_not_published(hub, checkpoint, tmp_pat
         (folder / name).write_bytes(content.replace(b'"trainer": null', f'"trainer": "{WRITE_TOKEN}"'.encode()))
     done = run(hub, tmp_path / "home", "push", folder, "me/tiny")
     assert done.returncode == 1 and "midropout_report.json holds the access token" in done.stderr
-    assert set(hub.files("me/tiny")) == {".gitattributes"}
+    assert hub.repositories == {}
 
 
 def test_a_branch_a_message_and_a_readme_that_is_there(hub, checkpoint, tmp_path):
@@ -174,22 +174,22 @@ for number, (kind, request, do, times) in enumerate(cases):
 
 PUSH_FAULTS = [
     ("PUT /lfs/", "drop", 100, "connection"),
-    ("PUT /lfs/", 500, 100, "is in trouble (500)"),
+    ("PUT /lfs/", 500, 100, "has an error of its own (500)"),
     ("preupload", 429, 100, "too many requests (429)"),
-    ("preupload", 503, 100, "is in trouble (503)"),
+    ("preupload", 503, 100, "has an error of its own (503)"),
     ("/commit/", "drop", 1, "connection"),
-    ("/commit/", 500, 1, "is in trouble (500)"),
+    ("/commit/", 500, 1, "has an error of its own (500)"),
     ("objects/batch", 429, 100, "too many requests (429)"),
-    ("repos/create", 503, 100, "is in trouble (503)"),
+    ("repos/create", 503, 100, "has an error of its own (503)"),
 ]
 PULL_FAULTS = [
     ("GET .*/resolve/.*safetensors", "truncate", 100, "Try again."),
     ("GET .*/resolve/.*safetensors", "swap", 1, "arrived changed"),
     ("GET .*/resolve/.*config.json", "swap", 2, "arrived changed"),
     ("GET .*/resolve/.*safetensors", "drop", 100, "Try again."),
-    ("/tree/", 500, 100, "is in trouble (500)"),
+    ("/tree/", 500, 100, "has an error of its own (500)"),
     ("GET .*/resolve/", 429, 100, "too many requests (429)"),
-    ("GET /api/models/me/pull$", 503, 100, "is in trouble (503)"),
+    ("GET /api/models/me/pull$", 503, 100, "has an error of its own (503)"),
 ]
 
 
@@ -221,12 +221,12 @@ def test_a_commit_by_someone_else_meanwhile_is_told(hub, checkpoint, tmp_path):
     code = """
 import sys
 from hf_midropout import hub
-real = hub.published_contents
-def slow(folder):  # someone else commits while the folder is read
+real = hub._card
+def slow(*arguments):  # someone else commits while the card is written
     import huggingface_hub
     huggingface_hub.upload_file(path_or_fileobj=b"hello", path_in_repo="notes.txt", repo_id="me/tiny")
-    return real(folder)
-hub.published_contents = slow
+    return real(*arguments)
+hub._card = slow
 try:
     hub.push(sys.argv[1], "me/tiny")
 except hub.HubError as error:

@@ -34,7 +34,8 @@ def test_metadata_are_what_the_hub_reads(folder):
     card = ModelCard(card_text(folder, repo_id="me/tiny"))
     raw = yaml.safe_load(re.match(r"---\n(.*?)\n---\n", str(card), re.S)[1])
     assert raw["base_model"] == "albert/albert-base-v2" and raw["datasets"] == ["fancyzhx/ag_news"]
-    assert raw["license"] == "apache-2.0" and raw["pipeline_tag"] == "text-classification"
+    assert "license" not in raw  # of the user's own training: only they can say
+    assert raw["pipeline_tag"] == "text-classification"
     assert raw["library_name"] == "transformers" and "hf_midropout" in raw["tags"]
     assert raw["model-index"][0]["name"] == "tiny"
     results = {(each.metric_type, each.metric_value) for each in card.data.eval_results}
