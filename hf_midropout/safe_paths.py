@@ -1,8 +1,8 @@
 """
 Files of a folder that may come from a stranger: links that lead out of it are followed neither to read nor to write.
 
-A snapshot in the Hub's cache consists of links into `blobs/` beside it: these, and links that stay inside the folder,
-are what a link may be.
+A snapshot in the Hub's cache consists of links into `blobs` folders of the cache: these, and links that stay inside
+the folder, are what a link may be.
 """
 
 from __future__ import annotations
@@ -54,10 +54,18 @@ def check_link(folder: Path, path: Path) -> None:
 
 
 def hub_cache_blobs(folder: Path) -> list[Path]:
-    """The `blobs` folder beside a snapshot of the Hub's cache, if `folder` is such a snapshot."""
+    """
+    Where the links of a snapshot in the Hub's cache lead, if `folder` is one: the repository's `blobs`, and the store
+    that repositories share, `blobs` beside them.
+    """
     snapshots = folder.resolve().parent
-    blobs = snapshots.parent / "blobs"
-    return [blobs] if snapshots.name == "snapshots" and blobs.is_dir() and not blobs.is_symlink() else []
+    repository = snapshots.parent
+    if snapshots.name != "snapshots" or "--" not in repository.name:
+        return []
+    stores = [repository / "blobs"]
+    if (repository.parent / "blobs" / ".huggingface-shared-blobs").is_file():
+        stores.append(repository.parent / "blobs")
+    return [store for store in stores if store.is_dir() and not store.is_symlink()]
 
 
 def write_inside(folder: str | os.PathLike, name: str, content: bytes | str) -> Path:
