@@ -37,7 +37,8 @@ def test_push_arrives_whole_and_verifies(hub, checkpoint, tmp_path, xet):
     before = contents(checkpoint)
     done = run(hub, tmp_path / "home", "push", checkpoint, "me/tiny", "--private", "--verify", xet=xet)
     assert done.returncode == 0, done.stderr
-    assert "Pulled it back" in done.stdout and "0.0e+00" in done.stdout
+    assert f"all {len(before) + 1} files have the SHA-256 of what was sent" in done.stdout
+    assert "0.0e+00" in done.stdout
     assert contents(checkpoint) == before
     assert hub.repositories["me/tiny"].private
     files = hub.files("me/tiny")
@@ -181,6 +182,15 @@ PUSH_FAULTS = [
     ("/commit/", 500, 1, "has an error of its own (500)"),
     ("objects/batch", 429, 100, "too many requests (429)"),
     ("repos/create", 503, 100, "has an error of its own (503)"),
+    ("repos/create", "silent", 100, "did not answer within 1 seconds"),
+    ("/commit/", "silent", 100, "did not answer within 1 seconds"),
+    ("preupload", "drip", 100, "answers too slowly"),
+    ("preupload", "later", 100, "try again in 86,400 seconds"),
+    ("repos/create", "html", 100, "something that is no JSON"),
+    ("GET /api/models/", "html", 100, "something that is no JSON"),
+    ("repos/create", "wrong", 100, "answered, but not as the Hub does"),
+    ("GET /api/models/", "wrong", 100, "answered, but not as the Hub does"),
+    ("repos/create", "escape", 100, "refused the request (400) (no \\x9b31maaa"),
 ]
 PULL_FAULTS = [
     ("GET .*/resolve/.*safetensors", "truncate", 100, "Try again."),
@@ -190,6 +200,11 @@ PULL_FAULTS = [
     ("/tree/", 500, 100, "has an error of its own (500)"),
     ("GET .*/resolve/", 429, 100, "too many requests (429)"),
     ("GET /api/models/me/pull$", 503, 100, "has an error of its own (503)"),
+    ("GET /api/models/me/pull$", "silent", 100, "did not answer within 1 seconds"),
+    ("/tree/", "drip", 100, "answers too slowly"),
+    ("/tree/", "html", 100, "something that is no JSON"),
+    ("/tree/", "wrong", 100, "answered, but not as the Hub does"),
+    ("GET /api/models/me/pull$", "wrong", 100, "answered, but not as the Hub does"),
 ]
 
 
@@ -199,14 +214,16 @@ def test_faults_are_told_leave_no_half_and_pass(hub, checkpoint, tmp_path):
     cases = [("push", *fault[:3]) for fault in PUSH_FAULTS] + [("pull", *fault[:3]) for fault in PULL_FAULTS]
     done = subprocess.run(
         [sys.executable, "-c", FAULTS, hub.url, str(checkpoint), str(tmp_path / "cache"), json.dumps(cases)],
-        env=client_environment(hub, tmp_path / "home"), capture_output=True, text=True,
+        env={**client_environment(hub, tmp_path / "home"), "HF_HUB_DOWNLOAD_TIMEOUT": "1"}, capture_output=True,
+        text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     outcomes = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(outcomes) == len(cases)
     for (request, do, _, message), outcome in zip(PUSH_FAULTS + PULL_FAULTS, outcomes, strict=True):
         assert outcome["failed"] and message in outcome["failed"], (request, do, outcome["failed"])
-        assert "\n" not in outcome["failed"] and WRITE_TOKEN not in outcome["failed"]
+        assert outcome["failed"].isprintable() and len(outcome["failed"]) < 700, outcome["failed"]
+        assert WRITE_TOKEN not in outcome["failed"]
         # nothing of the failed commit is there, so nothing claims to be a checkpoint
         assert set(outcome["there"]) <= {".gitattributes"}, (request, do)
         assert outcome["half"] == [], (request, do)
@@ -238,3 +255,106 @@ except hub.HubError as error:
     )  # fmt: skip
     assert "the repository changed meanwhile (412)" in done.stdout, done.stderr
     assert "model.safetensors" not in hub.files("me/tiny")
+
+
+def test_private_is_not_ignored_for_a_repository_that_is_public(hub, checkpoint, tmp_path):
+    hub.put("me/tiny", {"README.md": b"# Mine"})
+    done = run(hub, tmp_path / "home", "push", checkpoint, "me/tiny", "--private")
+    assert done.returncode == 1 and "me/tiny exists and is public" in done.stderr
+    assert set(hub.files("me/tiny")) == {"README.md"} and len(hub.repositories["me/tiny"].commits) == 1
+
+
+SECRETS = """
+import json, shutil, sys
+from pathlib import Path
+from hf_midropout.hub import push
+good, work = Path(sys.argv[1]), Path(sys.argv[2])
+own, other = sys.argv[3:]
+def attempt(number, spoil, repo_id="me/tiny", **options):
+    folder = Path(shutil.copytree(good, work / str(number)))
+    spoil(folder)
+    try:
+        print(json.dumps([push(folder, repo_id, **options).commit, None]))
+    except ValueError as error:
+        print(json.dumps([None, str(error)]))
+def append(name, text):
+    return lambda folder: (folder / name).write_text(
+        ((folder / name).read_text() if (folder / name).exists() else "") + text
+    )
+attempt(0, append("README.md", f"My token is {own}."))
+attempt(1, append("README.md", f"Their token is {other}."))
+attempt(2, lambda folder: (folder / "midropout_report.json").write_text(
+    (folder / "midropout_report.json").read_text().replace('"trainer": null', f'"trainer": "hub_token={other}"')))
+attempt(3, append("vocab.txt", "-----BEGIN OPENSSH PRIVATE KEY-----"))
+attempt(4, lambda folder: (folder / "vocab.txt").symlink_to(work / "key"))
+attempt(5, append("merges.txt", f"{other}"), commit_message="fine")
+attempt(6, lambda folder: None, commit_message=f"with {other}")
+attempt(7, lambda folder: None, "me/leaky")
+"""
+
+
+def test_what_is_sent_is_searched_for_tokens_last(hub, checkpoint, tmp_path):
+    other = "hf_" + "AbCdE12345" * 3 + "fGhI"
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "key").write_text("-----BEGIN PRIVATE KEY-----")
+    hub.put("me/leaky", {"README.md": f"# Mine\n\n{other}\n".encode()})
+    done = subprocess.run(
+        [sys.executable, "-c", SECRETS, str(checkpoint), str(tmp_path / "work"), WRITE_TOKEN, other],
+        capture_output=True, text=True, env=client_environment(hub, tmp_path / "home"),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert other not in done.stdout and WRITE_TOKEN not in done.stdout
+    outcomes = [json.loads(line) for line in done.stdout.splitlines()]
+    reasons = [
+        "README.md holds the access token",
+        "README.md holds what looks like a Hugging Face token",
+        "midropout_report.json holds what looks like a Hugging Face token",
+        "vocab.txt holds what looks like a private key",
+        "vocab.txt is a link that leads out of the folder",
+        "merges.txt holds what looks like a Hugging Face token",
+        "commit_message holds what looks like a Hugging Face token",
+        "README.md holds what looks like a Hugging Face token",
+    ]
+    for reason, (commit, error) in zip(reasons, outcomes, strict=True):
+        assert commit is None and reason in error
+    assert set(hub.files("me/leaky")) == {"README.md"}
+    assert not hub.repositories.get("me/tiny") or set(hub.files("me/tiny")) == {".gitattributes"}
+
+
+VERIFY = """
+import json, sys
+from pathlib import Path
+from hf_midropout.hub import Published
+from hf_midropout.hub_contents import digests, published_contents
+from hf_midropout.hub_verification import verify_published
+folder = Path(sys.argv[1])
+sent = digests(published_contents(folder))
+for commit in sys.argv[2:]:
+    try:
+        print(verify_published(folder, Published("me/tiny", commit, "URL", sorted(sent), sent)))
+    except OSError as error:
+        print(error)
+"""
+
+
+def test_verify_finds_whatever_a_hub_changed(hub, checkpoint, tmp_path):
+    sent = contents(checkpoint)
+    config = json.loads(sent["config.json"])
+    labels = config["id2label"]
+    swapped = json.dumps(config | {"id2label": labels | {"0": labels["1"], "1": labels["0"]}}).encode()
+    without = {name: content for name, content in sent.items() if name != "midropout_report.json"}
+    figure = next(name for name in sent if name.endswith(".png"))
+    commits = [
+        hub.put("me/tiny", files)
+        for files in (sent, {**sent, "config.json": swapped}, without, {**sent, figure: b"\x89PNG another"})
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", VERIFY, str(checkpoint), *commits], capture_output=True, text=True,
+        env=client_environment(hub, tmp_path / "home"),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    good, labels_swapped, dropped, drawn = done.stdout.splitlines()
+    assert good == "0.0"
+    assert "config.json is not what was sent" in labels_swapped
+    assert "lacks midropout_report.json, which was sent" in dropped
+    assert f"{figure} is not what was sent" in drawn
