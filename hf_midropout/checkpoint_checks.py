@@ -48,7 +48,9 @@ def checkpoint_folder(path: str | os.PathLike) -> Path:
     )
 
 
-def check_checkpoint(folder: str | os.PathLike, *, trust_remote_code: bool = False, no_pickles: bool = False) -> None:
+def check_checkpoint(
+    folder: str | os.PathLike, *, trust_remote_code: bool = False, no_pickles: bool = False
+) -> Weights:
     """
     Refuses a checkpoint that is not what it says it is, within a second or so, loading nothing.
 
@@ -57,6 +59,9 @@ def check_checkpoint(folder: str | os.PathLike, *, trust_remote_code: bool = Fal
         trust_remote_code (`bool`, *optional*, defaults to `False`): Whether the user agreed to run code of the
             checkpoint, should its model be neither in transformers nor in this package.
         no_pickles (`bool`, *optional*, defaults to `False`): Refuse pickles even where no one would load them.
+
+    Returns:
+        [`Weights`]: the shapes and dtypes of its tensors.
 
     Raises:
         `ValueError`: with the reason: pickles, file names that lead elsewhere, sizes that are negative, huge or not
@@ -86,6 +91,7 @@ def check_checkpoint(folder: str | os.PathLike, *, trust_remote_code: bool = Fal
     check_total(config, weights)
     for name in weight_files(folder):
         check_finite(folder / name)
+    return weights
 
 
 def check_files(sizes: dict[str, int], *, no_pickles: bool = False) -> None:

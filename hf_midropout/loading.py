@@ -17,6 +17,7 @@ from .checkpoint_checks import check_checkpoint
 from .config_checks import check_implementation
 from .hub_errors import HubError
 from .json_files import read_json
+from .size_checks import Weights
 from .terminal import one_line
 
 
@@ -72,12 +73,13 @@ def load_checked_model(folder: str | os.PathLike, *, trust_remote_code: bool = F
     Raises:
         `ValueError`: if it is refused or cannot be loaded.
     """
-    check_checkpoint(folder, trust_remote_code=trust_remote_code)
+    weights = check_checkpoint(folder, trust_remote_code=trust_remote_code)
     with loading(folder):
         from transformers import AutoConfig, AutoModelForSequenceClassification
 
         config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
         check_loaded_config(config)
+        check_parameters(config, weights, trust_remote_code)
         model, info = AutoModelForSequenceClassification.from_pretrained(
             folder, config=config, trust_remote_code=trust_remote_code, output_loading_info=True, **options
         )
@@ -95,6 +97,22 @@ def check_loaded_config(config) -> None:
     for part in [config, *(getattr(config, name, None) for name in getattr(config, "sub_configs", {}))]:
         for name in ("_attn_implementation", "_experts_implementation"):
             check_implementation(name, getattr(part, name, None))
+
+
+def check_parameters(config, weights: Weights, trust_remote_code: bool) -> None:
+    """
+    Builds the model without memory, and refuses it if it has far more parameters than `weights`: transformers would
+    fill them with random numbers before anyone could see that they are missing.
+    """
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    with torch.device("meta"), torch.random.fork_rng(devices=[]):
+        empty = AutoModelForSequenceClassification.from_config(config, trust_remote_code=trust_remote_code)
+    asked = sum(tensor.numel() for tensor in [*empty.parameters(), *empty.buffers()])
+    there = weights.parameters()
+    if asked > 2 * there + 2**22:
+        raise Refused(f"config.json asks for {asked:,} parameters: the weights hold {there:,}.")
 
 
 def load_checked_tokenizer(folder: str | os.PathLike, *, trust_remote_code: bool = False, **options) -> Any:

@@ -20,6 +20,7 @@ from .safetensors_checks import DTYPE_BYTES
 MAX_WIDTH = 10_000_000
 MAX_LAYERS = 1_000
 MAX_POSITIONS = 2**21
+MAX_EXPERTS = 2**14
 FREE = 4_096
 """A width or a number of positions up to this is never refused: it costs little."""
 
@@ -100,11 +101,12 @@ def check_number(
         if number > max(layers, 64):
             raise refusal(key, number, f"must be at most {max(layers, 64):,}")
     elif EXPERTS.fullmatch(key):
-        if not 0 <= number <= max(layers, 64) and number not in widths:
-            raise refusal(key, number, "the weights hold no such number")
+        if not 0 <= number <= MAX_EXPERTS:
+            raise refusal(key, number, f"must be at least 0 and at most {MAX_EXPERTS:,}")
     elif POSITIONS.fullmatch(key):
-        # Rotary positions have no weights, and no limit that a file could show; others are rows of a tensor.
-        limit = MAX_POSITIONS if any("rope" in name or "rotary" in name for name, _ in walk(config)) else 2 * FREE
+        # Positions that are not learned have no weights that could show a limit; others are rows of a tensor.
+        computed = any(word in name for name, _ in walk(config) for word in ("rope", "rotary", "mamba"))
+        limit = MAX_POSITIONS if computed else 2 * FREE
         if number > limit and (number not in widths or number > MAX_WIDTH):
             raise refusal(key, number, f"must be at most {limit:,}, or a width of the weights")
     elif WIDTH.fullmatch(key):
