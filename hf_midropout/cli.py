@@ -6,6 +6,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+from .terminal import printable
 from .version import __version__
 
 
@@ -58,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, OSError, StrictDataclassError) as error:
         # What a user can mend deserves a sentence; the traceback of anything else is for us.
         reason = error.__cause__ if isinstance(error, StrictDataclassError) else error
-        print(f"hf-midropout {argv[0]}: error: {reason}", file=sys.stderr)
+        print(f"hf-midropout {argv[0]}: error: {printable(reason, 4_000)}", file=sys.stderr)
         return 1
     return 0
 
