@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import PurePosixPath
 from typing import Any
 
-from .checkpoint_checks import MODEL_TYPE
-from .report_parts import MUTUAL_INFORMATION, NAMES, criterion_name, read_controls
+from .config_checks import MODEL_TYPE
+from .report_parts import HUB_ID, MADE_HERE, MUTUAL_INFORMATION, NAMES, criterion_name, read_controls
 
 
 MOMENTS = {
@@ -18,7 +19,6 @@ SETTINGS = (
     "num_train_epochs", "learning_rate", "per_device_train_batch_size", "gradient_accumulation_steps", "warmup_steps",
     "weight_decay", "max_length", "seed",
 )  # fmt: skip
-MADE_HERE = "tiny ALBERT, made on the spot"
 
 
 def facts(report: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def facts(report: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
         config (`dict`): The checkpoint's `config.json`.
 
     Raises:
-        `KeyError`, `TypeError`, `AttributeError`, `IndexError`: if `report` is not such a report.
+        `KeyError`, `TypeError`, `AttributeError`, `IndexError`, `ValueError`: if `report` is not such a report.
     """
     model, pruning, data = report.get("model", {}), report.get("pruning", {}), report.get("data", {})
     layers = pruning.get("layers", [])
@@ -47,13 +47,19 @@ def facts(report: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
     if action != "prune":
         after = before  # neurons that training treated otherwise are all still there
     scores = pruning["rounds"][0]["scores"] if "rounds" in pruning else pruning.get("before", {})
-    base = model.get("base_model")
+    base, base_source = model.get("base_model"), model.get("base_model_source")
+    name, data_source = data.get("name"), data.get("source")
     widths = config.get("head_widths", [])
     return {
         "labels": labels,
         "widths": widths,
-        "base": "a tiny ALBERT with random weights" if base == MADE_HERE else public_name(base),
-        "license": "apache-2.0" if base == MADE_HERE or str(base).startswith("albert/") else None,
+        "base": "a tiny ALBERT with random weights" if base == MADE_HERE else public_name(base, base_source),
+        "base_link": hub_link(base, base_source),
+        "data_link": hub_link(name, data_source),
+        "own": config.get("model_type") == MODEL_TYPE,
+        "architecture": architecture(config),
+        "regression": problem_type(config, labels) == "regression",
+        "multi_label": problem_type(config, labels) == "multi_label_classification",
         "model": {key: model.get(key) for key in MODEL_KEYS},
         "layers": layers,
         "neurons_before": before,
@@ -73,14 +79,12 @@ def facts(report: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
         "step": pruning.get("step"),
         "max_steps": pruning.get("max_steps"),
         "rule": rule(pruning.get("config", {})),
-        "data_name": public_name(data.get("name")),
+        "data_name": public_name(name, data_source),
         "notes": data.get("notes", []),
         "settings": settings(report.get("training_arguments", {})),
         "versions": versions(report),
         "languages_note": "",
-        "example": "Opens a socket and listens for connections."
-        if data.get("name") == "python-docs"
-        else "A text to classify.",
+        "example": "Opens a socket and listens for connections." if name == "python-docs" else "A text to classify.",
     }
 
 
@@ -90,11 +94,38 @@ MODEL_KEYS = (
 )  # fmt: skip
 
 
-def public_name(name: str | None) -> str | None:
+def hub_link(name: str | None, source: str | None) -> str | None:
+    """`name` if it was loaded from the Hub, so that a link to it leads to what was used; else `None`."""
+    return name if source == "hub" and name and HUB_ID.fullmatch(name) else None
+
+
+def public_name(name: str | None, source: str | None) -> str | None:
     """A Hub id as it is, of a path only its last part: where files lie on someone's machine is nobody's business."""
-    if name is None or (name.count("/") == 1 and not name.startswith((".", "/", "~"))):
+    if name is None or hub_link(name, source):
         return name
     return PurePosixPath(name.replace("\\", "/")).name or None
+
+
+def architecture(config: dict[str, Any]) -> str:
+    """
+    The name of the model's class, or of its type.
+
+    Raises:
+        `ValueError`: if the config says that the model is for something else than classifying texts.
+    """
+    names = config.get("architectures")
+    name = names[0] if isinstance(names, list) and names and isinstance(names[0], str) else None
+    task = re.search(r"For(?!SequenceClassification)([A-Z]\w*)$|Model$", name or "")
+    if task:
+        raise ValueError(f"config.json: architectures={names}: must be a ...ForSequenceClassification.")
+    return name or str(config.get("model_type") or "an unknown architecture")
+
+
+def problem_type(config: dict[str, Any], labels: list[str]) -> str:
+    """What kind of answer the model gives, as `config.json` says or transformers takes it to be."""
+    known = ("regression", "single_label_classification", "multi_label_classification")
+    said = config.get("problem_type")
+    return said if said in known else "regression" if len(labels) == 1 else "single_label_classification"
 
 
 def rule(config: dict[str, Any]) -> str:

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-from .safetensors_checks import check_finite, read_shapes
+from .config_checks import MODEL_TYPE, check_values, check_widths, is_whole
+from .json_files import MAX_JSON_BYTES, parse_json, read_json
+from .safe_paths import check_link, files_of
+from .safetensors_checks import MAX_TENSORS, check_finite, read_header
+from .size_checks import MAX_WIDTH, Weights, check_sizes, check_total
+from .terminal import one_line
 
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
-MODEL_TYPE = "midropout_albert"
+MAX_SHARDS = 1_000
 BUFFERS = ("mask", "drop_rate")
 """Of each hidden layer of the head; checkpoints of earlier versions may lack one."""
 
 PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".dill", ".npy", ".npz", ".h5")
-MAX_JSON_BYTES = 16 * 2**20
+READ_SUFFIXES = (".json", ".jinja", ".txt", ".model", ".md", ".html", ".py")
+"""Of files that transformers or this package read whole into memory."""
+
+LARGE_FILES = ("tokenizer.json", "vocab.json", "vocab.txt", "merges.txt", "spiece.model", "tokenizer.model")
 MAX_TOKENIZER_BYTES = 128 * 2**20
-MAX_WIDTH = 10_000_000
-MAX_LAYERS = 1_000
 
 
 def checkpoint_folder(path: str | os.PathLike) -> Path:
@@ -32,13 +37,20 @@ def checkpoint_folder(path: str | os.PathLike) -> Path:
         `ValueError`: if neither has a `config.json`.
     """
     path = Path(path)
+    if (path / "compact").is_symlink():
+        check_link(path, path / "compact")
     for folder in (path / "compact", path):
         if (folder / "config.json").is_file():
             return folder
-    raise ValueError(f"{path}: must be a folder with a checkpoint (config.json), or the output of hf-midropout train.")
+    found = "" if path.is_dir() else "there is no such folder; " if not path.exists() else "this is a file; "
+    raise ValueError(
+        f"{path}: {found}must be a folder with a checkpoint (config.json), or the output of hf-midropout train."
+    )
 
 
-def check_checkpoint(folder: str | os.PathLike, *, trust_remote_code: bool = False, no_pickles: bool = False) -> None:
+def check_checkpoint(
+    folder: str | os.PathLike, *, trust_remote_code: bool = False, no_pickles: bool = False
+) -> Weights:
     """
     Refuses a checkpoint that is not what it says it is, within a second or so, loading nothing.
 
@@ -48,24 +60,38 @@ def check_checkpoint(folder: str | os.PathLike, *, trust_remote_code: bool = Fal
             checkpoint, should its model be neither in transformers nor in this package.
         no_pickles (`bool`, *optional*, defaults to `False`): Refuse pickles even where no one would load them.
 
+    Returns:
+        [`Weights`]: the shapes and dtypes of its tensors.
+
     Raises:
         `ValueError`: with the reason: pickles, file names that lead elsewhere, sizes that are negative, huge or not
             those of the weights, NaN weights, code without consent, JSON files that are too large.
     """
     folder = Path(folder)
-    sizes = {path.relative_to(folder).as_posix(): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
-    check_files(sizes, no_pickles=no_pickles)
+    check_files(files_of(folder), no_pickles=no_pickles)
+    if not (folder / "config.json").is_file():
+        raise ValueError(f"{folder} has no config.json: must be a folder with a checkpoint.")
     config = read_json(folder / "config.json")
-    check_sizes(config)
+    check_values(config)
+    if config.get("model_type") == MODEL_TYPE:
+        check_widths(config, MAX_WIDTH)
     check_code(config, trust_remote_code)
     if (folder / "tokenizer_config.json").is_file():
-        check_code(read_json(folder / "tokenizer_config.json"), trust_remote_code, "tokenizer_config.json")
-    shapes: dict[str, tuple[int, ...]] = {}
+        content = (folder / "tokenizer_config.json").read_bytes()
+        # "no limit" on lengths is written as 10**30
+        check_code(parse_json(content, "tokenizer_config.json", 10**40), trust_remote_code, "tokenizer_config.json")
+    weights = Weights()
     for name in weight_files(folder):
-        shapes |= read_shapes(folder / name)
-    check_shapes(config, shapes)
+        for tensor, values in read_header(folder / name)[0].items():
+            weights.shapes[tensor], weights.dtypes[tensor] = tuple(values["shape"]), values["dtype"]
+        if len(weights.shapes) > MAX_TENSORS:
+            raise ValueError(f"The weights have more than {MAX_TENSORS:,} tensors.")
+    check_sizes(config, weights)
+    check_shapes(config, weights.shapes)
+    check_total(config, weights)
     for name in weight_files(folder):
         check_finite(folder / name)
+    return weights
 
 
 def check_files(sizes: dict[str, int], *, no_pickles: bool = False) -> None:
@@ -80,10 +106,10 @@ def check_files(sizes: dict[str, int], *, no_pickles: bool = False) -> None:
     if "adapter_config.json" in sizes:
         raise ValueError("adapter_config.json: adapters that name another checkpoint to load are not supported.")
     for name, size in sizes.items():
-        if "/" not in name and name.endswith(".json"):
-            limit = MAX_TOKENIZER_BYTES if name in ("tokenizer.json", "vocab.json") else MAX_JSON_BYTES
+        if name.endswith(READ_SUFFIXES) and ("/" not in name or name.startswith("additional_chat_templates/")):
+            limit = MAX_TOKENIZER_BYTES if name in LARGE_FILES else MAX_JSON_BYTES
             if size > limit:
-                raise ValueError(f"{name} has {size:,} bytes: {limit:,} are allowed.")
+                raise ValueError(f"{one_line(name)} has {size:,} bytes: {limit:,} are allowed.")
 
 
 def check_names(names: Iterable[str]) -> None:
@@ -103,20 +129,6 @@ def check_names(names: Iterable[str]) -> None:
             )
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object of at most 16 MiB; `ValueError` for anything else."""
-    size = path.stat().st_size
-    if size > MAX_JSON_BYTES:
-        raise ValueError(f"{path.name} has {size:,} bytes: {MAX_JSON_BYTES:,} are allowed.")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path.name} is not valid JSON.") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path.name} must hold a JSON object.")
-    return content
-
-
 def weight_files(folder: Path) -> list[str]:
     """The names of the safetensors files, from the index if there is one; all exist, directly in `folder`."""
     if (folder / WEIGHTS).is_file():
@@ -125,50 +137,28 @@ def weight_files(folder: Path) -> list[str]:
     if not isinstance(weight_map, dict) or not all(isinstance(name, str) for name in weight_map.values()):
         raise ValueError(f"{INDEX} has no weight_map of file names.")
     names = sorted(set(weight_map.values()))
+    if len(names) > MAX_SHARDS:
+        raise ValueError(f"{INDEX} names {len(names):,} files: {MAX_SHARDS:,} are allowed.")
     check_names(names)
     for name in names:
         if "/" in name or not name.endswith(".safetensors") or not (folder / name).is_file():
-            raise ValueError(f"{INDEX} names {name[:120]!r}: must be a safetensors file of the checkpoint.")
+            raise ValueError(f"{INDEX} names {one_line(name, 120)!r}: must be a safetensors file of the checkpoint.")
     return names
-
-
-def check_sizes(config: dict[str, Any]) -> None:
-    """`ValueError` for sizes in `config.json` that no model has, by the names that transformers uses."""
-    for key, value in config.items():
-        if key.endswith(("_size", "_embeddings", "_dim")) and isinstance(value, int) and not isinstance(value, bool):
-            # tie_word_embeddings is a bool; -1 says "none" for relative positions in some architectures
-            if value > MAX_WIDTH or (value < 0 and value != -1):
-                raise ValueError(f"config.json: {key}={value} is refused: must be at most {MAX_WIDTH:,}.")
-        elif key.startswith("num_") and isinstance(value, int) and not 0 <= value <= MAX_LAYERS:
-            raise ValueError(f"config.json: {key}={value} is refused: must be at least 0 and at most {MAX_LAYERS:,}.")
-    for key in ("attn_implementation", "experts_implementation", "transformers_weights"):
-        if "/" in str(config.get(key, "")) or (key == "transformers_weights" and key in config):
-            raise ValueError(
-                f"config.json: {key}={str(config[key])[:80]!r} would load code or weights from elsewhere."
-            )
-    if config.get("model_type") == MODEL_TYPE:
-        widths = config.get("head_widths")
-        listed = widths if isinstance(widths, list) else []
-        if not 0 < len(listed) <= MAX_LAYERS or not all(
-            type(width) is int and 0 < width <= MAX_WIDTH for width in listed
-        ):
-            raise ValueError(
-                f"config.json: head_widths={str(widths)[:80]} is refused: must be widths of 1 to "
-                f"{MAX_WIDTH:,} neurons."
-            )
 
 
 def check_code(content: dict[str, Any], trusted: bool, name: str = "config.json") -> None:
     """`ValueError` if loading needs code that comes with the checkpoint, and the user did not agree to run it."""
-    if not content.get("auto_map") or trusted or content.get("model_type") == MODEL_TYPE:
+    if not content.get("auto_map") or trusted:
         return
+    if name == "config.json" and content.get("model_type") == MODEL_TYPE:
+        return  # whose code is here
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES  # a second; brings no torch
 
     if name == "config.json" and content.get("model_type") in CONFIG_MAPPING_NAMES:
         return
     raise ValueError(
-        f"{name} asks to run code that comes with the checkpoint ({str(content['auto_map'])[:120]}): read that code, "
-        "then agree with --trust_remote_code true."
+        f"{name} asks to run code that comes with the checkpoint ({one_line(content['auto_map'], 120)}): read that "
+        "code, then agree with --trust_remote_code true."
     )
 
 
@@ -177,7 +167,7 @@ def check_shapes(config: dict[str, Any], shapes: dict[str, tuple[int, ...]]) -> 
     if not shapes:
         raise ValueError("The weights hold no tensor.")
     hidden = config.get("hidden_size")
-    if isinstance(hidden, int) and not any(hidden in shape for shape in shapes.values()):
+    if is_whole(hidden) and not any(hidden in shape for shape in shapes.values()):
         raise ValueError(f"config.json: hidden_size={hidden}, but no weight has that width.")
     if config.get("model_type") != MODEL_TYPE:
         return
@@ -210,4 +200,5 @@ def check_shapes(config: dict[str, Any], shapes: dict[str, tuple[int, ...]]) -> 
             )
     extra = [name for name in shapes if name.startswith("classifier.layers.") and name not in expected]
     if extra:
-        raise ValueError(f"The weights hold {extra[0]}, which head_widths={config['head_widths']} has no place for.")
+        widths = one_line(config["head_widths"], 80)
+        raise ValueError(f"The weights hold {one_line(extra[0])}, which head_widths={widths} has no place for.")

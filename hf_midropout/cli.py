@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from .interruption import received, stoppable
+from .terminal import printable
 from .version import __version__
 
 
@@ -111,7 +112,7 @@ def explained(error: BaseException) -> str:
 
 def tell(name: str, reason: str) -> None:
     """Prints an error of the command `name`."""
-    print(f"hf-midropout {name}: error: {reason}", file=sys.stderr)
+    print(f"hf-midropout {name}: error: {printable(reason, 4_000)}", file=sys.stderr)
 
 
 if __name__ == "__main__":

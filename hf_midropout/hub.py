@@ -2,43 +2,37 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
 
-from .checkpoint_checks import MODEL_TYPE, check_checkpoint, check_files, read_json, weight_files
-from .hub_errors import HubError, hub_errors
+from .checkpoint_checks import check_checkpoint, checkpoint_folder
+from .hub_client import bounded_requests
+from .hub_contents import digests, published_contents
+from .hub_download import download
+from .hub_errors import HubError, checked_hash, hub_errors, not_the_hub
+from .safe_paths import read_inside
+from .secret_scan import check_no_secret
 
 
 README = "README.md"
-# What is published of a folder; anything else there (optimizer states, pickles, notes) stays at home.
-PUBLISHED = (
-    "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
-    "added_tokens.json", "spiece.model", "tokenizer.model", "vocab.json", "vocab.txt", "merges.txt",
-    "midropout_report.json", "midropout_report.html", "figures/*.png", "figures/*.svg",
-    "onnx/model.onnx",
-)  # fmt: skip
-PULLED_SUFFIXES = (".safetensors", ".json", ".txt", ".py", ".model", ".md", ".html")
-CODE_FILES = ("configuration_midropout_albert.py", "modeling_midropout_albert.py")
-AUTO_MAP = {
-    "AutoConfig": "configuration_midropout_albert.MIDropoutAlbertConfig",
-    "AutoModel": "modeling_midropout_albert.MIDropoutAlbertModel",
-    "AutoModelForSequenceClassification": "modeling_midropout_albert.MIDropoutAlbertForSequenceClassification",
-}
+MAX_README_BYTES = 2**22
 
 
 @dataclass
 class Published:
-    """A commit on the Hub: `repo_id` (`str`), `commit` (`str`, its hash), `url` (`str`), `files` (`list[str]`)."""
+    """
+    A commit on the Hub: `repo_id` (`str`), `commit` (`str`, its hash), `url` (`str`), `files` (`list[str]`), and
+    `digests` (`dict[str, str]`, the SHA-256 of each file as it was sent).
+    """
 
     repo_id: str
     commit: str
     url: str
     files: list[str]
+    digests: dict[str, str] = field(default_factory=dict)
 
 
 def push(
@@ -51,7 +45,7 @@ def push(
     token: str | None = None,
 ) -> Published:
     """
-    Publishes the checkpoint in `folder` as one commit: all of it arrives, or nothing.
+    Publishes the checkpoint in `folder` as one commit: either all of it is there afterwards, or nothing.
 
     Weights are safetensors only. The two files of code travel along, with the `auto_map` that names them, so that it
     loads without this package too. The model card is merged with the README that is on the Hub, or else with that in
@@ -60,7 +54,8 @@ def push(
     Args:
         folder (`str` or `os.PathLike`): A folder with a checkpoint.
         repo_id (`str`): `"name"` or `"user/name"`; made if it does not exist.
-        private (`bool`, *optional*): Whether a new repository is private; the account's default if not given.
+        private (`bool`, *optional*): Whether a new repository is private; the account's default if not given. With
+            `True`, nothing is sent to a repository that is public.
         revision (`str`, *optional*): Branch to commit to, made if it does not exist; `main` if not given.
         commit_message (`str`, *optional*): The commit's title.
         token (`str`, *optional*): Token with write access; that of `hf auth login` or `HF_TOKEN` if not given.
@@ -69,7 +64,7 @@ def push(
         [`Published`]: the commit.
 
     Raises:
-        `ValueError`: if the checkpoint is broken; nothing was sent.
+        `ValueError`: if the checkpoint is broken, or a file holds a token or a key; nothing was sent.
         [`HubError`]: if the Hub refused, failed or could not be reached; nothing of the commit is there.
     """
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_token
@@ -79,67 +74,67 @@ def push(
     token = token or get_token()
     if token is None:
         raise HubError(f"Pushing to {repo_id} failed: no token was found: run `hf auth login`, or set HF_TOKEN.")
+    tokens = [token, os.environ.get("HF_TOKEN", "")]
+    message = commit_message or "Upload MIDropout checkpoint"
+    contents = published_contents(folder)
+    check_no_secret(contents | {"commit_message": message.encode()}, tokens)  # before anything is made on the Hub
     api = HfApi(token=token, library_name="hf_midropout")
-    with hub_errors(f"Pushing to {repo_id}", token):
-        repo_id = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
+    action = f"Pushing to {repo_id}"
+    with hub_errors(action, token), bounded_requests():
+        repo_id = checked_id(api.create_repo(repo_id, private=private, exist_ok=True).repo_id)
+        info = api.model_info(repo_id)
+        if private and not info.private:
+            raise HubError(
+                f"{repo_id} exists and is public: --private makes new repositories private. Nothing was sent. Make it "
+                "private in its settings on the Hub, or leave the option out."
+            )
         if revision:
             api.create_branch(repo_id, branch=revision, exist_ok=True)
-        info = api.model_info(repo_id, revision=revision)
+            info = api.model_info(repo_id, revision=revision)
+        parent = checked_hash(info.sha)
         there = [file.rfilename for file in info.siblings or []]
-        contents = published_contents(folder)
-        check_no_secret(contents, token)
-        contents[README] = _card(folder, repo_id, api, info.sha if README in there else None)
-        # A loader prefers an index of shards that an earlier push left to a file of another name.
-        stale = [name for name in there if fnmatch(name, "model*.safetensors*") and name not in contents]
+        if not all(isinstance(name, str) for name in there):
+            raise not_the_hub("a file without a name")
+        on_the_hub = _readme(api, repo_id, parent) if README in there else None
+    contents[README] = _card(folder, repo_id, on_the_hub)
+    check_no_secret(contents, tokens)
+    # A loader prefers an index of shards that an earlier push left to a file of another name.
+    stale = [name for name in there if fnmatch(name, "model*.safetensors*") and name not in contents]
+    with hub_errors(action, token), bounded_requests():
         commit = api.create_commit(
             repo_id,
-            [CommitOperationAdd(name, content) for name, content in contents.items()]
+            [
+                CommitOperationAdd(name, content if isinstance(content, bytes) else str(content))
+                for name, content in contents.items()
+            ]
             + [CommitOperationDelete(name) for name in stale],
-            commit_message=commit_message or "Upload MIDropout checkpoint",
+            commit_message=message,
             revision=revision,
-            parent_commit=info.sha,
+            parent_commit=parent,
         )
-    return Published(repo_id, commit.oid, f"{api.endpoint}/{repo_id}", sorted(contents))
+        oid = checked_hash(commit.oid)
+    return Published(repo_id, oid, f"{api.endpoint}/{repo_id}", sorted(contents), digests(contents))
 
 
-def published_contents(folder: Path) -> dict[str, Any]:
-    """What is published of a checkpoint, without its card: a path or bytes, by name in the repository."""
-    names = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file()]
-    weights = weight_files(folder)
-    weights += ["model.safetensors.index.json"] if weights != ["model.safetensors"] else []
-    contents: dict[str, Any] = {
-        name: str(folder / name)
-        for name in names
-        if name in weights or any(fnmatch(name, pattern) for pattern in PUBLISHED)
-    }
-    config = read_json(folder / "config.json")
-    if config.get("model_type") == MODEL_TYPE:
-        for name in CODE_FILES:
-            # The code of this version reads this version's checkpoints; what lies in the folder may have been edited.
-            contents[name] = str(Path(__file__).with_name(name))
-        if config.get("auto_map") != AUTO_MAP:
-            contents["config.json"] = json.dumps(config | {"auto_map": AUTO_MAP}, indent=2, sort_keys=True).encode()
-    return contents
+def checked_id(repo_id: object) -> str:
+    """`repo_id`, if it is the id of a repository; [`HubError`] for anything else that a server gave in its place."""
+    if isinstance(repo_id, str) and re.fullmatch(r"[\w.-]{1,96}/[\w.-]{1,96}", repo_id):
+        return repo_id
+    raise not_the_hub("no id of a repository")
 
 
-def check_no_secret(contents: dict[str, Any], token: str) -> None:
-    """`ValueError` if a file to be published holds the token, as a report of its training's options might."""
-    for name, content in contents.items():
-        if not name.endswith((".safetensors", ".png", ".onnx")):
-            content = content if isinstance(content, bytes) else Path(content).read_bytes()
-            if token.encode() in content:
-                raise ValueError(f"{name} holds the access token: remove it there before publishing.")
+def _readme(api, repo_id: str, commit: str) -> str:
+    path = Path(api.hf_hub_download(repo_id, README, revision=commit))
+    if path.stat().st_size > MAX_README_BYTES:
+        raise HubError(f"its {README} has {path.stat().st_size:,} bytes: {MAX_README_BYTES:,} are allowed.")
+    return path.read_bytes().decode("utf-8", "replace")
 
 
-def _card(folder: Path, repo_id: str, api, commit: str | None) -> bytes:
+def _card(folder: Path, repo_id: str, on_the_hub: str | None) -> bytes:
     from .model_card import card_text
 
-    if commit is not None:
-        there = Path(api.hf_hub_download(repo_id, README, revision=commit))
-    else:
-        there = folder / README
-    existing = there.read_text(encoding="utf-8") if there.is_file() else ""
-    return card_text(folder, existing, repo_id=repo_id).encode()
+    existing = read_inside(folder, README) if on_the_hub is None else on_the_hub
+    return card_text(folder, existing or "", repo_id=repo_id).encode()
 
 
 def pull(
@@ -150,6 +145,7 @@ def pull(
     cache_dir: str | os.PathLike | None = None,
     trust_remote_code: bool = False,
     no_pickles: bool = False,
+    also: tuple[str, ...] = (),
 ) -> Path:
     """
     A local folder with `checkpoint`, checked by [`check_checkpoint`] before anything loads it.
@@ -158,64 +154,20 @@ def pull(
     from one commit, and must have the hash that this commit says.
 
     Args:
-        checkpoint (`str`): A local folder or the id of a repository.
+        checkpoint (`str`): A local folder, also the output of `hf-midropout train`, or the id of a repository.
         revision (`str`, *optional*): Branch, tag or commit.
         token (`str`, *optional*): That of `hf auth login` or `HF_TOKEN` if not given.
         cache_dir (`str` or `os.PathLike`, *optional*): The Hub's cache; its usual place if not given.
         trust_remote_code, no_pickles (`bool`, *optional*): As in [`check_checkpoint`].
+        also (`tuple[str]`, *optional*): Files to fetch besides those that loading needs.
 
     Raises:
-        `ValueError`: if the checkpoint is refused, with the reason.
+        `ValueError`: if the checkpoint is refused, with the reason, or a path leads nowhere.
         [`HubError`]: if the Hub refused, failed or could not be reached.
     """
-    folder = Path(checkpoint)
-    if not folder.is_dir():
-        with hub_errors(f"Pulling {checkpoint}", token):
-            folder = _download(checkpoint, revision, token, cache_dir, no_pickles)
+    if Path(checkpoint).exists() or not re.fullmatch(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", checkpoint):
+        folder = checkpoint_folder(checkpoint)
+    else:
+        folder = download(checkpoint, revision, token, cache_dir, no_pickles, also)
     check_checkpoint(folder, trust_remote_code=trust_remote_code, no_pickles=no_pickles)
     return folder
-
-
-def _download(repo_id: str, revision, token, cache_dir, no_pickles: bool) -> Path:
-    from huggingface_hub import HfApi, constants, snapshot_download
-    from huggingface_hub.hf_api import RepoFile
-
-    if constants.HF_HUB_OFFLINE:
-        return Path(snapshot_download(repo_id, revision=revision, cache_dir=cache_dir, local_files_only=True))
-    api = HfApi(token=token, library_name="hf_midropout")
-    commit = api.model_info(repo_id, revision=revision).sha
-    tree = [
-        entry for entry in api.list_repo_tree(repo_id, recursive=True, revision=commit) if isinstance(entry, RepoFile)
-    ]
-    check_files({entry.path: entry.size for entry in tree}, no_pickles=no_pickles)
-    wanted = [entry for entry in tree if "/" not in entry.path and entry.path.endswith(PULLED_SUFFIXES)]
-    folder = Path(
-        snapshot_download(
-            repo_id,
-            revision=commit,
-            cache_dir=cache_dir,
-            token=token,
-            allow_patterns=[entry.path for entry in wanted],
-        )
-    )
-    changed = [
-        entry.path
-        for entry in wanted
-        if not has_hash(folder / entry.path, entry.lfs.sha256 if entry.lfs else entry.blob_id)
-    ]
-    for name in changed:
-        # The cache must forget its copy, or the next try would find it again.
-        (folder / name).resolve().unlink()
-        (folder / name).unlink(missing_ok=True)
-    if changed:
-        raise HubError(f"{', '.join(changed)} of {repo_id} arrived changed: not what the commit names. Try again.")
-    return folder
-
-
-def has_hash(path: Path, expected: str) -> bool:
-    """Whether the SHA-256 of a file is `expected`, or its git hash if that is what `expected` is."""
-    digest = hashlib.sha256() if len(expected) == 64 else hashlib.sha1(f"blob {path.stat().st_size}\0".encode())
-    with path.open("rb") as file:
-        while chunk := file.read(2**20):
-            digest.update(chunk)
-    return digest.hexdigest() == expected

@@ -10,16 +10,18 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, UndefinedError
 
-from .checkpoint_checks import MODEL_TYPE, read_json
-from .files import write_text
+from .json_files import read_json
+from .project import INSTALL
+from .report_checks import read_report
 from .report_parts import REPORT_NAME
+from .safe_paths import read_inside, write_inside
+from .terminal import one_line
 
 
 README = "README.md"
 BEGIN = "<!-- hf_midropout: begin, generated -->"
 END = "<!-- hf_midropout: end -->"
 TAGS = ["hf_midropout", "mutual-information", "pruning", "text-classification"]
-HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 FIGURES = {
     "figures/bits_per_layer.png": "Mean bits per neuron of each layer, before pruning and after retraining",
     "figures/training_curve.png": "Loss over the optimizer steps, with the step at which neurons were dropped",
@@ -37,10 +39,8 @@ def write_card(folder: str | os.PathLike, **options) -> Path:
     Returns:
         `Path`: of the card.
     """
-    path = Path(folder) / README
-    existing = path.read_text(encoding="utf-8") if path.is_file() else ""
-    write_text(path, card_text(folder, existing, **options))
-    return path
+    existing = read_inside(folder, README) or ""
+    return write_inside(folder, README, card_text(folder, existing, **options))
 
 
 def card_text(
@@ -68,12 +68,13 @@ def card_text(
             and `tags` are.
 
     Raises:
-        `ValueError`: if `existing` begins with metadata that are not valid.
+        `ValueError`: if `existing` begins with metadata that are not valid, the report is none of this package, or
+            the model is no classifier of texts.
     """
     folder = Path(folder)
     config = read_json(folder / "config.json") if config is None else config
     if report is None:
-        report = read_json(folder / REPORT_NAME) if (folder / REPORT_NAME).is_file() else {}
+        report = read_report(folder) or {}
     figures = [path for path in FIGURES if (folder / path).is_file()] if report else []
     card = compose(report, config, existing, repo_id or name or str(folder), figures)
     for key in ("license", "language"):
@@ -95,20 +96,23 @@ def compose(report: dict[str, Any], config: dict[str, Any], existing: str, name:
         section = (
             _template()
             .render(
-                values,
+                escaped(values),
                 name=name,
-                stock=config.get("model_type") != MODEL_TYPE,
+                example=values["example"],
+                install=INSTALL,
                 figures=[{"path": path, "alt": FIGURES[path]} for path in figures],
             )
             .strip()
         )
-        ours = hub_metadata(values, Path(name).name)
-    except (KeyError, TypeError, AttributeError, IndexError, UndefinedError) as error:
-        raise ValueError(f"{REPORT_NAME} is not a report of this package: {error!r}.") from error
+        ours = hub_metadata(values, one_line(Path(name).name))
+    except (KeyError, TypeError, AttributeError, IndexError, OverflowError, UndefinedError) as error:
+        raise ValueError(f"{REPORT_NAME} is not a report of this package: {one_line(repr(error))}.") from error
+    # A name in a snippet must not end the part that the next card replaces.
+    section = section.replace("<!--", "&lt;!--").replace("-->", "--&gt;")
     try:
         card = ModelCard(existing if existing.lstrip().startswith("---") else f"---\n{{}}\n---\n{existing}")
     except Exception as error:  # of yaml and of the card's own checks
-        raise ValueError(f"{README} begins with metadata that cannot be read: {str(error).splitlines()[0]}") from error
+        raise ValueError(f"{README} begins with metadata that cannot be read: {one_line(error)}") from error
     metadata: Any = card.data  # the attributes of `ModelCardData` are not typed
     begin, end = card.text.find(BEGIN), card.text.find(END)
     generated = 0 <= begin < end
@@ -128,7 +132,7 @@ def hub_metadata(values: dict[str, Any], model_name: str):
     """`huggingface_hub.ModelCardData` with the results on the test split as `model-index`."""
     from huggingface_hub import EvalResult, ModelCardData
 
-    test, name = values["test"], values["data_name"]
+    test, name = values["test"], one_line(values["data_name"] or "")
     results = []
     if test and name:
         kinds = {"accuracy": ("accuracy", "Accuracy"), "macro_f1": ("f1", "Macro F1"), "loss": ("loss", "Loss (nats)")}
@@ -139,7 +143,7 @@ def hub_metadata(values: dict[str, Any], model_name: str):
                 task_name="Text classification",
                 dataset_type=name,
                 dataset_name=name,
-                dataset_split=test["split"],
+                dataset_split=one_line(test["split"]),
                 metric_type=kind,
                 metric_name=label,
                 metric_value=round(test[key], 4),
@@ -148,12 +152,11 @@ def hub_metadata(values: dict[str, Any], model_name: str):
             if key in test
         ]
     return ModelCardData(
-        base_model=values["base"] if HUB_ID.fullmatch(values["base"] or "") else None,
-        datasets=[name] if HUB_ID.fullmatch(name or "") else None,
+        base_model=values["base_link"],
+        datasets=[values["data_link"]] if values["data_link"] else None,
         library_name="transformers",
-        license=values["license"],
         pipeline_tag="text-classification",
-        tags=TAGS,
+        tags=TAGS if values["own"] or values["layers"] else TAGS[-1:],
         metrics=["accuracy", "f1"] if results else None,
         model_name=model_name,
         eval_results=results or None,
@@ -177,13 +180,25 @@ def _template():
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"), undefined=StrictUndefined, autoescape=False
     )
-    environment.filters["md"] = markdown_text
     environment.filters["tojson"] = lambda value: json.dumps(value, ensure_ascii=False)
     return environment.get_template("model_card.md")
 
 
+def escaped(value: Any) -> Any:
+    """`value` with every text in it, at any depth, as [`markdown_text`]: none is left to the template's care."""
+    if isinstance(value, str):
+        return markdown_text(value)
+    if isinstance(value, dict):
+        return {key: escaped(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(escaped(inner) for inner in value)
+    return value
+
+
 def markdown_text(value: Any) -> str:
-    """`value` as one line of plain text: what someone named a class or a dataset must not become markup."""
-    text = " ".join(str(value).split())
+    """`value` as one line of plain text: what someone named a class or a dataset must not become markup or a link."""
+    text = one_line(value, 500)
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*_\[\]|#!])", r"\\\1", text)
+    text = text.replace("://", "&#58;//").replace("@", "&#64;").replace("$", "&#36;")
+    text = re.sub(r"\bwww\.", "www&#46;", text, flags=re.IGNORECASE)
+    return re.sub(r"([\\`*_\[\]|#!~])(?!\d+;)", r"\\\1", text)

@@ -9,7 +9,6 @@ import os
 import statistics
 import time
 import warnings
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,8 @@ import torch
 from torch import nn
 
 from .inference import frozen_inference
+from .project import INSTALL_EXPORT
+from .safe_paths import write_inside
 
 
 # Other lengths and batches than those it is traced with, a single row and the shortest input among them.
@@ -41,34 +42,28 @@ class Logits(nn.Module):
         return self.model(input_ids=input_ids, attention_mask=attention_mask).logits
 
 
-def export_onnx(model: nn.Module, path: str | os.PathLike, atol: float = 1e-4) -> float:
+def export_onnx(model: nn.Module, folder: str | os.PathLike, name: str = "model.onnx", atol: float = 1e-4) -> float:
     """
     Writes `model` as ONNX with dynamic batch and sequence length, if it passes the check; else nothing.
 
     Args:
         model (`PreTrainedModel`): A text classifier.
-        path (`str` or `os.PathLike`): The file.
+        folder (`str` or `os.PathLike`): Where the file goes; made if it does not exist.
+        name (`str`, *optional*, defaults to `"model.onnx"`): Path of the file inside `folder`.
         atol (`float`, *optional*, defaults to 1e-4): Largest absolute difference of a logit, in float32.
 
     Returns:
         `float`: the largest difference from PyTorch's logits, over inputs of several shapes with padding.
 
     Raises:
-        `ValueError`: if onnx, onnxscript or onnxruntime are not installed.
+        `ValueError`: if onnx, onnxscript or onnxruntime are not installed, or a link stands in the way.
         [`OnnxExportError`]: if a logit differs by more than `atol`.
     """
     content = to_onnx(model)
     difference = largest_difference(model, content)
     if not difference <= atol:
         raise OnnxExportError(f"Logits of the ONNX model differ by {difference:.2e}: {atol:.0e} is allowed.")
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_bytes(content)
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    write_inside(folder, name, content)
     return difference
 
 
@@ -78,7 +73,7 @@ def to_onnx(model: nn.Module) -> bytes:
         import onnxruntime  # noqa: F401
         import onnxscript  # noqa: F401
     except ImportError as error:
-        raise ValueError(f"ONNX export needs {error.name}: pip install 'hf-midropout[export]'.") from error
+        raise ValueError(f"ONNX export needs {error.name}: {INSTALL_EXPORT}.") from error
     batch = torch.export.Dim("batch", min=1)
     sequence = torch.export.Dim("sequence", min=2, max=positions(model))
     inputs = random_inputs(model, 3, 7)

@@ -6,6 +6,7 @@ import os
 import platform
 import sys
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from torch import nn
 
 from .data import TextClassificationData
 from .pruning_record import PruningRecord
+from .report_parts import HUB_ID, MADE_HERE
 from .report_parts import REPORT_NAME as REPORT_NAME
 from .version import __version__
 
@@ -49,6 +51,7 @@ def build_report(
         "hf_midropout_version": __version__,
         "model": {
             "base_model": model_name,
+            "base_model_source": source_of(model_name),
             **model_sizes(masked, compact),
             "largest_logit_difference": largest_logit_difference,
         },
@@ -64,6 +67,24 @@ def build_report(
         "seconds": seconds,
         "environment": environment(),
     }
+
+
+def source_of(model_name: str | None) -> str:
+    """
+    How a model that is loaded by now was loaded: `"builtin"`, `"hub"`, or `"local"` from a folder. A path such as
+    `models/mini` looks like a repository's id; only what is in the Hub's cache came from there.
+    """
+    if model_name is None or model_name == MADE_HERE:
+        return "builtin"
+    if not HUB_ID.fullmatch(model_name) or Path(model_name).exists():
+        return "local"
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        return "hub" if isinstance(try_to_load_from_cache(model_name, "config.json"), str) else "local"
+    except HFValidationError:
+        return "local"
 
 
 def model_sizes(masked: nn.Module, compact: nn.Module) -> dict[str, Any]:

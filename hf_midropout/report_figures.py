@@ -17,6 +17,8 @@ DROPPED = "#d9d9d9"
 WIDTH = 5.2
 """Inches: on a phone's screen the letters are still letters."""
 
+MANY = 5_000
+
 
 def architecture(record: PruningRecord, config: dict[str, Any]) -> Figure:
     """
@@ -49,7 +51,8 @@ def architecture(record: PruningRecord, config: dict[str, Any]) -> Figure:
         kept = record.selection.kept[layer["name"]].tolist() if record.selection else [True] * layer["neurons"]
         places = [(left + pitch * (n % columns + 0.5), y - pitch * (n // columns + 0.5)) for n in range(len(kept))]
         colours = [AFTER if keep else DROPPED for keep in kept]
-        axes.scatter(*zip(*places, strict=True), s=size, c=colours, linewidths=0)
+        # As an image within the SVG where there are many: each dot would be a hundred bytes of it.
+        axes.scatter(*zip(*places, strict=True), s=size, c=colours, linewidths=0, rasterized=len(kept) > MANY)
         middle = y - height / 2
         axes.text(left - 2, middle, f"layer {index}", ha="right", va="center")
         counts = f"{layer['neurons']} → {layer['kept']}" if layer["kept"] < layer["neurons"] else f"{layer['neurons']}"

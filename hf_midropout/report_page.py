@@ -16,16 +16,18 @@ import matplotlib
 
 matplotlib.use("Agg")
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, UndefinedError  # noqa: E402
+from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: E402
 from matplotlib import pyplot as plt  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 
 from . import alt_texts, figures, report_figures  # noqa: E402
 from .card_facts import facts  # noqa: E402
-from .checkpoint_checks import read_json  # noqa: E402
-from .files import write_text  # noqa: E402
+from .json_files import read_json  # noqa: E402
+from .loading import loading  # noqa: E402
 from .pruning_record import PruningRecord  # noqa: E402
+from .report_checks import read_report  # noqa: E402
 from .report_parts import MUTUAL_INFORMATION, REPORT_NAME, last_of_rounds, read_sweep  # noqa: E402
+from .safe_paths import write_inside  # noqa: E402
 
 
 PAGE_NAME = "midropout_report.html"
@@ -36,6 +38,7 @@ STYLE = {
     "axes.spines.right": False,
     "axes.edgecolor": figures.GREY,
     "legend.frameon": False,
+    "text.parse_math": False,  # a dollar sign in someone's words is one
     "svg.hashsalt": "hf_midropout",  # the same input gives the same file
 }
 
@@ -72,28 +75,23 @@ def write_page(
         `list[Path]`: the files, the page first.
 
     Raises:
-        `ValueError`: if there is no report, or it is not one of this package.
+        `ValueError`: if there is no report, it is not one of this package, or a link stands in the way.
     """
     folder = Path(folder)
     page = Path(page) if page else folder / PAGE_NAME
-    if not (folder / REPORT_NAME).is_file():
+    report, config = read_report(folder), read_json(folder / "config.json")
+    if report is None:
         raise ValueError(f"{folder} has no {REPORT_NAME}: hf-midropout train writes it.")
-    report, config = read_json(folder / REPORT_NAME), read_json(folder / "config.json")
-    try:
+    # Whatever fails in drawing is due to the report: anything may be in it.
+    with loading(REPORT_NAME):
         values = facts(report, config)
         drawn = draw(report, config)
         text = render(values, drawn, name or folder.absolute().name, report)
-    except (KeyError, TypeError, AttributeError, IndexError, ZeroDivisionError, UndefinedError) as error:
-        raise ValueError(f"{REPORT_NAME} is not a report of this package: {error!r}.") from error
-    beside = page.parent / "figures"
-    beside.mkdir(parents=True, exist_ok=True)
-    paths = [page]
+    written = [write_inside(page.parent, page.name, text)]
     for figure in drawn:
         for suffix, content in ((".svg", figure.svg), (".png", figure.png)):
-            paths.append(beside / f"{figure.name}{suffix}")
-            paths[-1].write_bytes(content)
-    write_text(page, text)
-    return paths
+            written.append(write_inside(page.parent, f"figures/{figure.name}{suffix}", content))
+    return written
 
 
 def draw(report: dict[str, Any], config: dict[str, Any]) -> list[PageFigure]:

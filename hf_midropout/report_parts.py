@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 
 REPORT_NAME = "midropout_report.json"
+MADE_HERE = "tiny ALBERT, made on the spot"
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
 MUTUAL_INFORMATION = "mutual_information"
 NAMES = {
     "mutual_information": "mutual information",

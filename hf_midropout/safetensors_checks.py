@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import struct
 from pathlib import Path
@@ -10,8 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from .json_files import MAX_NUMBER, parse_json
+from .terminal import one_line
+
 
 MAX_HEADER_BYTES = 16 * 2**20
+MAX_TENSORS = 50_000
+MAX_DIMENSIONS = 16
+MAX_NAME = 500
 CHUNK_BYTES = 16 * 2**20
 DTYPE_BYTES = {
     "BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "I16": 2, "U16": 2, "F16": 2, "BF16": 2,
@@ -47,24 +52,34 @@ def read_header(path: Path) -> tuple[dict[str, dict[str, Any]], int]:
                 f"{path.name} is no safetensors file, or is cut off: its header would take {length:,} bytes."
             )
         text = file.read(length)
+    tensors = text.count(b'"data_offsets"')  # before seconds go into reading them
+    if tensors > MAX_TENSORS:
+        raise ValueError(f"{path.name} has {tensors:,} tensors: {MAX_TENSORS:,} are allowed.")
     try:
-        header = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path.name} is no safetensors file: its header is not JSON.") from error
-    if not isinstance(header, dict):
-        raise ValueError(f"{path.name} is no safetensors file: its header is no object.")
-    header.pop("__metadata__", None)
+        header = parse_json(text, "its header")
+    except ValueError as error:
+        raise ValueError(f"{path.name} is no safetensors file: {error}") from error
+    if not text.startswith(b"{"):
+        raise ValueError(f"{path.name} is no safetensors file: its header begins with {text[:1]!r}.")
+    metadata = header.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise ValueError(f"{path.name} is no safetensors file: its metadata must be texts.")
     end = 0
     for name, tensor in sorted(header.items(), key=lambda item: _offsets(path, *item)):
         begin, stop = _offsets(path, name, tensor)
-        shape = tensor.get("shape")
-        if not isinstance(shape, list) or not all(isinstance(width, int) and width >= 0 for width in shape):
-            raise ValueError(f"{path.name}: {name} has the shape {str(shape)[:80]}: must be sizes of 0 or more.")
-        width = DTYPE_BYTES.get(str(tensor.get("dtype")))
+        shape, label = tensor.get("shape"), one_line(name, 120)
+        if not name.isprintable() or len(name) > MAX_NAME:
+            raise ValueError(f"{path.name}: the tensor name {label} is refused: must be printable and short.")
+        if not isinstance(shape, list) or not all(type(width) is int and width >= 0 for width in shape):
+            raise ValueError(f"{path.name}: {label} has the shape {one_line(shape, 80)}: must be sizes of 0 or more.")
+        if len(shape) > MAX_DIMENSIONS or math.prod(shape) >= MAX_NUMBER:
+            raise ValueError(f"{path.name}: {label} has the shape {one_line(shape, 80)}, which is too large.")
+        dtype = tensor.get("dtype")
+        width = DTYPE_BYTES.get(dtype) if isinstance(dtype, str) else None
         if width is None:
-            raise ValueError(f"{path.name}: {name} has the dtype {str(tensor.get('dtype'))[:80]}, which is unknown.")
+            raise ValueError(f"{path.name}: {label} has the dtype {one_line(dtype, 80)}, which is unknown.")
         if begin != end or stop - begin != math.prod(shape) * width:
-            raise ValueError(f"{path.name}: {name} of shape {shape} does not fill its place in the file.")
+            raise ValueError(f"{path.name}: {label} of shape {shape} does not fill its place in the file.")
         end = stop
     if end != size - 8 - length:
         raise ValueError(f"{path.name} holds {size - 8 - length:,} bytes of data, but its header describes {end:,}.")
@@ -73,9 +88,9 @@ def read_header(path: Path) -> tuple[dict[str, dict[str, Any]], int]:
 
 def _offsets(path: Path, name: str, tensor: Any) -> tuple[int, int]:
     offsets = tensor.get("data_offsets") if isinstance(tensor, dict) else None
-    if isinstance(offsets, list) and len(offsets) == 2 and all(isinstance(number, int) for number in offsets):
+    if isinstance(offsets, list) and len(offsets) == 2 and all(type(number) is int for number in offsets):
         return offsets[0], offsets[1]
-    raise ValueError(f"{path.name}: {name[:80]} has no place in the file.")
+    raise ValueError(f"{path.name}: {one_line(name, 120)} has no place in the file.")
 
 
 def check_finite(path: Path) -> None:
@@ -94,4 +109,4 @@ def check_finite(path: Path) -> None:
                 bad += int(((chunk & exponent) == exponent).sum())
                 left -= chunk.nbytes
             if bad:
-                raise ValueError(f"{path.name}: {name} holds {bad:,} NaN or infinite values.")
+                raise ValueError(f"{path.name}: {one_line(name, 120)} holds {bad:,} NaN or infinite values.")

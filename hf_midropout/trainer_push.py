@@ -8,17 +8,18 @@ draft of a card over the README, and all carry `training_args.bin`, a pickle. `p
 
 from __future__ import annotations
 
-import shutil
+import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from .figures import draw_figures
-from .files import write_json, write_text
-from .hub import CODE_FILES
+from .hub_contents import CODE_FILES
 from .model_card import write_card
 from .pruning_record import PruningRecord
-from .report import FORMAT_VERSION, environment, model_sizes
+from .report import FORMAT_VERSION, environment, model_sizes, source_of
 from .report_parts import REPORT_NAME, training_log
+from .safe_paths import read_inside, write_inside
 from .sharding import full_module
 from .version import __version__
 
@@ -46,7 +47,7 @@ def prepare_push(trainer, record: PruningRecord | None) -> None:
     folder = Path(trainer.args.output_dir)
     folder.mkdir(parents=True, exist_ok=True)
     for name in CODE_FILES:
-        shutil.copyfile(Path(__file__).with_name(name), folder / name)
+        write_inside(folder, name, Path(__file__).with_name(name).read_bytes())
     keep_out(folder, ["training_args.bin"])
     describe(trainer, record, model, folder)
 
@@ -68,8 +69,10 @@ def describe(
     report: dict[str, Any] = {}
     if record is not None:
         report = trainer_report(trainer, record, model)
-        write_json(folder / REPORT_NAME, report)
-        draw_figures(record, trainer.state.log_history, folder / "figures")
+        write_inside(folder, REPORT_NAME, json.dumps(report, indent=2, allow_nan=False) + "\n")
+        with tempfile.TemporaryDirectory(prefix="hf_midropout.") as drawing:
+            for figure in draw_figures(record, trainer.state.log_history, drawing):
+                write_inside(folder, f"figures/{figure.name}", figure.read_bytes())
     write_card(
         folder, repo_id=trainer.hub_model_id, report=report, config=model.config.to_dict(), metadata=metadata or {}
     )
@@ -79,10 +82,11 @@ def trainer_report(trainer, record: PruningRecord, model) -> dict[str, Any]:
     """The report of `hf-midropout train`, without what a Trainer does not know: the data's name and a test split."""
     rows = {"train": trainer.train_dataset, "validation": trainer.eval_dataset}
     masked = trainer.accelerator.unwrap_model(trainer.model)
+    base = model.config.name_or_path or None
     return {
         "format_version": FORMAT_VERSION,
         "hf_midropout_version": __version__,
-        "model": {"base_model": model.config.name_or_path or None} | model_sizes(masked, model),
+        "model": {"base_model": base, "base_model_source": source_of(base)} | model_sizes(masked, model),
         "data": {
             "labels": list(model.config.id2label.values()),
             "rows": {split: len(dataset) for split, dataset in rows.items() if hasattr(dataset, "__len__")},
@@ -96,8 +100,7 @@ def trainer_report(trainer, record: PruningRecord, model) -> dict[str, Any]:
 
 def keep_out(folder: Path, names: list[str]) -> None:
     """Lists `names` in the folder's `.gitignore`, which the Hub heeds."""
-    path = folder / ".gitignore"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    lines = (read_inside(folder, ".gitignore") or "").splitlines()
     missing = [name for name in names if name not in lines]
     if missing:
-        write_text(path, "\n".join([*lines, *missing]) + "\n")
+        write_inside(folder, ".gitignore", "\n".join([*lines, *missing]) + "\n")

@@ -36,7 +36,9 @@ def card_of(name: str) -> str:
         "head_widths": report["model"]["head_widths_after"],
         "id2label": {str(index): label for index, label in enumerate(report["data"]["labels"])},
     }
-    return str(compose(report, config, "", name, []))
+    card = compose(report, config, "", name, [])
+    card.data.license = "apache-2.0"  # of our own runs
+    return str(card)
 
 
 def main() -> None:

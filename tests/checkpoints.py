@@ -39,10 +39,11 @@ def made_up_report(masked, compact, record: PruningRecord) -> dict:
     return {
         "format_version": FORMAT_VERSION,
         "hf_midropout_version": __version__,
-        "model": {"base_model": "albert/albert-base-v2", "largest_logit_difference": 0.0}
+        "model": {"base_model": "albert/albert-base-v2", "base_model_source": "hub", "largest_logit_difference": 0.0}
         | model_sizes(masked, compact),
         "data": {
-            "name": "fancyzhx/ag_news", "labels": ["a", "b", "c"], "rows": {"train": 1000, "test": 40}, "notes": [],
+            "name": "fancyzhx/ag_news", "source": "hub", "labels": ["a", "b", "c"],
+            "rows": {"train": 1000, "test": 40}, "notes": [],
         },
         "test": {"split": "test", "rows": 40, **METRICS, "calibration": [
             {"rows": 10, "confidence": 0.5, "accuracy": 0.6}, {"rows": 30, "confidence": 0.9, "accuracy": 0.8},

@@ -27,7 +27,12 @@ LFS_SUFFIXES = (".safetensors", ".bin", ".png")
 
 @dataclass
 class Fault:
-    """What to do to the next `times` requests whose `METHOD path` matches: a status, "drop", "truncate" or "swap"."""
+    """
+    What to do to the next `times` requests whose `METHOD path` matches: a status, "drop", "truncate" or "swap";
+    "silent" (accepts, never answers), "drip" (a byte now and then, without end), "html" or "wrong" (a page, or JSON
+    that is not the Hub's, with status 200), "later" (429, to be tried again in a day), "escape" (a message that would
+    take over a terminal), "public" (says that a repository is not private).
+    """
 
     request: str
     do: str | int
@@ -62,12 +67,14 @@ class HubServer(ThreadingHTTPServer):
         self.faults: list[Fault] = []
         self.requests: list[str] = []
         self.lock = threading.RLock()
+        self.ended = threading.Event()
 
     def __enter__(self):
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         return self
 
     def __exit__(self, *_):
+        self.ended.set()
         self.shutdown()
         self.server_close()
 
@@ -145,6 +152,14 @@ class Reply(Exception):
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
 
 
+STRANGE: dict[str, tuple[int, Any, dict[str, str]]] = {
+    "html": (200, b"<html><body>Welcome to the hotel's network</body></html>", {"Content_Type": "text/html"}),
+    "wrong": (200, {"sha": 5, "siblings": [{"rfilename": None}], "url": ["x"], "commitOid": {}, "files": 1}, {}),
+    "later": (429, {"error": "later"}, {"Retry_After": "86400"}),
+    "escape": (400, {"error": "no"}, {"X_Error_Message": "no \x9b31m" + "a" * 5000}),
+}
+
+
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: HubServer
@@ -175,7 +190,13 @@ class Handler(BaseHTTPRequestHandler):
             self.connection.close()
             return
         body = self.rfile.read(length)
+        if fault and fault.do in ("silent", "drip"):
+            self.hold(fault.do)
+            return
         try:
+            if fault and fault.do in STRANGE:
+                status, content, headers = STRANGE[fault.do]
+                raise Reply(status, content, **headers)
             if fault and isinstance(fault.do, int):
                 raise Reply(fault.do, {"error": "fault"}, Retry_After="0")
             for method, pattern, function in ROUTES:
@@ -188,6 +209,20 @@ class Handler(BaseHTTPRequestHandler):
             self.send(reply)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = answer
+
+    def hold(self, do: str) -> None:
+        """Keeps the client waiting until the server ends, or the client leaves."""
+        self.close_connection = True
+        if do == "drip":
+            self.send_response(200)
+            self.send_header("Content-Length", "1000000")
+            self.end_headers()
+        while not self.server.ended.wait(0.2):
+            if do == "drip":
+                try:
+                    self.wfile.write(b" ")
+                except OSError:
+                    return
 
     def send(self, reply: Reply) -> None:
         content = reply.content if isinstance(reply.content, bytes) else json.dumps(reply.content).encode()

@@ -9,7 +9,8 @@ import pytest
 from checkpoints import client_environment, contents, save_checkpoint
 from hub_server import READ_TOKEN, WRITE_TOKEN, HubServer
 
-from hf_midropout.hub import AUTO_MAP
+from hf_midropout import configuration_midropout_albert
+from hf_midropout.hub_contents import AUTO_MAP
 
 
 @pytest.fixture(scope="module")
@@ -39,13 +40,14 @@ def test_push_arrives_whole_and_verifies(hub, checkpoint, tmp_path, xet):
     before = contents(checkpoint)
     done = run(hub, tmp_path / "home", "push", checkpoint, "me/tiny", "--private", "--verify", xet=xet)
     assert done.returncode == 0, done.stderr
-    assert "Pulled it back" in done.stdout and "0.0e+00" in done.stdout
+    assert f"all {len(before) + 1} files have the SHA-256 of what was sent" in done.stdout
+    assert "0.0e+00" in done.stdout
     assert contents(checkpoint) == before
     assert hub.repositories["me/tiny"].private
     files = hub.files("me/tiny")
     assert set(files) - {".gitattributes"} == set(before) | {"README.md"}
     assert "configuration_midropout_albert.py" in files and "modeling_midropout_albert.py" in files
-    assert json.loads(files["config.json"])["auto_map"] == AUTO_MAP
+    assert json.loads(files["config.json"])["auto_map"] == AUTO_MAP == configuration_midropout_albert.AUTO_MAP
     assert 'model="me/tiny"' in files["README.md"].decode()
     assert len(hub.repositories["me/tiny"].commits) == 2  # the initial one, and one for all files
     # huggingface_hub 1.5 does not take the loopback server's Xet and falls back to LFS
@@ -121,7 +123,7 @@ def test_a_report_that_holds_the_token_is_not_published(hub, checkpoint, tmp_pat
         (folder / name).write_bytes(content.replace(b'"trainer": null', f'"trainer": "{WRITE_TOKEN}"'.encode()))
     done = run(hub, tmp_path / "home", "push", folder, "me/tiny")
     assert done.returncode == 1 and "midropout_report.json holds the access token" in done.stderr
-    assert set(hub.files("me/tiny")) == {".gitattributes"}
+    assert hub.repositories == {}
 
 
 def test_a_branch_a_message_and_a_readme_that_is_there(hub, checkpoint, tmp_path):
@@ -176,22 +178,36 @@ for number, (kind, request, do, times) in enumerate(cases):
 
 PUSH_FAULTS = [
     ("PUT /lfs/", "drop", 100, "connection"),
-    ("PUT /lfs/", 500, 100, "is in trouble (500)"),
+    ("PUT /lfs/", 500, 100, "has an error of its own (500)"),
     ("preupload", 429, 100, "too many requests (429)"),
-    ("preupload", 503, 100, "is in trouble (503)"),
+    ("preupload", 503, 100, "has an error of its own (503)"),
     ("/commit/", "drop", 1, "connection"),
-    ("/commit/", 500, 1, "is in trouble (500)"),
+    ("/commit/", 500, 1, "has an error of its own (500)"),
     ("objects/batch", 429, 100, "too many requests (429)"),
-    ("repos/create", 503, 100, "is in trouble (503)"),
+    ("repos/create", 503, 100, "has an error of its own (503)"),
+    ("repos/create", "silent", 100, "did not answer within 1 seconds"),
+    ("/commit/", "silent", 100, "did not answer within 1 seconds"),
+    ("preupload", "drip", 100, "answers too slowly"),
+    ("preupload", "later", 100, "try again in 86,400 seconds"),
+    ("repos/create", "html", 100, "something that is no JSON"),
+    ("GET /api/models/", "html", 100, "something that is no JSON"),
+    ("repos/create", "wrong", 100, "answered, but not as the Hub does"),
+    ("GET /api/models/", "wrong", 100, "answered, but not as the Hub does"),
+    ("repos/create", "escape", 100, "refused the request (400) (no \\x9b31maaa"),
 ]
 PULL_FAULTS = [
     ("GET .*/resolve/.*safetensors", "truncate", 100, "Try again."),
     ("GET .*/resolve/.*safetensors", "swap", 1, "arrived changed"),
     ("GET .*/resolve/.*config.json", "swap", 2, "arrived changed"),
     ("GET .*/resolve/.*safetensors", "drop", 100, "Try again."),
-    ("/tree/", 500, 100, "is in trouble (500)"),
+    ("/tree/", 500, 100, "has an error of its own (500)"),
     ("GET .*/resolve/", 429, 100, "too many requests (429)"),
-    ("GET /api/models/me/pull$", 503, 100, "is in trouble (503)"),
+    ("GET /api/models/me/pull$", 503, 100, "has an error of its own (503)"),
+    ("GET /api/models/me/pull$", "silent", 100, "did not answer within 1 seconds"),
+    ("/tree/", "drip", 100, "answers too slowly"),
+    ("/tree/", "html", 100, "something that is no JSON"),
+    ("/tree/", "wrong", 100, "answered, but not as the Hub does"),
+    ("GET /api/models/me/pull$", "wrong", 100, "answered, but not as the Hub does"),
 ]
 
 
@@ -201,14 +217,16 @@ def test_faults_are_told_leave_no_half_and_pass(hub, checkpoint, tmp_path):
     cases = [("push", *fault[:3]) for fault in PUSH_FAULTS] + [("pull", *fault[:3]) for fault in PULL_FAULTS]
     done = subprocess.run(
         [sys.executable, "-c", FAULTS, hub.url, str(checkpoint), str(tmp_path / "cache"), json.dumps(cases)],
-        env=client_environment(hub, tmp_path / "home"), capture_output=True, text=True,
+        env={**client_environment(hub, tmp_path / "home"), "HF_HUB_DOWNLOAD_TIMEOUT": "1"}, capture_output=True,
+        text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     outcomes = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(outcomes) == len(cases)
     for (request, do, _, message), outcome in zip(PUSH_FAULTS + PULL_FAULTS, outcomes, strict=True):
         assert outcome["failed"] and message in outcome["failed"], (request, do, outcome["failed"])
-        assert "\n" not in outcome["failed"] and WRITE_TOKEN not in outcome["failed"]
+        assert outcome["failed"].isprintable() and len(outcome["failed"]) < 700, outcome["failed"]
+        assert WRITE_TOKEN not in outcome["failed"]
         # nothing of the failed commit is there, so nothing claims to be a checkpoint
         assert set(outcome["there"]) <= {".gitattributes"}, (request, do)
         assert outcome["half"] == [], (request, do)
@@ -223,12 +241,12 @@ def test_a_commit_by_someone_else_meanwhile_is_told(hub, checkpoint, tmp_path):
     code = """
 import sys
 from hf_midropout import hub
-real = hub.published_contents
-def slow(folder):  # someone else commits while the folder is read
+real = hub._card
+def slow(*arguments):  # someone else commits while the card is written
     import huggingface_hub
     huggingface_hub.upload_file(path_or_fileobj=b"hello", path_in_repo="notes.txt", repo_id="me/tiny")
-    return real(folder)
-hub.published_contents = slow
+    return real(*arguments)
+hub._card = slow
 try:
     hub.push(sys.argv[1], "me/tiny")
 except hub.HubError as error:
@@ -240,3 +258,106 @@ except hub.HubError as error:
     )  # fmt: skip
     assert "the repository changed meanwhile (412)" in done.stdout, done.stderr
     assert "model.safetensors" not in hub.files("me/tiny")
+
+
+def test_private_is_not_ignored_for_a_repository_that_is_public(hub, checkpoint, tmp_path):
+    hub.put("me/tiny", {"README.md": b"# Mine"})
+    done = run(hub, tmp_path / "home", "push", checkpoint, "me/tiny", "--private")
+    assert done.returncode == 1 and "me/tiny exists and is public" in done.stderr
+    assert set(hub.files("me/tiny")) == {"README.md"} and len(hub.repositories["me/tiny"].commits) == 1
+
+
+SECRETS = """
+import json, shutil, sys
+from pathlib import Path
+from hf_midropout.hub import push
+good, work = Path(sys.argv[1]), Path(sys.argv[2])
+own, other = sys.argv[3:]
+def attempt(number, spoil, repo_id="me/tiny", **options):
+    folder = Path(shutil.copytree(good, work / str(number)))
+    spoil(folder)
+    try:
+        print(json.dumps([push(folder, repo_id, **options).commit, None]))
+    except ValueError as error:
+        print(json.dumps([None, str(error)]))
+def append(name, text):
+    return lambda folder: (folder / name).write_text(
+        ((folder / name).read_text() if (folder / name).exists() else "") + text
+    )
+attempt(0, append("README.md", f"My token is {own}."))
+attempt(1, append("README.md", f"Their token is {other}."))
+attempt(2, lambda folder: (folder / "midropout_report.json").write_text(
+    (folder / "midropout_report.json").read_text().replace('"trainer": null', f'"trainer": "hub_token={other}"')))
+attempt(3, append("vocab.txt", "-----BEGIN OPENSSH PRIVATE KEY-----"))
+attempt(4, lambda folder: (folder / "vocab.txt").symlink_to(work / "key"))
+attempt(5, append("merges.txt", f"{other}"), commit_message="fine")
+attempt(6, lambda folder: None, commit_message=f"with {other}")
+attempt(7, lambda folder: None, "me/leaky")
+"""
+
+
+def test_what_is_sent_is_searched_for_tokens_last(hub, checkpoint, tmp_path):
+    other = "hf_" + "AbCdE12345" * 3 + "fGhI"
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "key").write_text("-----BEGIN PRIVATE KEY-----")
+    hub.put("me/leaky", {"README.md": f"# Mine\n\n{other}\n".encode()})
+    done = subprocess.run(
+        [sys.executable, "-c", SECRETS, str(checkpoint), str(tmp_path / "work"), WRITE_TOKEN, other],
+        capture_output=True, text=True, env=client_environment(hub, tmp_path / "home"),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert other not in done.stdout and WRITE_TOKEN not in done.stdout
+    outcomes = [json.loads(line) for line in done.stdout.splitlines()]
+    reasons = [
+        "README.md holds the access token",
+        "README.md holds what looks like a Hugging Face token",
+        "midropout_report.json holds what looks like a Hugging Face token",
+        "vocab.txt holds what looks like a private key",
+        "vocab.txt is a link that leads out of the folder",
+        "merges.txt holds what looks like a Hugging Face token",
+        "commit_message holds what looks like a Hugging Face token",
+        "README.md holds what looks like a Hugging Face token",
+    ]
+    for reason, (commit, error) in zip(reasons, outcomes, strict=True):
+        assert commit is None and reason in error
+    assert set(hub.files("me/leaky")) == {"README.md"}
+    assert not hub.repositories.get("me/tiny") or set(hub.files("me/tiny")) == {".gitattributes"}
+
+
+VERIFY = """
+import json, sys
+from pathlib import Path
+from hf_midropout.hub import Published
+from hf_midropout.hub_contents import digests, published_contents
+from hf_midropout.hub_verification import verify_published
+folder = Path(sys.argv[1])
+sent = digests(published_contents(folder))
+for commit in sys.argv[2:]:
+    try:
+        print(verify_published(folder, Published("me/tiny", commit, "URL", sorted(sent), sent)))
+    except OSError as error:
+        print(error)
+"""
+
+
+def test_verify_finds_whatever_a_hub_changed(hub, checkpoint, tmp_path):
+    sent = contents(checkpoint)
+    config = json.loads(sent["config.json"])
+    labels = config["id2label"]
+    swapped = json.dumps(config | {"id2label": labels | {"0": labels["1"], "1": labels["0"]}}).encode()
+    without = {name: content for name, content in sent.items() if name != "midropout_report.json"}
+    figure = next(name for name in sent if name.endswith(".png"))
+    commits = [
+        hub.put("me/tiny", files)
+        for files in (sent, {**sent, "config.json": swapped}, without, {**sent, figure: b"\x89PNG another"})
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", VERIFY, str(checkpoint), *commits], capture_output=True, text=True,
+        env=client_environment(hub, tmp_path / "home"),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    good, labels_swapped, dropped, drawn = done.stdout.splitlines()
+    assert good == "0.0"
+    assert "config.json is not what was sent" in labels_swapped
+    assert "lacks midropout_report.json, which was sent" in dropped
+    assert f"{figure} is not what was sent" in drawn

@@ -193,9 +193,8 @@ with OutputFolder(out, overwrite=True) as output:
 @pytest.mark.parametrize("moment", ["loading", "moving", "training", "later", "removing"])
 def test_a_kill_at_any_moment(out, moment):
     before = tree(out)
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(out), moment], env=ENVIRONMENT, capture_output=True, text=True
-    )
+    command = [sys.executable, "-c", KILLED, str(out), moment]
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
     assert done.returncode == -signal.SIGKILL, done.stderr
     with pytest.raises(ValueError, match="holds an earlier run"):  # not "in use": the lock ended with the process
         OutputFolder(out).__enter__()

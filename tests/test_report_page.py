@@ -113,9 +113,7 @@ def test_other_reports_are_refused(folder, content, capsys):
 def hostile_words(folder: Path) -> None:
     for name in ("midropout_report.json", "config.json"):
         text = (folder / name).read_text()
-        text = text.replace("fancyzhx/ag_news", "<script>alert(1)</script>").replace(
-            "LABEL_0", "<img src=x onerror=y>"
-        )
+        text = text.replace("fancyzhx/ag_news", "<script>alert(1)<script>").replace("LABEL_0", "<img src=x onerror=y>")
         (folder / name).write_text(text)
 
 

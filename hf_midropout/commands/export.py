@@ -59,29 +59,28 @@ def main(args: ExportArguments) -> None:
     """
     if not args.onnx and not args.stock:
         raise ValueError("Nothing to do: give --onnx, --stock FOLDER, or both.")
-    from ..checkpoint_checks import checkpoint_folder
     from ..hub import pull
 
     local = Path(args.checkpoint).exists()
-    folder = pull(
-        str(checkpoint_folder(args.checkpoint)) if local else args.checkpoint, trust_remote_code=args.trust_remote_code
-    )
+    folder = pull(args.checkpoint, trust_remote_code=args.trust_remote_code)
 
     import torch
-    from transformers import AutoModelForSequenceClassification
     from transformers.utils import logging as transformers_logging
 
+    from ..loading import load_checked_model
+
     transformers_logging.disable_progress_bar()
-    model = AutoModelForSequenceClassification.from_pretrained(
-        folder, trust_remote_code=args.trust_remote_code, dtype=torch.float32
-    ).eval()
+    model = load_checked_model(folder, trust_remote_code=args.trust_remote_code, dtype=torch.float32)
     if args.stock:
         save_stock(model, folder, Path(args.stock))
     if args.onnx:
         from ..onnx_export import export_onnx
 
-        path = Path(args.output) if args.output else (folder if local else Path()) / "onnx" / "model.onnx"
-        difference = export_onnx(model, path)
+        target, name = (folder if local else Path(), "onnx/model.onnx")
+        if args.output:
+            target, name = Path(args.output).parent, Path(args.output).name
+        path = target / name
+        difference = export_onnx(model, target, name)
         print(f"Saved {path}: logits equal PyTorch's within {difference:.1e}, for any batch and sequence length.")
         if args.compare:
             print_comparison(model, folder, path)
@@ -119,14 +118,14 @@ def print_comparison(model, folder: Path, exported: Path) -> None:
 
     import torch
 
-    from ..checkpoint_checks import read_json
+    from ..json_files import read_json
     from ..onnx_export import TIMED_SHAPES, compare_models
     from ..report_parts import REPORT_NAME
 
     models: dict[str, Any] = {"this model": model}
     report = read_json(folder / REPORT_NAME) if (folder / REPORT_NAME).is_file() else {}
-    widths = report.get("model", {}).get("head_widths_before")
-    if hasattr(model, "masked_layers") and isinstance(widths, list) and widths != list(model.config.head_widths):
+    widths = widths_before(report)
+    if hasattr(model, "masked_layers") and widths and widths != list(model.config.head_widths):
         config = copy.deepcopy(model.config)
         config.head_widths = widths
         # Neither size nor speed depends on the weights, which are no longer there.
@@ -137,3 +136,12 @@ def print_comparison(model, folder: Path, exported: Path) -> None:
         times = "".join(f"{value:>22.2f}" for value in result["milliseconds"].values())
         print(f"{name:<40}{result['parameters']:>12,}{result['bytes'] / 1e6:>8.2f}{times}")
     print(f"Medians, by turns, onnxruntime on the CPU with {torch.get_num_threads()} threads.")
+
+
+def widths_before(report: dict[str, Any]) -> list[int] | None:
+    """The head's widths before pruning, `None` if the report does not say them, or says what no one trained."""
+    model = report.get("model")
+    widths = model.get("head_widths_before") if isinstance(model, dict) else None
+    if not isinstance(widths, list) or not 0 < len(widths) < 100:
+        return None
+    return widths if all(type(width) is int and 0 < width <= 65_536 for width in widths) else None

@@ -23,10 +23,10 @@ class PushArguments:
     repo_id: str = field(
         metadata={"help": "The repository, such as me/name, made if it does not exist. The name may be left out."}
     )
-    private: bool = option(False, "Make a new repository private.")
+    private: bool = option(False, "Make a new repository private; refuse to push to a public one.")
     revision: str | None = option(None, "Branch to commit to, made if it does not exist. None: main.")
     commit_message: str | None = option(None, "Title of the commit. None: Upload MIDropout checkpoint.")
-    verify: bool = option(False, "Pull it back into an empty cache, and compare files, token ids and logits.")
+    verify: bool = option(False, "Pull it back, and compare all files, token ids, labels and logits.")
 
 
 def make_parser():
@@ -65,6 +65,6 @@ def main(args: PushArguments) -> None:
 
         difference = verify_published(folder, published)
         print(
-            f"Pulled it back into an empty cache: every file has the commit's hash, the token ids are the same, "
-            f"logits differ by at most {difference:.1e}."
+            f"Pulled it back into an empty cache: all {len(published.digests)} files have the SHA-256 of what was "
+            f"sent; token ids and labels are the same, logits differ by at most {difference:.1e}."
         )

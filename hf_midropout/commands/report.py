@@ -47,15 +47,13 @@ def main(args: ReportArguments) -> None:
         `ValueError`: for a checkpoint that is refused, or that has no report.
         [`HubError`]: if the Hub refused, failed or could not be reached.
     """
-    from ..checkpoint_checks import check_checkpoint, checkpoint_folder
     from ..hub import pull
 
-    if Path(args.checkpoint).exists():
-        folder = checkpoint_folder(args.checkpoint)
-        check_checkpoint(folder)
+    local = Path(args.checkpoint).exists()
+    folder = pull(args.checkpoint)
+    if local:
         page, name = Path(args.output) if args.output else None, title_of(folder)
     else:
-        folder = pull(args.checkpoint)
         page, name = Path(args.output or "midropout_report.html"), args.checkpoint
 
     from ..report_page import write_page
