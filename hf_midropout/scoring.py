@@ -12,13 +12,14 @@ from accelerate.utils import gather_object
 from torch import nn
 from tqdm.auto import tqdm
 
-from .inference import batches_for, frozen_inference, split_labels, to_device
+from .inference import Batches, FixedBatches, batches_for, frozen_inference, split_labels, to_device
 from .information import MultiLabelStatistics, NeuronStatistics, RegressionStatistics
 from .information.reduction import all_reduce
 from .information.targets import TARGET_BINS, check_problem_type
 from .problem_types import check_dataset, find_problem_type
 from .scores import NeuronScores
-from .taps import capture_outputs, find_layers, per_sample
+from .scoring_checks import check_batch_labels, check_columns, check_model, explain_forward, explained, unwrapped
+from .taps import capture_outputs, find_layers, per_sample, uncompiled
 
 
 def score_neurons(
@@ -78,29 +79,33 @@ def score_neurons(
         `ValueError`: for an empty dataset, labels that are no classes or all the same, NaN or infinite activations
         (the message names the layer and counts them), or a model without tapped layers.
     """
+    check_model(model)
     taps = find_layers(model, layers)
     if problem_type is None:
         problem_type = find_problem_type(getattr(model, "config", None))
     check_problem_type(problem_type)
     if num_classes is None:
-        num_classes = TARGET_BINS if problem_type == "regression" else model.config.num_labels
+        num_classes = TARGET_BINS if problem_type == "regression" else classes_of(model)
     check_dataset(dataset, num_classes, problem_type)
+    check_columns(model, dataset)
     batches = batches_for(
-        model, dataset, batch_size, collate_fn, processing_class, remove_unused_columns, max_samples, seed
+        unwrapped(model), dataset, batch_size, collate_fn, processing_class, remove_unused_columns, max_samples, seed
     )
+    batches.collate_fn = explained(batches.collate_fn)
     process = PartialState()
     calibration_batches = -(-calibration_rows // batch_size)
     statistics: dict[str, NeuronStatistics] = {}
     waiting: list[Waiting] = []
 
     started = time.perf_counter()
-    with frozen_inference(model), capture_outputs(taps) as captured:
+    with frozen_inference(model), uncompiled(model), capture_outputs(taps) as captured:
         mine = batches.of_process(process.process_index, process.num_processes)
         bar = tqdm(mine, desc="Scoring neurons", unit="batch", disable=not (progress and process.is_main_process))
         for step, (number, batch) in enumerate(bar):
             inputs, labels = split_labels(batch)
+            check_batch_labels(labels, num_classes, problem_type, lambda n=number: rows_of(batches, n))
             inputs = to_device(inputs, model)
-            model(**inputs)
+            run(model, inputs)
             # At the same step on every process: they wait for each other here and, if sharded, in forward passes.
             if not statistics and step * process.num_processes >= calibration_batches:
                 statistics = calibrate(waiting, calibration_batches, num_classes, problem_type)
@@ -127,6 +132,33 @@ def score_neurons(
     num_ignored = next(iter(statistics.values())).num_ignored
     seconds = time.perf_counter() - started
     return NeuronScores(results, num_classes, num_ignored, seconds, problem_type, bytes_reduced)
+
+
+def classes_of(model: nn.Module) -> int:
+    """The number of classes in a model's config."""
+    config = getattr(model, "config", None)
+    if not isinstance(getattr(config, "num_labels", None), int):
+        raise ValueError(f"num_classes=None: {type(model).__name__} has no config that tells; give the number.")
+    return config.num_labels
+
+
+def run(model: nn.Module, inputs: dict[str, Any]) -> None:
+    """A forward pass; `ValueError` where it fails over tokens that the model has no place for."""
+    try:
+        model(**inputs)
+    except (IndexError, RuntimeError, ValueError, TypeError) as error:
+        reason = explain_forward(model, inputs)
+        if reason is None:
+            raise
+        raise ValueError(reason) from error
+
+
+def rows_of(batches: Batches, number: int | None) -> list[int]:
+    """The rows of the dataset that are in batch `number`; of another process's batch they are not known."""
+    if isinstance(batches, FixedBatches):
+        return batches.batches[number or 0].tolist()
+    first = (number or 0) * batches.batch_size
+    return list(range(first, first + batches.batch_size))
 
 
 Waiting = tuple[int, dict[str, torch.Tensor], torch.Tensor]

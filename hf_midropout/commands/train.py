@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ..launcher import check_processes, launch
+from ..listing import listed
+from .data_arguments import load_data
 from .parser import command_parser
 from .train_arguments import TrainArguments
 from .train_summary import print_summary
@@ -55,15 +57,11 @@ def main(args: TrainArguments) -> Path | None:
     from transformers import DataCollatorWithPadding, Trainer, set_seed
 
     from ..callback import MIDropoutCallback
-    from ..data import load_text_classification
     from ..metrics import compute_metrics
 
     with arguments.main_process_first(desc="loading the data"):
-        data = load_text_classification(
-            args.dataset,
-            subset=args.dataset_config,
-            text_column=args.text_column,
-            label_column=args.label_column,
+        data = load_data(
+            args,
             validation_fraction=args.validation_fraction,
             max_train_rows=args.max_train_rows,
             max_eval_rows=args.max_eval_rows,
@@ -71,7 +69,7 @@ def main(args: TrainArguments) -> Path | None:
         )
     if arguments.process_index == 0:
         rows = ", ".join(f"{len(split):,} {name}" for name, split in data.splits.items())
-        print(f"Data: {data.name}, {len(data.label_names)} classes ({', '.join(data.label_names)}); rows: {rows}")
+        print(f"Data: {data.name}, {len(data.label_names)} classes ({listed(data.label_names)}); rows: {rows}")
         for note in data.notes:
             print(f"  {note}")
     config.check_classes(len(data.label_names))
