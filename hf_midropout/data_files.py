@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import datasets
 
@@ -55,7 +56,7 @@ def _read_files(paths: list[Path], split: str, options: TextFileOptions, raw: Ra
             f"({', '.join(formats)}). Keep one format, so that no row is read twice."
         )
     builder, defaults = FORMATS[formats[0]]
-    given = dict(defaults)
+    given: dict[str, Any] = dict(defaults)
     sep = given.get("sep", ",")
     for path in paths:
         options.check_applies(path.name, formats[0])

@@ -74,8 +74,7 @@ def check_present(present: set[int], where: str) -> None:
     """`ValueError` unless there are two classes among the labels `present`."""
     classes = sorted(present - {IGNORE_INDEX})
     if len(classes) < 2:
-        only = f"only the class {classes[0]}" if classes else "no label but -100"
-        raise ValueError(f"{where} holds {only}: needs 2 classes at least, or no neuron can tell anything.")
+        raise ValueError(f"{where} holds {len(classes)} class(es) {classes}: needs 2 at least.")
 
 
 def check_binary_column(dataset: datasets.Dataset, column: str, num_labels: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -103,7 +104,7 @@ def score_neurons(
         bar = tqdm(mine, desc="Scoring neurons", unit="batch", disable=not (progress and process.is_main_process))
         for step, (number, batch) in enumerate(bar):
             inputs, labels = split_labels(batch)
-            check_batch_labels(labels, num_classes, problem_type, lambda n=number: rows_of(batches, n))
+            check_batch_labels(labels, num_classes, problem_type, partial(rows_of, batches, number))
             inputs = to_device(inputs, model)
             run(model, inputs)
             # At the same step on every process: they wait for each other here and, if sharded, in forward passes.
@@ -136,10 +137,10 @@ def score_neurons(
 
 def classes_of(model: nn.Module) -> int:
     """The number of classes in a model's config."""
-    config = getattr(model, "config", None)
-    if not isinstance(getattr(config, "num_labels", None), int):
+    number = getattr(getattr(model, "config", None), "num_labels", None)
+    if not isinstance(number, int):
         raise ValueError(f"num_classes=None: {type(model).__name__} has no config that tells; give the number.")
-    return config.num_labels
+    return number
 
 
 def run(model: nn.Module, inputs: dict[str, Any]) -> None:

@@ -2,9 +2,9 @@
 Tokenizes the beginning of long texts only, where this gives the same tokens.
 
 A tokenizer cuts a text to `max_length` tokens after it has made them all: of a text of 200,000 characters 0.5 seconds
-go into 48,500 tokens of which 128 are kept. Most tokenizers work word by word: what they make of a text up to the space
-after a word does not depend on what follows. For these a beginning is enough that fills `max_length` tokens. Others
-(those that merge across spaces, cut on the left, or hold regular expressions of their own) get the whole text.
+go into 48,500 tokens of which 128 are kept. Most tokenizers work word by word: what they make of a text up to the
+space after a word does not depend on what follows. For these a beginning is enough that fills `max_length` tokens.
+Others (those that merge across spaces, cut on the left, or hold regular expressions of their own) get the whole text.
 """
 
 from __future__ import annotations

@@ -192,7 +192,7 @@ def test_score_prints_saves_and_draws(run, data_folder, tmp_path, capsys):
     ("options", "message"),
     [
         (["--split", "dev"], "--split dev: must be one of train, validation, test"),
-        (["--layers", "*.fnn"], "layers='*.fnn' matches none"),
+        (["--layers", "*.fnn"], "--layers '*.fnn' matches none"),
         (["--dataset", "no/such"], "no/such"),
     ],
 )
