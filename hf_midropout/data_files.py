@@ -12,7 +12,7 @@ import datasets
 
 from .data_text_files import TextFileOptions, check_csv, column_names, explain, reason_of
 from .listing import listed
-from .local_paths import is_meant_as_path, missing_path
+from .local_paths import check_dataset_name
 
 
 # The `load_dataset` builder and its options, by file suffix. Only empty cells count as missing: by default, texts such
@@ -188,11 +188,7 @@ def read_splits(name: str, subset: str | None = None, options: TextFileOptions |
         raw = RawSplits({}, [f"train: all rows of the single file {path.name}"])
         _read_files([path], "train", options, raw)
         return raw
-    if is_meant_as_path(name, FORMATS):
-        raise ValueError(
-            f"{missing_path(name)} A dataset is a local folder or file, the id of a dataset on the Hugging Face Hub "
-            "such as fancyzhx/ag_news, or 'python-docs' (built in)."
-        )
+    check_dataset_name(name)
     options.check_applies(name, None)
     try:
         return RawSplits(dict(datasets.load_dataset(name, subset)), source="hub")

@@ -8,6 +8,23 @@ from collections.abc import Collection
 from pathlib import Path
 
 
+DATA_SUFFIXES = (".parquet", ".csv", ".tsv", ".json", ".jsonl")
+
+
+def check_dataset_name(name: str | None) -> None:
+    """`ValueError` for a dataset that is meant as a local path and does not exist. Loads no large library."""
+    if (
+        name is None
+        or (name.strip() and Path(name).expanduser().exists())
+        or not is_meant_as_path(name, DATA_SUFFIXES)
+    ):
+        return
+    raise ValueError(
+        f"{missing_path(name)} A dataset is a local folder or file, the id of a dataset on the Hugging Face Hub such "
+        "as fancyzhx/ag_news, or 'python-docs' (built in)."
+    )
+
+
 def is_meant_as_path(name: str, suffixes: Collection[str] = ()) -> bool:
     """
     Whether `name`, which does not exist locally, is meant as a path all the same: it is written as one, cannot be an

@@ -132,10 +132,11 @@ class NeuronScores:
         )
 
     def __str__(self) -> str:
-        lines = [f"{'layer':<28}{'neurons':>8}{'mean':>8}{'min':>8}{'max':>8}   bits"]
+        width = max(28, *(len(name) for name in self.layers))
+        lines = [f"{'layer':<{width}}{'neurons':>8}{'mean':>8}{'min':>8}{'max':>8}   bits"]
         for name, layer in self.layers.items():
             bits = layer.bits
-            lines.append(f"{name:<28}{len(bits):>8}{bits.mean():>8.3f}{bits.min():>8.3f}{bits.max():>8.3f}")
+            lines.append(f"{name:<{width}}{len(bits):>8}{bits.mean():>8.3f}{bits.min():>8.3f}{bits.max():>8.3f}")
         label = {
             "single_label_classification": "the label has",
             "multi_label_classification": f"the mean of {self.num_classes} labels, which have",

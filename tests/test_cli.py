@@ -64,6 +64,7 @@ def test_report_holds_the_run(run):
     assert report["model"]["head_widths_after"] == [8, 4]
     assert report["model"]["parameters_after"] < report["model"]["parameters_before"]
     assert report["model"]["largest_logit_difference"] <= 1e-5
+    assert report["data"]["source"] == "local"
     assert report["data"]["rows"] == {"train": 72, "validation": 8, "test": 30}
     assert report["test"]["rows"] == 30
     assert {"accuracy", "macro_f1", "loss", "expected_calibration_error"} <= set(report["test"])

@@ -79,6 +79,7 @@ def test_the_output_of_a_training_is_taken(output, data_folder, tmp_path, capsys
         (["--max_length", "2"], "--max_length 2: must be 3 or more"),
         (["--figure", "x.xyz"], "--figure x.xyz: the name must end in .png"),
         (["--output", "scores.txt"], "--output scores.txt: the name must end in .json"),
+        (["--dataset", "train.cvs.csv"], "There is no file or folder 'train.cvs.csv'"),
         (["--figure", "folder.png"], "folder.png: this is a folder"),
         (["--figure", "file/x.png"], "is a file, and no folder can be made in it"),
         (["--output", "other.json"], "other.json: this file exists and holds no scores"),
@@ -150,6 +151,13 @@ def test_data_are_checked_before_the_model_is_loaded(
     Dataset.from_dict(rows).to_csv("semicolon.csv", sep=";")
     Dataset.from_dict({**rows, "label": ["sport", "art"] * 20}).to_csv("other.csv")
     assert message in error_of(capsys, output, *options)
+
+
+def test_the_built_in_data_are_not_read_for_a_model_of_other_classes(output, nothing_is_computed, monkeypatch, capsys):
+    monkeypatch.setattr(score, "load_data", lambda *_: pytest.fail("data were loaded"))
+    assert "Without --dataset, the built-in data are taken, which do not fit. The data has 5" in error_of(
+        capsys, output
+    )
 
 
 def test_a_split_that_the_data_have_not(output, nothing_is_computed, tmp_path, capsys):

@@ -35,3 +35,9 @@ def test_equality_is_that_of_the_numbers(scores):
 def test_repr_is_a_line_and_str_a_table(scores):
     assert repr(scores) == "NeuronScores(2 layers, 6 neurons, 1,000 samples, label of 1.500 bits)"
     assert "\n" not in repr([scores]) and len(str(scores).splitlines()) == 4
+
+
+def test_the_table_has_room_for_long_names(scores):
+    scores.layers = {"a" * 60: scores.layers["first"]}
+    header, row, _ = str(scores).splitlines()
+    assert header.index("neurons") + len("neurons") == row.index("       3 ") + len("       3")

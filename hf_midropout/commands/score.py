@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from .data_arguments import DataArguments, load_data, naming_options, option
 from .parser import command_parser
-from .score_checks import check_arguments, check_label_names, check_skeleton, find_checkpoint
+from .score_checks import check_arguments, check_builtin_labels, check_label_names, check_skeleton, find_checkpoint
 
 
 if TYPE_CHECKING:
@@ -112,6 +112,8 @@ def load_labelled_data(args: ScoreArguments, config) -> TextClassificationData:
 
     problem_type = find_problem_type(config)
     if problem_type == "single_label_classification":
+        if args.dataset is None:
+            check_builtin_labels(config.id2label)
         data = load_data(args)
         check_label_names(config.id2label, data.label_names)
         return data

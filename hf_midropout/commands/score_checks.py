@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..listing import listed
+from ..local_paths import check_dataset_name, is_meant_as_path, missing_path
 from .output_files import check_output_file
 
 
@@ -30,6 +31,7 @@ def check_arguments(args: ScoreArguments) -> None:
         raise ValueError(f"--seed {args.seed}: must be at least 0 and less than 2**64.")
     if args.max_length is not None and args.max_length < 3:
         raise ValueError(f"--max_length {args.max_length}: must be 3 or more, two of which are special tokens.")
+    check_dataset_name(args.dataset)
     check_output_file("output", args.output, (".json",))
     check_output_file("figure", args.figure, (".png",))
     if args.output and Path(args.output).is_file() and not holds_scores(Path(args.output)):
@@ -54,7 +56,6 @@ def find_checkpoint(name: str, trust_remote_code: bool = False) -> Path:
         [`HubError`]: if the Hub refused, failed or could not be reached.
     """
     from ..checkpoint_checks import checkpoint_folder
-    from ..local_paths import is_meant_as_path, missing_path
 
     path = Path(name).expanduser()
     if name.strip() and path.is_dir():
@@ -130,3 +131,13 @@ def check_label_names(id2label: dict[int, str], label_names: list[str]) -> None:
             f"The data's classes are {listed(label_names)}, the model's are {listed(names)}: must be the same, in the "
             f"same order; class {place} is {label_names[place]!r} in the data and {names[place]!r} in the model."
         )
+
+
+def check_builtin_labels(id2label: dict[int, str]) -> None:
+    """`ValueError` if the model is for other classes than the built-in data, which no dataset stands for."""
+    from ..builtin_data import AREAS
+
+    try:
+        check_label_names(id2label, list(AREAS))
+    except ValueError as error:
+        raise ValueError(f"Without --dataset, the built-in data are taken, which do not fit. {error}") from error
