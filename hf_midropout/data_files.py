@@ -10,7 +10,8 @@ from typing import Any
 
 import datasets
 
-from .data_text_files import TextFileOptions, check_csv, column_names, explain, reason_of
+from .data_text_advice import explain_text_error, reason_of
+from .data_text_files import TextFileOptions, check_csv, column_names
 from .listing import listed
 from .local_paths import check_dataset_name
 
@@ -88,7 +89,7 @@ def _read_files(paths: list[Path], split: str, options: TextFileOptions, raw: Ra
     except Exception as error:
         if "corresponds to no data" in str(error):
             raise ValueError(f"Split {split!r} is empty: there are no rows in {listed(files)}.") from error
-        why = explain(paths[0], options, sep, error)
+        why = explain_text_error(paths[0], error, **options.for_csv(sep))
         if "Multiple matches for FieldRef" in why:
             why = f"several of its columns have the same name ({why})"
         raise ValueError(f"{listed(files)} cannot be read as {builder}: {why}") from error

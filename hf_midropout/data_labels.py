@@ -1,4 +1,4 @@
-"""Finds the text and label columns of a dataset, and brings labels of any kind to class indices."""
+"""Brings labels of any kind to class indices."""
 
 from __future__ import annotations
 
@@ -9,71 +9,8 @@ from typing import Any
 
 import datasets
 
+from .data_columns import STRINGS, dtype_of
 from .listing import MOST, listed
-
-
-TEXT_COLUMNS = (
-    "text sentence content review document comment title body message question query tweet utterance headline "
-    "article description abstract"
-).split()
-LABEL_COLUMNS = "label labels class category target sentiment topic intent emotion stars rating".split()
-_STRINGS = ("string", "large_string", "string_view")
-_TEXTS = (*_STRINGS, "null")  # a column without a single value has no type, whatever it is for
-
-
-def _dtype(feature: object) -> str:
-    return feature.dtype if isinstance(feature, datasets.Value) else type(feature).__name__
-
-
-def _one_column(role: str, given: str | None, candidates: list[str], features: datasets.Features, hint: str) -> str:
-    """Returns the column that was asked for, or else the only candidate."""
-    columns = listed(features, lambda name: f"{name[:60]} ({_dtype(features[name])})")
-    if given is not None:
-        if given not in features:
-            raise ValueError(
-                f"{role}_column={given!r} is not a column of the dataset. Its columns are: {columns}.{hint}"
-            )
-        return given
-    if len(candidates) != 1:
-        found = f"several columns could be the {role} ({listed(candidates)})" if candidates else f"no {role} column"
-        raise ValueError(f"Found {found}. Name one with `{role}_column`. The columns are: {columns}.{hint}")
-    return candidates[0]
-
-
-def find_columns(
-    features: datasets.Features, text_column: str | None = None, label_column: str | None = None, hint: str = ""
-) -> tuple[str, str]:
-    """
-    Finds the text and the label column by name and type.
-
-    Args:
-        features (`datasets.Features`):
-            The columns of the training split.
-        text_column (`str`, *optional*):
-            The text column. Else the one with a usual name, or the only string column that is not the label.
-        label_column (`str`, *optional*):
-            The label column. Else the one with a usual name, or the only `ClassLabel` column.
-        hint (`str`, *optional*):
-            A sentence that ends the message where a column is not found.
-
-    Returns:
-        `tuple[str, str]`: The names of the text and the label column.
-
-    Raises:
-        `ValueError`: If a column does not exist, is of the wrong type, or if there are none or several candidates.
-    """
-    candidates = [name for name in features if name.lower() in LABEL_COLUMNS and name != text_column]
-    candidates = candidates or [name for name, item in features.items() if isinstance(item, datasets.ClassLabel)]
-    label = _one_column("label", label_column, candidates, features, hint)
-
-    strings = [name for name, feature in features.items() if _dtype(feature) in _TEXTS and name != label]
-    candidates = [name for name in strings if name.lower() in TEXT_COLUMNS] or strings
-    text = _one_column("text", text_column, candidates, features, hint)
-    if text == label:
-        raise ValueError(f"text_column and label_column are both {text!r}; they must be two columns.")
-    if _dtype(features[text]) not in _TEXTS:
-        raise ValueError(f"The text column {text!r} must hold strings, but its type is {_dtype(features[text])}.")
-    return text, label
 
 
 @dataclass
@@ -162,7 +99,7 @@ def original_labels(values: list, feature: object, column: str, split: str) -> l
     Raises:
         `ValueError`: If labels are negative, out of range, fractions or not single values.
     """
-    dtype = _dtype(feature)
+    dtype = dtype_of(feature)
     if dtype.startswith(("float", "double", "half")):
         fractions = Counter(value for value in values if value % 1)  # NaN and infinity for infinite ones too
         if fractions:
@@ -173,7 +110,7 @@ def original_labels(values: list, feature: object, column: str, split: str) -> l
             )
         values = [int(value) for value in values]
     elif not isinstance(feature, datasets.ClassLabel) and (
-        dtype not in (*_STRINGS, "bool") and not dtype.startswith(("int", "uint"))
+        dtype not in (*STRINGS, "bool") and not dtype.startswith(("int", "uint"))
     ):
         raise ValueError(
             f"The label column {column!r} of split {split!r} is of type {dtype}; one integer, string, boolean or "

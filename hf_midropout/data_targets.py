@@ -5,8 +5,8 @@ from __future__ import annotations
 import datasets
 
 from .data import BUILTIN_NAME, TextClassificationData
+from .data_columns import find_columns
 from .data_files import read_splits
-from .data_labels import find_columns
 from .data_splits import format_rows, select_splits
 from .data_text_files import TextFileOptions
 

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from .data_labels import LABEL_COLUMNS, TEXT_COLUMNS
+from .data_text_advice import delimiter_advice, explain_text_error, short
 from .listing import listed
 
 
-DELIMITERS = (",", ";", "\t", "|")
 ESCAPES = {"\\t": "\t", "tab": "\t"}
-SAMPLE_LINES = 20
-_BOMS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
 
 @dataclass(frozen=True)
@@ -102,13 +97,17 @@ def check_csv(path: Path, options: TextFileOptions, sep: str) -> list[str]:
     except pd.errors.EmptyDataError as error:
         raise ValueError(f"{path} is empty.") from error
     except (ValueError, OSError) as error:  # which pandas' own errors and UnicodeDecodeError are
-        raise ValueError(f"{path} cannot be read as csv: {explain(path, options, sep, error)}") from error
+        raise ValueError(
+            f"{path} cannot be read as csv: {explain_text_error(path, error, **options.for_csv(sep))}"
+        ) from error
     first = [str(value) for value in head.iloc[0]]
     if any("\0" in value for value in first):
         raise ValueError(f"{path}: its first line holds NUL bytes, so it is no text file or has another `encoding`.")
     if len(first) == 1:
-        advice = _delimiter_advice(path, options, sep) or "If another character separates them, give `delimiter`."
-        raise ValueError(f"{path}: its only column is {_short(first[0])}, but it needs a text and a label. {advice}")
+        advice = (
+            delimiter_advice(path, **options.for_csv(sep)) or "If another character separates them, give `delimiter`."
+        )
+        raise ValueError(f"{path}: its only column is {short(first[0])}, but it needs a text and a label. {advice}")
     names = options.column_names
     if names is None:
         repeated = [name for name, times in Counter(filter(str.strip, first)).items() if times > 1]
@@ -117,7 +116,7 @@ def check_csv(path: Path, options: TextFileOptions, sep: str) -> list[str]:
     elif len(names) != len(first):
         raise ValueError(
             f"column_names={names} are {len(names)} names, but line 1 of {path} has {len(first)} values: "
-            f"{listed(first, _short)}."
+            f"{listed(first, short)}."
         )
     elif first == names:
         raise ValueError(f"column_names={names} are the first line of {path} already: leave the option out.")
@@ -127,66 +126,3 @@ def check_csv(path: Path, options: TextFileOptions, sep: str) -> list[str]:
 def column_names(path: Path, options: TextFileOptions, sep: str) -> list[str]:
     """The names of the columns of a csv file, as pandas has them."""
     return options.column_names or list(pd.read_csv(path, nrows=0, **options.for_csv(sep)).columns)
-
-
-def explain(path: Path, options: TextFileOptions, sep: str, error: BaseException) -> str:
-    """Why a csv or json file could not be read, and which option helps."""
-    chain: list[BaseException] = []
-    link: BaseException | None = error
-    while link is not None and link not in chain:
-        chain.append(link)
-        link = link.__cause__ or link.__context__
-    for link in chain:
-        if isinstance(link, UnicodeDecodeError):
-            return _encoding_advice(path, options, link)
-        if isinstance(link, pd.errors.ParserError):
-            reason = str(link).replace("Error tokenizing data. C error: ", "").strip()
-            advice = _delimiter_advice(path, options, sep)
-            return f"{reason}. {advice or 'A value that holds the delimiter must be in double quotes.'}"
-    return reason_of(error.__cause__ or error)
-
-
-def reason_of(error: BaseException) -> str:
-    """The kind of an error and the first line of its message."""
-    return f"{type(error).__name__}: {(str(error).strip() or 'no message').splitlines()[0]}"
-
-
-def _encoding_advice(path: Path, options: TextFileOptions, error: UnicodeDecodeError) -> str:
-    with path.open("rb") as file:
-        start = file.read(4)
-    likely = next((encoding for bom, encoding in _BOMS.items() if start.startswith(bom)), None)
-    if likely and options.encoding is None:
-        return f"it is not UTF-8, but begins as UTF-16 does. Give encoding={likely!r}."
-    data, place = bytes(error.object), error.start
-    around = data[max(place - 20, 0) : place + 10]
-    windows = any(0x80 <= byte < 0xA0 for byte in around)
-    likely = "cp1252" if windows else "latin-1"
-    shown = around.decode(likely, errors="replace").replace("\r", " ").replace("\n", " ")
-    return (
-        f"it holds the byte 0x{data[place]:02x}, which is not {(options.encoding or 'utf-8').upper()}. Give its "
-        f"encoding, such as encoding={likely!r}, with which it reads {shown!r}."
-    )
-
-
-def _delimiter_advice(path: Path, options: TextFileOptions, sep: str) -> str:
-    """Which delimiter splits all of the first lines into as many values, if another one than the present does."""
-    present = options.for_csv(sep)["sep"]
-    try:
-        with path.open(encoding=options.encoding or "utf-8-sig", errors="replace", newline="") as file:
-            lines = list(islice(file, SAMPLE_LINES))
-        found = []
-        for delimiter in DELIMITERS:
-            rows = list(csv.reader(lines, delimiter=delimiter))
-            if delimiter != present and len(rows[0]) > 1 and len({len(row) for row in rows if row}) == 1:
-                usual = sum(name.strip().lower() in (*TEXT_COLUMNS, *LABEL_COLUMNS) for name in rows[0])
-                found.append((usual, len(rows[0]), delimiter))
-    except (csv.Error, OSError, UnicodeError):
-        return ""
-    if not found:
-        return ""
-    best = max(found)[2]
-    return f"Give delimiter={'tab' if best == chr(9) else best!r}."
-
-
-def _short(value: str) -> str:
-    return repr(value if len(value) <= 60 else value[:57] + "...")

@@ -13,13 +13,22 @@ from accelerate.utils import gather_object
 from torch import nn
 from tqdm.auto import tqdm
 
-from .inference import Batches, FixedBatches, batches_for, frozen_inference, split_labels, to_device
+from .inference import batches_for, frozen_inference, split_labels, to_device
 from .information import MultiLabelStatistics, NeuronStatistics, RegressionStatistics
 from .information.reduction import all_reduce
 from .information.targets import TARGET_BINS, check_problem_type
 from .problem_types import check_dataset, find_problem_type
 from .scores import NeuronScores
-from .scoring_checks import check_batch_labels, check_columns, check_model, explain_forward, explained, unwrapped
+from .scoring_checks import (
+    check_batch_labels,
+    check_columns,
+    check_model,
+    classes_of,
+    explained,
+    rows_of,
+    run,
+    unwrapped,
+)
 from .taps import capture_outputs, find_layers, per_sample, uncompiled
 
 
@@ -88,7 +97,8 @@ def score_neurons(
     if num_classes is None:
         num_classes = TARGET_BINS if problem_type == "regression" else classes_of(model)
     check_dataset(dataset, num_classes, problem_type)
-    check_columns(model, dataset)
+    if collate_fn is None:
+        check_columns(model, dataset)
     batches = batches_for(
         unwrapped(model), dataset, batch_size, collate_fn, processing_class, remove_unused_columns, max_samples, seed
     )
@@ -133,33 +143,6 @@ def score_neurons(
     num_ignored = next(iter(statistics.values())).num_ignored
     seconds = time.perf_counter() - started
     return NeuronScores(results, num_classes, num_ignored, seconds, problem_type, bytes_reduced)
-
-
-def classes_of(model: nn.Module) -> int:
-    """The number of classes in a model's config."""
-    number = getattr(getattr(model, "config", None), "num_labels", None)
-    if not isinstance(number, int):
-        raise ValueError(f"num_classes=None: {type(model).__name__} has no config that tells; give the number.")
-    return number
-
-
-def run(model: nn.Module, inputs: dict[str, Any]) -> None:
-    """A forward pass; `ValueError` where it fails over tokens that the model has no place for."""
-    try:
-        model(**inputs)
-    except (IndexError, RuntimeError, ValueError, TypeError) as error:
-        reason = explain_forward(model, inputs)
-        if reason is None:
-            raise
-        raise ValueError(reason) from error
-
-
-def rows_of(batches: Batches, number: int | None) -> list[int]:
-    """The rows of the dataset that are in batch `number`; of another process's batch they are not known."""
-    if isinstance(batches, FixedBatches):
-        return batches.batches[number or 0].tolist()
-    first = (number or 0) * batches.batch_size
-    return list(range(first, first + batches.batch_size))
 
 
 Waiting = tuple[int, dict[str, torch.Tensor], torch.Tensor]

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from .inference import LABEL_NAMES
+from .inference import LABEL_NAMES, Batches, FixedBatches
 from .label_checks import check_class_values, columns_of
 from .listing import listed
 
@@ -125,3 +125,30 @@ def explain_forward(model: nn.Module, inputs: dict[str, Any]) -> str | None:
             f"truncation=True, max_length={limit}."
         )
     return None
+
+
+def classes_of(model: nn.Module) -> int:
+    """The number of classes in a model's config."""
+    number = getattr(getattr(model, "config", None), "num_labels", None)
+    if not isinstance(number, int):
+        raise ValueError(f"num_classes=None: {type(model).__name__} has no config that tells; give the number.")
+    return number
+
+
+def run(model: nn.Module, inputs: dict[str, Any]) -> None:
+    """A forward pass; `ValueError` where it fails over tokens that the model has no place for."""
+    try:
+        model(**inputs)
+    except (IndexError, RuntimeError, ValueError, TypeError) as error:
+        reason = explain_forward(model, inputs)
+        if reason is None:
+            raise
+        raise ValueError(reason) from error
+
+
+def rows_of(batches: Batches, number: int | None) -> list[int]:
+    """The rows of the dataset that are in batch `number`; of another process's batch they are not known."""
+    if isinstance(batches, FixedBatches):
+        return batches.batches[number or 0].tolist()
+    first = (number or 0) * batches.batch_size
+    return list(range(first, first + batches.batch_size))
