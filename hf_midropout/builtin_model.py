@@ -15,6 +15,8 @@ from .modeling_midropout_albert import MIDropoutAlbertForSequenceClassification
 
 
 SPECIAL_TOKENS = ("<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]")
+MAX_CHARACTERS = 10_000
+"""Of a text that are learned from: more than the model's positions take in."""
 WINDOW = 5
 """Pieces on either side that count as context."""
 
@@ -44,7 +46,7 @@ def word_vectors(tokenizer: AlbertTokenizer, texts: list[str], size: int) -> tor
     does not find out what words mean from a few thousand labelled rows.
     """
     vocabulary = len(tokenizer)
-    rows = tokenizer(texts, add_special_tokens=False)["input_ids"]
+    rows = tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]  # not cut, and not for the model
     pieces = torch.cat([torch.tensor(row, dtype=torch.long) for row in rows])
     text = torch.repeat_interleave(torch.arange(len(rows)), torch.tensor([len(row) for row in rows]))
     counts = torch.zeros(vocabulary * vocabulary)
@@ -102,8 +104,8 @@ def tiny_model(
 def tiny_tokenizer_and_model(
     data: TextClassificationData, **head
 ) -> tuple[AlbertTokenizer, MIDropoutAlbertForSequenceClassification]:
-    """Both made from the training texts of `data`; `head` as in `tiny_model`."""
-    texts = data.splits["train"]["text"][:]
+    """Both made from the training texts of `data`, long ones cut; `head` as in `tiny_model`."""
+    texts = [text[:MAX_CHARACTERS] for text in data.splits["train"]["text"]]
     tokenizer = train_tokenizer(texts)
     return tokenizer, tiny_model(tokenizer, texts, data.label_names, **head)
 

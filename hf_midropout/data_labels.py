@@ -1,4 +1,4 @@
-"""Finds the text and label columns of a dataset, and brings labels of any kind to class indices."""
+"""Brings labels of any kind to class indices."""
 
 from __future__ import annotations
 
@@ -9,65 +9,8 @@ from typing import Any
 
 import datasets
 
-
-TEXT_COLUMNS = (
-    "text sentence content review document comment title body message question query tweet utterance headline "
-    "article description abstract"
-).split()
-LABEL_COLUMNS = "label labels class category target sentiment topic intent emotion stars rating".split()
-_STRINGS = ("string", "large_string", "string_view")
-
-
-def _dtype(feature: object) -> str:
-    return feature.dtype if isinstance(feature, datasets.Value) else type(feature).__name__
-
-
-def _one_column(role: str, given: str | None, candidates: list[str], features: datasets.Features) -> str:
-    """Returns the column that was asked for, or else the only candidate."""
-    columns = ", ".join(f"{name} ({_dtype(feature)})" for name, feature in features.items())
-    if given is not None:
-        if given not in features:
-            raise ValueError(f"{role}_column={given!r} is not a column of the dataset. Its columns are: {columns}.")
-        return given
-    if len(candidates) != 1:
-        found = f"several columns could be the {role} ({', '.join(candidates)})" if candidates else f"no {role} column"
-        raise ValueError(f"Found {found}. Name one with `--{role}_column`. The columns are: {columns}.")
-    return candidates[0]
-
-
-def find_columns(
-    features: datasets.Features, text_column: str | None = None, label_column: str | None = None
-) -> tuple[str, str]:
-    """
-    Finds the text and the label column by name and type.
-
-    Args:
-        features (`datasets.Features`):
-            The columns of the training split.
-        text_column (`str`, *optional*):
-            The text column. Else the one with a usual name, or the only string column that is not the label.
-        label_column (`str`, *optional*):
-            The label column. Else the one with a usual name, or the only `ClassLabel` column.
-
-    Returns:
-        `tuple[str, str]`: The names of the text and the label column.
-
-    Raises:
-        `ValueError`: If a column does not exist, is of the wrong type, or if there are none or several candidates.
-    """
-    candidates = [name for name in features if name.lower() in LABEL_COLUMNS and name != text_column]
-    candidates = candidates or [name for name, item in features.items() if isinstance(item, datasets.ClassLabel)]
-    label = _one_column("label", label_column, candidates, features)
-
-    strings = [name for name, feature in features.items() if _dtype(feature) in _STRINGS and name != label]
-    text = _one_column(
-        "text", text_column, [name for name in strings if name.lower() in TEXT_COLUMNS] or strings, features
-    )
-    if text == label:
-        raise ValueError(f"text_column and label_column are both {text!r}; they must be two columns.")
-    if _dtype(features[text]) not in _STRINGS:
-        raise ValueError(f"The text column {text!r} must hold strings, but its type is {_dtype(features[text])}.")
-    return text, label
+from .data_columns import STRINGS, dtype_of
+from .listing import MOST, listed
 
 
 @dataclass
@@ -106,68 +49,87 @@ class LabelEncoder:
         """Returns the class indices of a split's labels, which must all occur in the training split."""
         unknown = Counter(label for label in labels if label not in self.indices)
         if unknown:
-            allowed = ", ".join(map(repr, self.indices))
             raise ValueError(
                 f"Split {split!r} has labels in column {self.column!r} that the train split does not have: "
-                f"{_counts(unknown)}. The train split has {allowed}."
+                f"{counted(unknown)}. The train split has {listed(self.indices, repr)}."
             )
         return [self.indices[label] for label in labels]
 
+    def as_in_train(self, labels: Sequence[Hashable], split: str, notes: list[str]) -> Sequence[Hashable]:
+        """
+        Labels of the type of the training split's, where a file's columns were typed in another way: numbers there,
+        the same numbers as text here, or the other way round.
+        """
+        present = set(labels)
+        trained = {type(label) for label in self.indices}
+        if present & self.indices.keys() or len(trained) != 1 or {type(label) for label in present} == trained:
+            return labels
+        (kind,) = trained
+        try:
+            read = {label: kind(label) for label in present}  # type: ignore[call-arg]
+        except (TypeError, ValueError):
+            return labels
+        if kind is bool or not set(read.values()) <= self.indices.keys():
+            return labels
+        notes.append(f"{split}: labels are read as {'text' if kind is str else 'numbers'}, as in train")
+        return [read[label] for label in labels]
 
-def _counts(counter: Counter) -> str:
-    items = [f"{value!r} ({count:,} {'row' if count == 1 else 'rows'})" for value, count in counter.most_common(10)]
-    return ", ".join(items) + (", ..." if len(counter) > 10 else "")
+
+def counted(counter: Counter) -> str:
+    """Values and the rows that they are in, most frequent first."""
+    items = [f"{value!r} ({count:,} {'row' if count == 1 else 'rows'})" for value, count in counter.most_common()]
+    return listed(items) if len(items) <= MOST else f"{listed(items[:MOST])}, ... and {len(items) - MOST:,} more"
 
 
-def original_labels(values: list, feature: object, column: str, split: str) -> list[Hashable] | None:
+def original_labels(values: list, feature: object, column: str, split: str) -> list[Hashable]:
     """
-    Checks a split's labels and returns them as they were meant: `ClassLabel` indices by name, others unchanged.
+    Checks a split's labels and returns them as they were meant: `ClassLabel` indices by name, whole numbers that are
+    stored as floats as integers, others unchanged.
 
     Args:
         values (`list`):
-            The label column.
+            The labels, those of rows without one left out: see [`find_labelled`].
         feature (`object`):
-            Its type in `datasets`.
+            The type of their column in `datasets`.
         column (`str`):
             Its name, for messages.
         split (`str`):
             The split's name, for messages.
 
-    Returns:
-        `list[Hashable]`, *optional*: The labels, or `None` where all are missing or -1, as in test sets with hidden
-        labels.
-
     Raises:
-        `ValueError`: If labels are missing, negative, out of range, floating-point numbers or not single values.
+        `ValueError`: If labels are negative, out of range, fractions or not single values.
     """
-    missing = sum(value is None or value == "" for value in values)
-    negative = Counter(value for value in values if isinstance(value, int) and value < 0)
-    if len(values) in (missing, negative[-1]):
-        return None
-    if missing:
-        raise ValueError(f"Split {split!r}: {missing:,} of {len(values):,} rows have no label in column {column!r}.")
-    if negative:
+    dtype = dtype_of(feature)
+    if dtype.startswith(("float", "double", "half")):
+        fractions = Counter(value for value in values if value % 1)  # NaN and infinity for infinite ones too
+        if fractions:
+            raise ValueError(
+                f"The label column {column!r} of split {split!r} holds numbers that are not whole ({dtype}): "
+                f"{counted(fractions)}. Regression is not supported: classes must be integers, whole numbers, "
+                "strings, booleans or a ClassLabel."
+            )
+        values = [int(value) for value in values]
+    elif not isinstance(feature, datasets.ClassLabel) and (
+        dtype not in (*STRINGS, "bool") and not dtype.startswith(("int", "uint"))
+    ):
         raise ValueError(
-            f"Split {split!r} has negative labels in column {column!r}: {_counts(negative)} of {len(values):,}. "
-            "Labels must be 0 or greater, as -1 and -100 mark rows without a label: remove these rows or recode them."
+            f"The label column {column!r} of split {split!r} is of type {dtype}; one integer, string, boolean or "
+            "ClassLabel a row is allowed (multi-label classification is not supported)."
+        )
+    negative = Counter(value for value in values if isinstance(value, int) and value < 0)
+    if negative:
+        ambiguous = ", as -1 may stand for rows without a label or be a class" if -1 in negative else ""
+        raise ValueError(
+            f"Split {split!r} has negative labels in column {column!r}: {counted(negative)} of {len(values):,}. "
+            f"Labels must be 0 or greater{ambiguous}: recode them as 0, 1, 2 or as words, and leave the label of rows "
+            "without one empty or write -100."
         )
     if isinstance(feature, datasets.ClassLabel):
         outside = Counter(value for value in values if value >= len(feature.names))
         if outside:
             raise ValueError(
                 f"Split {split!r} has labels in column {column!r} out of the range 0..{len(feature.names) - 1} of its "
-                f"{len(feature.names)} classes: {_counts(outside)}."
+                f"{len(feature.names)} classes: {counted(outside)}."
             )
         return [feature.names[value] for value in values]
-    dtype = _dtype(feature)
-    if dtype.startswith(("float", "double", "half")):
-        raise ValueError(
-            f"The label column {column!r} of split {split!r} holds floating-point numbers ({dtype}). Regression is "
-            "not supported: classes must be integers, strings, booleans or a ClassLabel."
-        )
-    if dtype not in (*_STRINGS, "bool") and not dtype.startswith(("int", "uint")):
-        raise ValueError(
-            f"The label column {column!r} of split {split!r} is of type {dtype}; one integer, string, boolean or "
-            "ClassLabel a row is allowed (multi-label classification is not supported)."
-        )
     return values

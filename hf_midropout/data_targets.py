@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import datasets
 
-from .data import BUILTIN_NAME
+from .data import BUILTIN_NAME, TextClassificationData
+from .data_columns import find_columns
 from .data_files import read_splits
-from .data_labels import find_columns
-from .data_splits import select_splits
+from .data_splits import format_rows, select_splits
+from .data_text_files import TextFileOptions
 
 
 def load_texts_with_targets(
@@ -19,9 +20,13 @@ def load_texts_with_targets(
     subset: str | None = None,
     text_column: str | None = None,
     label_column: str | None = None,
-) -> datasets.Dataset:
+    delimiter: str | None = None,
+    encoding: str | None = None,
+    column_names: list[str] | None = None,
+) -> TextClassificationData:
     """
-    Loads one split.
+    Loads one split. Rows without a text or a label are dropped, which a note says, as long as they are not more than
+    half.
 
     Args:
         name (`str`): As in [`load_text_classification`].
@@ -29,10 +34,11 @@ def load_texts_with_targets(
         problem_type (`str`): `"multi_label_classification"`: a list a row, of `num_labels` zeros and ones or of the
             numbers of the labels that the row has. `"regression"`: a number a row.
         num_labels (`int`): Of the model.
-        subset, text_column, label_column (`str`, *optional*): As in [`load_text_classification`].
+        subset, text_column, label_column, delimiter, encoding, column_names (*optional*): As in
+            [`load_text_classification`].
 
     Returns:
-        `datasets.Dataset`: with the columns `text` and `label`, without the rows that have no text.
+        [`TextClassificationData`]: with this split only, and no names of classes.
 
     Raises:
         `ValueError`: if the data cannot be found, or if the labels are not of that kind.
@@ -41,22 +47,36 @@ def load_texts_with_targets(
         raise ValueError(
             f"The model is for {problem_type}, but {BUILTIN_NAME!r} has one class per row: name a dataset."
         )
-    splits = select_splits(read_splits(name, subset)[0], [])
+    raw = read_splits(name, subset, TextFileOptions(delimiter, encoding, column_names))
+    splits = select_splits(raw.splits, [])
     if split not in splits:
-        raise ValueError(f"--split {split}: must be one of {', '.join(splits)}.")
+        raise ValueError(f"split={split!r}: the data has {', '.join(splits)} only.")
     rows = splits[split]
-    text, label = find_columns(rows.features, text_column, label_column)
-    rows = rows.select_columns([text, label]).filter(lambda row: bool((row[text] or "").strip()))
-    if len(rows) == 0:
-        raise ValueError(f"Split {split!r} has no row with a text in {text!r}.")
-    values = rows[label][:]
+    text, label = find_columns(rows.features, text_column, label_column, raw.column_hint)
+    texts, values = rows[text][:], rows[label][:]
+    kept = [row for row, value in enumerate(texts) if (value or "").strip() and not _is_missing(values[row])]
+    if 2 * len(kept) < len(rows) or not kept:
+        raise ValueError(
+            f"Split {split!r}: only {len(kept):,} of {format_rows(len(rows))} have a text in {text!r} and a label in "
+            f"{label!r}. Take out those that are not to be used, or name other columns with `text_column` and "
+            "`label_column`."
+        )
+    if len(kept) < len(rows):
+        raw.notes.append(f"{split}: {format_rows(len(rows) - len(kept))} without a text or a label dropped")
+    values = [values[row] for row in kept]
     if problem_type == "regression":
         if not all(isinstance(value, (int, float)) for value in values):
             raise ValueError(f"The label column {label!r} must hold a number in every row, for regression.")
         targets: list = [float(value) for value in values]
     else:
         targets = multi_hot(values, num_labels, label)
-    return datasets.Dataset.from_dict({"text": rows[text][:], "label": targets})
+    found = datasets.Dataset.from_dict({"text": [texts[row] for row in kept], "label": targets})
+    return TextClassificationData(name, datasets.DatasetDict({split: found}), [], raw.notes, raw.source)
+
+
+def _is_missing(value) -> bool:
+    """None, NaN or an empty text; a list without labels is one of none."""
+    return value is None or value != value or value == ""
 
 
 def multi_hot(values: list, num_labels: int, column: str) -> list[list[float]]:

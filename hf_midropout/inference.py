@@ -209,9 +209,15 @@ def batches_for(
 
 
 def inner_model(model: nn.Module) -> nn.Module:
-    """`model` without PEFT's wrapper, whose `forward` takes anything, and without that of `torch.compile`."""
-    model = getattr(model, "_orig_mod", model)
-    return model.get_base_model() if hasattr(model, "get_base_model") else model
+    """The model whose `forward` names its arguments, inside `torch.compile`, PEFT and data parallelism."""
+    while True:
+        if hasattr(model, "get_base_model"):
+            inner = model.get_base_model()
+        else:
+            inner = getattr(model, "_orig_mod", getattr(model, "module", None))
+        if not isinstance(inner, nn.Module) or inner is model:
+            return model
+        model = inner
 
 
 @contextmanager

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import torch
-
 from .inference import LABEL_NAMES
-from .information.checks import IGNORE_INDEX, check_labels
-from .information.targets import binary_labels, check_targets, target_edges
+from .label_checks import (
+    check_binary_column,
+    check_classes_column,
+    check_kind,
+    check_listed_rows,
+    check_target_column,
+    columns_of,
+)
 
 
 def find_problem_type(config) -> str:
@@ -17,32 +21,32 @@ def find_problem_type(config) -> str:
 
 def check_dataset(dataset, num_classes: int, problem_type: str = "single_label_classification") -> None:
     """
-    Looks at the labels before any compute, where the dataset has them in a column.
+    Looks at the labels before any compute, where the dataset has them in a column, or is a list. Rows of other
+    datasets are not read: that may be slow, or draw random numbers.
+
+    Args:
+        dataset (`datasets.Dataset`, `torch.utils.data.Dataset` or `list`): Rows.
+        num_classes (`int`): Classes or binary labels of the model; of regression targets, their bins.
+        problem_type (`str`, *optional*): As in a model's config.
 
     Raises:
-        `ValueError`: for an empty dataset, labels that are not what `problem_type` says, or labels that are all the
-        same.
+        `ValueError`: for several datasets or none, an empty one, labels that are not what `problem_type` says, or
+            labels that are all the same. It names the column, and the first row that is wrong.
     """
+    check_kind(dataset)
     if not hasattr(dataset, "__len__"):
         return  # a stream cannot be looked at before it runs
     if len(dataset) == 0:
         raise ValueError("The dataset to score is empty: needs labelled rows of 2 classes at least.")
-    # Rows are only known to be cheap to read by column; other datasets are checked batch by batch.
-    columns = getattr(dataset, "column_names", None) or []
+    if isinstance(dataset, (list, tuple)) and problem_type == "single_label_classification":
+        check_listed_rows(list(dataset), LABEL_NAMES, num_classes)
+    columns = columns_of(dataset)
     column = next((name for name in LABEL_NAMES if name in columns), None)
     if column is None:
         return
-    values = torch.as_tensor(dataset.with_format("torch", columns=[column])[column][:])
-    if problem_type == "regression":
-        target_edges(check_targets(values), num_classes)
-    elif problem_type == "multi_label_classification":
-        has, counted = binary_labels(values)
-        if has.shape[1] != num_classes:
-            raise ValueError(f"Column {column!r} holds {has.shape[1]} labels a row, the model has {num_classes}.")
-        if not (has[counted].any(0) & ~has[counted].all(0)).any():
-            raise ValueError(f"Column {column!r}: each label is the same in all rows: needs one that varies.")
-    else:
-        check_labels(values, num_classes)
-        classes = values[values != IGNORE_INDEX].unique()
-        if len(classes) < 2:
-            raise ValueError(f"Column {column!r} holds {len(classes)} class(es) {classes.tolist()}: needs 2 at least.")
+    check = {
+        "single_label_classification": check_classes_column,
+        "multi_label_classification": check_binary_column,
+        "regression": check_target_column,
+    }[problem_type]
+    check(dataset, column, num_classes)

@@ -57,6 +57,7 @@ def build_report(
         },
         "data": {
             "name": data.name,
+            "source": data.source,
             "labels": data.label_names,
             "rows": {split: len(rows) for split, rows in data.splits.items()},
             "notes": data.notes,

@@ -14,11 +14,14 @@ from .files import write_json
 from .information import MutualInformation
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class NeuronScores:
     """
     Mutual information between every neuron of some layers and the label. With several binary labels it is the mean
     over them; of a regression target it is about the target's bin.
+
+    Scores are equal if every number in them is, bit for bit; how long it took to get them, and over how many
+    processes, does not count. `print` shows a table.
 
     Args:
         layers (`dict[str, MutualInformation]`): By module name, in the order in which the model runs them.
@@ -105,11 +108,35 @@ class NeuronScores:
 
         return draw(lambda: histogram_of_bits(self), Path(path))
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, NeuronScores):
+            return NotImplemented
+        mine, others = (
+            (scores.num_classes, scores.num_ignored, scores.problem_type, list(scores.layers))
+            for scores in (self, other)
+        )
+        return mine == others and all(
+            same(layer, other_layer)
+            for layer, other_layer in zip(self.layers.values(), other.layers.values(), strict=True)
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # as of any other mutable dataclass
+
+    def __repr__(self) -> str:
+        if not self.layers:
+            return "NeuronScores(no layers)"
+        neurons = sum(len(layer.bits) for layer in self.layers.values())
+        return (
+            f"NeuronScores({len(self.layers)} layers, {neurons:,} neurons, {self.num_samples:,} samples, label of "
+            f"{self.label_entropy:.3f} bits)"
+        )
+
     def __str__(self) -> str:
-        lines = [f"{'layer':<28}{'neurons':>8}{'mean':>8}{'min':>8}{'max':>8}   bits"]
+        width = max(28, *(len(name) for name in self.layers))
+        lines = [f"{'layer':<{width}}{'neurons':>8}{'mean':>8}{'min':>8}{'max':>8}   bits"]
         for name, layer in self.layers.items():
             bits = layer.bits
-            lines.append(f"{name:<28}{len(bits):>8}{bits.mean():>8.3f}{bits.min():>8.3f}{bits.max():>8.3f}")
+            lines.append(f"{name:<{width}}{len(bits):>8}{bits.mean():>8.3f}{bits.min():>8.3f}{bits.max():>8.3f}")
         label = {
             "single_label_classification": "the label has",
             "multi_label_classification": f"the mean of {self.num_classes} labels, which have",
@@ -117,3 +144,10 @@ class NeuronScores:
         }[self.problem_type]
         lines.append(f"{self.num_samples:,} samples; {label} {self.label_entropy:.3f} bits")
         return "\n".join(lines)
+
+
+def same(one: MutualInformation, other: MutualInformation) -> bool:
+    """Whether two layers' estimates are equal, whichever devices they are on."""
+    return (one.label_entropy, one.num_samples) == (other.label_entropy, other.num_samples) and all(
+        torch.equal(getattr(one, name).cpu(), getattr(other, name).cpu()) for name in ("bits", "stderr", "p_value")
+    )

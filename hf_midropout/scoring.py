@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,13 +13,22 @@ from accelerate.utils import gather_object
 from torch import nn
 from tqdm.auto import tqdm
 
-from .inference import Batches, batches_for, frozen_inference, split_labels, to_device
+from .inference import Batches, LoaderBatches, batches_for, frozen_inference, split_labels, to_device
 from .information import MultiLabelStatistics, NeuronStatistics, RegressionStatistics
 from .information.reduction import all_reduce
 from .information.targets import TARGET_BINS, check_problem_type
 from .problem_types import check_dataset, find_problem_type
 from .scores import NeuronScores
-from .taps import capture_outputs, find_layers, per_sample
+from .scoring_checks import (
+    check_batch_labels,
+    check_columns,
+    check_model,
+    classes_of,
+    explained,
+    rows_of,
+    run,
+)
+from .taps import capture_outputs, find_layers, per_sample, uncompiled
 
 
 def score_neurons(
@@ -79,32 +89,38 @@ def score_neurons(
         `ValueError`: for an empty dataset, labels that are no classes or all the same, NaN or infinite activations
         (the message names the layer and counts them), or a model without tapped layers.
     """
+    check_model(model)
     taps = find_layers(model, layers)
     if problem_type is None:
         problem_type = find_problem_type(getattr(model, "config", None))
     check_problem_type(problem_type)
     if num_classes is None:
-        num_classes = TARGET_BINS if problem_type == "regression" else model.config.num_labels
+        num_classes = TARGET_BINS if problem_type == "regression" else classes_of(model)
     if isinstance(dataset, Batches):
         batches, batch_size = dataset, getattr(dataset, "batch_size", batch_size)
     else:
         check_dataset(dataset, num_classes, problem_type)
+        if collate_fn is None:
+            check_columns(model, dataset)
         batches = batches_for(
             model, dataset, batch_size, collate_fn, processing_class, remove_unused_columns, max_samples, seed
         )
+        if not isinstance(batches, LoaderBatches):  # which is made elsewhere
+            batches.collate_fn = explained(batches.collate_fn)
     process = PartialState()
     calibration_batches = -(-calibration_rows // batch_size)
     statistics: dict[str, NeuronStatistics] = {}
     waiting: list[Waiting] = []
 
     started = time.perf_counter()
-    with frozen_inference(model), capture_outputs(taps) as captured:
+    with frozen_inference(model), uncompiled(model), capture_outputs(taps) as captured:
         mine = batches.of_process(process.process_index, process.num_processes)
         bar = tqdm(mine, desc="Scoring neurons", unit="batch", disable=not (progress and process.is_main_process))
         for step, (number, batch) in enumerate(bar):
             inputs, labels = split_labels(batch, batches.label_names)
+            check_batch_labels(labels, num_classes, problem_type, partial(rows_of, batches, number))
             inputs = to_device(inputs, model)
-            model(**inputs)
+            run(model, inputs)
             # At the same step on every process: they wait for each other here and, if sharded, in forward passes.
             if not statistics and step * process.num_processes >= calibration_batches:
                 statistics = calibrate(waiting, calibration_batches, num_classes, problem_type)

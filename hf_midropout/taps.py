@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from fnmatch import fnmatchcase
 
 import torch
 from torch import nn
+
+from .listing import listed
 
 
 def masked_layers(model: nn.Module) -> dict[str, nn.Module]:
@@ -39,14 +42,25 @@ def find_layers(
     if isinstance(layers, Mapping):
         return dict(layers)
     modules = {name: module for name, module in model.named_modules() if name}
+    patterns = [layers] if isinstance(layers, str) else list(layers)
+    if not patterns:
+        raise ValueError(f"layers={layers!r} names no layer; for the masked layers of the model leave it out.")
     found: dict[str, nn.Module] = {}
-    for pattern in [layers] if isinstance(layers, str) else layers:
+    for pattern in patterns:
         matching = {name: module for name, module in modules.items() if fnmatchcase(name, pattern)}
         if not matching:
-            shown = ", ".join(list(modules)[:8])
-            raise ValueError(f"layers={pattern!r} matches none of the {len(modules)} modules, such as {shown}.")
+            raise ValueError(f"layers={pattern!r} matches none of {_modules_like(pattern, modules)}.")
         found |= matching
     return found
+
+
+def _modules_like(pattern: str, modules: Mapping[str, nn.Module]) -> str:
+    """The modules of a model, those whose names are closest to `pattern` first."""
+    last = pattern.rpartition(".")[2].strip("*?")
+    near = difflib.get_close_matches(last, {name.rpartition(".")[2] for name in modules}, n=3)
+    shown = [name for name in modules if name.rpartition(".")[2] in near] or list(modules)
+    such = f", such as {listed(shown)}" if shown else ""
+    return f"the {len(modules)} modules{such}"
 
 
 @contextmanager
@@ -77,6 +91,18 @@ def capture_outputs(layers: Mapping[str, nn.Module]) -> Iterator[dict[str, torch
     finally:
         for handle in handles:
             handle.remove()
+
+
+def uncompiled(model: nn.Module) -> AbstractContextManager:
+    """
+    Context manager under which a compiled model runs as it was written. What `torch.compile` has traced before hooks
+    were registered does not call them.
+    """
+    compiled = any(
+        hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None
+        for module in model.modules()
+    )
+    return torch.compiler.set_stance("force_eager") if compiled else nullcontext()
 
 
 def per_sample(output: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor:

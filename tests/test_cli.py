@@ -64,6 +64,7 @@ def test_report_holds_the_run(run):
     assert report["model"]["head_widths_after"] == [8, 4]
     assert report["model"]["parameters_after"] < report["model"]["parameters_before"]
     assert report["model"]["largest_logit_difference"] <= 1e-5
+    assert report["data"]["source"] == "local"
     assert report["data"]["rows"] == {"train": 72, "validation": 8, "test": 30}
     assert report["test"]["rows"] == 30
     assert {"accuracy", "macro_f1", "loss", "expected_calibration_error"} <= set(report["test"])
@@ -193,7 +194,7 @@ def test_score_prints_saves_and_draws(run, data_folder, tmp_path, capsys):
     ("options", "message"),
     [
         (["--split", "dev"], "--split dev: must be one of train, validation, test"),
-        (["--layers", "*.fnn"], "layers='*.fnn' matches none"),
+        (["--layers", "*.fnn"], "--layers '*.fnn' matches none"),
         (["--dataset", "no/such"], "no/such"),
     ],
 )

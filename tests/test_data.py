@@ -3,11 +3,14 @@ import os
 from pathlib import Path
 
 import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
 from hf_midropout import data as data_module
 from hf_midropout.data import load_text_classification
+from hf_midropout.data_files import RawSplits
 
 
 SHARED_DATA = Path(os.environ.get("MIDROPOUT_SHARED", "../shared")) / "data"
@@ -28,7 +31,7 @@ def save(monkeypatch):
 
     def save(**splits):
         made = {k: v if isinstance(v, Dataset) else Dataset.from_dict(v) for k, v in splits.items()}
-        monkeypatch.setattr(data_module, "read_splits", lambda name, subset: (made, []))
+        monkeypatch.setattr(data_module, "read_splits", lambda name, subset, options: RawSplits(made))
         return "some/dataset"
 
     return save
@@ -48,7 +51,7 @@ def test_saved_splits_and_names(tmp_path):
     name = str(tmp_path / "saved")
     DatasetDict(train=train, dev=test, test=test, unsupervised=test).save_to_disk(name)
     data = load_text_classification(name)
-    assert data.name == name
+    assert (data.name, data.source) == (name, "local")
     assert list(data.splits) == ["train", "validation", "test"]
     assert data.label_names == ["bad", "good"] == data.splits["test"].features["label"].names
     assert data.splits["train"].features["text"].dtype == "string"
@@ -97,7 +100,7 @@ def test_builtin(monkeypatch):
     monkeypatch.setattr(data_module, "load_python_docs", lambda: docs)
     for name in (None, "python-docs"):
         data = load_text_classification(name, seed=3)
-        assert data.name == "python-docs"
+        assert (data.name, data.source) == ("python-docs", "builtin")
         assert data.label_names == ["x", "y"]
         assert "standard library of Python" in data.notes[0]
 
@@ -114,7 +117,74 @@ def test_unknown_name(monkeypatch):
 
 def test_hub_dataset(monkeypatch):
     monkeypatch.setattr(datasets, "load_dataset", lambda name, subset: DatasetDict(train=Dataset.from_dict(rows())))
-    assert len(load_text_classification("some/dataset", subset="x").splits["train"]) == 18
+    data = load_text_classification("some/dataset", subset="x")
+    assert len(data.splits["train"]) == 18 and data.source == "hub"
+
+
+def test_a_local_path_that_looks_like_an_id_is_local(tmp_path, monkeypatch):
+    """So that no report or card turns `data/reviews` into a link to a stranger's repository."""
+    monkeypatch.chdir(tmp_path)
+    Path("data/reviews").mkdir(parents=True)
+    Dataset.from_dict(rows()).to_csv("data/reviews/train.csv")
+    assert load_text_classification("data/reviews").source == "local"
+    assert load_text_classification("data/reviews/train.csv").source == "local"
+    monkeypatch.setattr(datasets, "load_dataset", lambda *_: pytest.fail("the Hub was asked"))
+    with pytest.raises(ValueError, match="no file or folder 'data/revews'. Near names in its folder: reviews"):
+        load_text_classification("data/revews")
+
+
+def broken_parquet(folder):
+    Dataset.from_dict(rows(2000)).to_parquet(folder / "train.parquet")
+    content = (folder / "train.parquet").read_bytes()
+    (folder / "train.parquet").write_bytes(content[: len(content) // 2])
+
+
+def repeated_column(folder):
+    table = pa.table([pa.array(["a"]), pa.array(["b"]), pa.array([0])], names=["text", "text", "label"])
+    pq.write_table(table, folder / "train.parquet")
+
+
+def saved_without_a_file(folder):
+    DatasetDict(train=Dataset.from_dict(rows())).save_to_disk(folder)
+    next(folder.glob("train/*.arrow")).unlink()
+
+
+def saved_with_broken_json(folder):
+    DatasetDict(train=Dataset.from_dict(rows())).save_to_disk(folder)
+    (folder / "train" / "state.json").write_text("{")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (broken_parquet, "train.parquet cannot be read as parquet: ArrowInvalid"),
+        (repeated_column, "several of its columns have the same name .*text"),
+        (saved_without_a_file, "`save_to_disk` folder .* cannot be read: FileNotFoundError"),
+        (saved_with_broken_json, "`save_to_disk` folder .* cannot be read: JSONDecodeError"),
+    ],
+)
+def test_broken_data(tmp_path, make, message):
+    make(tmp_path)
+    with pytest.raises(ValueError, match=message) as caught:
+        load_text_classification(str(tmp_path))
+    assert "\n" not in str(caught.value)
+
+
+def test_columns_of_nothing_and_of_images(save):
+    with pytest.raises(ValueError, match="all of its 2 rows have an empty text in 'text'"):
+        load_text_classification(save(train={"text": [None, None], "label": [0, 1]}))
+    with pytest.raises(ValueError, match="Found no text column.*text .binary."):
+        load_text_classification(save(train={"text": [b"a", b"b"], "label": [0, 1]}))
+    features = Features({"image": datasets.Image(), "label": ClassLabel(names=["a", "b"])})
+    images = Dataset.from_dict({"image": [None, None], "label": [0, 1]}, features=features)
+    with pytest.raises(ValueError, match="text column 'image' must hold strings, but its type is Image"):
+        load_text_classification(save(train=images), text_column="image")
+
+
+def test_odd_characters_stay(save):
+    columns = {"text": ["a\0b", "😀" * 5, "\u202e", "x" * 100_000] * 5, "label": [0, 1] * 10}
+    data = load_text_classification(save(train=columns, validation=columns))
+    assert data.splits["train"]["text"][:] == columns["text"]
 
 
 @pytest.mark.parametrize(
@@ -163,12 +233,12 @@ def test_columns_by_usual_name_type_or_request(save):
         (
             {"text": ["a"], "content": ["b"], "label": [0]},
             {},
-            r"several .*text, content.*`--text_column`.*content \(str",
+            r"several .*text, content.*`text_column`.*content \(str",
         ),
         ({"q1": ["a"], "q2": ["b"], "label": [0]}, {}, "several columns could be the text.*q1, q2"),
-        ({"n": [1], "label": [0]}, {}, "no text column.*`--text_column`.*n .int64., label"),
-        ({"text": ["a"], "n": [0]}, {}, "no label column.*`--label_column`.*text .string., n"),
-        ({"text": ["a"], "label": [0], "class": [1]}, {}, "several.*label, class.*`--label_column`"),
+        ({"n": [1], "label": [0]}, {}, "no text column.*`text_column`.*n .int64., label"),
+        ({"text": ["a"], "n": [0]}, {}, "no label column.*`label_column`.*text .string., n"),
+        ({"text": ["a"], "label": [0], "class": [1]}, {}, "several.*label, class.*`label_column`"),
         ({"text": ["a"], "label": [0]}, {"text_column": "x"}, "text_column='x' is not a column.*text .string., label"),
         ({"text": ["a"], "label": [0]}, {"label_column": "x"}, "label_column='x' is not a column"),
         ({"text": ["a"], "label": [0]}, {"text_column": "label", "label_column": "label"}, "both 'label'"),
@@ -226,13 +296,12 @@ def test_splits_without_labels_are_left_out(save):
     [
         ([0, 1], [0, 2], r"'test' has labels .* train split does not have: 2 \(1 row\).*has 0, 1"),
         (["a", "b"], ["a", "c"], r"does not have: 'c' \(1 row\).*has 'a', 'b'"),
-        ([0, 1], [0, -1], r"'test' has negative labels .*-1 \(1 row\) of 2"),
-        ([0, -100], [0, 1], r"'train' has negative labels .*-100 \(1 row\) of 2"),
-        ([0, 1], [-100, -100], r"'test' has negative labels .*-100 \(2 rows\) of 2"),
-        ([0.5, 1.5], [0.5, 1.5], "floating-point numbers .float64.. Regression is not supported"),
+        ([0, 1], [0, -1], r"'test' has negative labels .*-1 \(1 row\) of 2.*may .*be a class.*recode"),
+        ([0, 1], [0, -2], r"'test' has negative labels .*-2 \(1 row\) of 2"),
+        ([0.5, 1.0], [0.5, 1.5], r"not whole .float64.: 0.5 \(1 row\). Regression is not supported"),
+        ([0.0, float("inf")], [0.0, 1.0], "not whole .float64.: inf"),
         ([3, 3], [3, 3], "All 2 training rows have the label 3 .*at least two classes"),
-        ([0, None], [0, 1], "Split 'train': 1 of 2 rows have no label in column 'label'"),
-        (["a", ""], ["a", "b"], "1 of 2 rows have no label"),
+        ([0, None], [0, 1], "All 1 training rows have the label 0"),
         ([[0], [1]], [[0], [1]], "type List; .*multi-label classification is not supported"),
     ],
 )

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from .option_names import as_options
+
+
+if TYPE_CHECKING:
+    from ..data import TextClassificationData
 
 
 def option(default, help: str, **metadata):
@@ -22,3 +31,51 @@ class DataArguments:
     dataset_config: str | None = option(None, "Configuration name of a Hub dataset.")
     text_column: str | None = option(None, "Column with the text. None: found by its usual names.")
     label_column: str | None = option(None, "Column with the label, ints or strings. None: found by its usual names.")
+    delimiter: str | None = option(
+        None, "Character between the values of csv and tsv files, or 'tab'. None: a comma, in tsv files a tab."
+    )
+    encoding: str | None = option(
+        None, "Encoding of csv, tsv and json files, such as latin-1, cp1252 or utf-16. None: UTF-8."
+    )
+    column_names: list[str] | None = field(
+        default=None,
+        metadata={
+            "help": "Names of all columns of csv and tsv files without a header. None: the first line has them."
+        },
+    )
+
+    def reading(self) -> dict[str, Any]:
+        """What `load_text_classification` is told of where and how to read."""
+        return {
+            "subset": self.dataset_config,
+            "text_column": self.text_column,
+            "label_column": self.label_column,
+            "delimiter": self.delimiter,
+            "encoding": self.encoding,
+            "column_names": self.column_names,
+        }
+
+
+@contextmanager
+def naming_options(args: Any) -> Iterator[None]:
+    """Context manager: errors name the options of the command (`args`, a dataclass) rather than a function's."""
+    try:
+        yield
+    except ValueError as error:
+        message = as_options(str(error), type(args))
+        if message == str(error):
+            raise
+        raise ValueError(message) from error
+
+
+def load_data(args: DataArguments, **more) -> TextClassificationData:
+    """
+    `load_text_classification` with the options of a command, and `more` of its arguments.
+
+    Raises:
+        `ValueError`: as that does, naming the options of the command.
+    """
+    from ..data import load_text_classification
+
+    with naming_options(args):
+        return load_text_classification(args.dataset, **args.reading(), **more)

@@ -9,16 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from ..launcher import check_processes, launch
+from ..listing import listed
 from ..output_folder import OutputFolder
 from ..output_place import check_place
 from ..processes import is_alone, is_main_process, on_main_process
+from .data_arguments import load_data
 from .ending import Progress, ending_told
 from .option_checks import check_options, options_named
 from .parser import command_parser
 from .train_arguments import TrainArguments
-
-
-MOST_NAMES = 10
 
 
 def make_parser():
@@ -87,7 +86,13 @@ def train(args: TrainArguments, config, output: OutputFolder, progress: Progress
     from .checkpoint_names import CheckpointNames, check_checkpoint_fits
 
     with arguments.main_process_first(desc="loading the data"), options_named():
-        data = load_data(args)
+        data = load_data(
+            args,
+            validation_fraction=args.validation_fraction,
+            max_train_rows=args.max_train_rows,
+            max_eval_rows=args.max_eval_rows,
+            seed=args.seed,
+        )
     if is_main_process():
         print_data(data)
         for name, reason in skipped.items():
@@ -128,29 +133,10 @@ def train(args: TrainArguments, config, output: OutputFolder, progress: Progress
     return finish(args, output, data, tokenized, trainer, callback.record, seconds)
 
 
-def load_data(args: TrainArguments):
-    """The data that the options name."""
-    from ..data import load_text_classification
-
-    return load_text_classification(
-        args.dataset,
-        subset=args.dataset_config,
-        text_column=args.text_column,
-        label_column=args.label_column,
-        validation_fraction=args.validation_fraction,
-        max_train_rows=args.max_train_rows,
-        max_eval_rows=args.max_eval_rows,
-        seed=args.seed,
-    )
-
-
 def print_data(data) -> None:
     """What was loaded."""
     rows = ", ".join(f"{len(split):,} {name}" for name, split in data.splits.items())
-    names = list(data.label_names[:MOST_NAMES])
-    more = len(data.label_names) - len(names)
-    listed = ", ".join(names) + (f" and {more:,} more" if more else "")
-    print(f"Data: {data.name}, {len(data.label_names):,} classes ({listed}); rows: {rows}")
+    print(f"Data: {data.name}, {len(data.label_names):,} classes ({listed(data.label_names)}); rows: {rows}")
     for note in data.notes:
         print(f"  {note}")
 
