@@ -19,11 +19,22 @@ def all_reduce(statistics: Sequence[NeuronStatistics]) -> int:
 
     Returns:
         `int`: bytes that each process put in.
+
+    Raises:
+        `ValueError`: if it was called before: each process then holds the counts of all.
     """
-    sums = [part for each in statistics for part in each._sums()]
-    dtype = torch.int64 if any(each.counts.dtype == torch.int64 for each in statistics) else torch.int32
+    if any(each.reduced for each in statistics):
+        raise ValueError("The counts were already summed over the processes: each sample would count several times.")
+    copied = torch.tensor([each._copies is not None for each in statistics], dtype=torch.int32)
+    copied = copied.to(statistics[0]._cells.device)
+    torch.distributed.all_reduce(copied, torch.distributed.ReduceOp.MAX)
+    sums = [part for each, some in zip(statistics, copied.tolist(), strict=True) for part in each._sums(bool(some))]
+    wide = any(each.DTYPE == torch.int64 or each._copies is not None for each in statistics)
+    dtype = torch.int64 if wide else torch.int32
     everything = torch.cat([part.flatten().to(dtype) for part in sums])
     torch.distributed.all_reduce(everything)
     for part, total in zip(sums, everything.split([part.numel() for part in sums]), strict=True):
         part.copy_(total.view_as(part))
+    for each in statistics:
+        each.reduced = True
     return everything.numel() * everything.element_size()
