@@ -17,8 +17,8 @@ FREQUENT = 64
 """A row that is more than one in so many is a value that inputs often take, of which each is evidence of its own."""
 FEWEST_VALUES = 4
 """Different values in a row, so that two rows are not equal by chance: neurons that are all dead or saturated are."""
-KEY_NEURONS = 64
-"""Neurons, evenly spaced, that a row is known by."""
+KEY_RUNS, KEY_RUN = 4, 16
+"""Evenly spaced runs of neurons that a row is known by, each a cache line of float32."""
 MAX_ROWS = 2**22
 """Rows remembered, at 16 bytes each. Among so many, copies of those beyond add less than 0.001 bits to noise."""
 
@@ -118,14 +118,18 @@ class RowsSeen:
         key = keys.cpu().numpy().astype(np.int64, copy=False)
         own = labels is None
         label = np.zeros(len(key), np.int64) if own else labels.cpu().numpy().astype(np.int64, copy=False)
-        order = np.argsort(key, kind="stable")
+        order = np.argsort(key)
         ordered = key[order]
         first = np.append(True, ordered[1:] != ordered[:-1])
+        if not first.all():
+            order = np.argsort(key, kind="stable")  # slower; of rows of one key, the first comes first
         met, first_label = self._look_up(ordered)
         new = first & ~met
         if self.num_rows < MAX_ROWS:
             self._remember(ordered[new], label[order[new]])
         alone = first & np.append(first[1:], True)
+        if alone.all() and not met.any():
+            return Copies.of_entries([])
         candidates = np.sort(order[met | ~alone])
         candidates = candidates[label[candidates] >= 0]
         if len(candidates) and are_told_apart is not None:
@@ -176,18 +180,19 @@ class RowsSeen:
 
 
 @lru_cache(maxsize=16)
-def _multipliers(number: int) -> torch.Tensor:
+def _multipliers(number: int) -> np.ndarray:
     """`[number]` odd 64-bit integers, the same on every machine."""
     draw = random.Random(0)
-    return torch.tensor([draw.getrandbits(64) - 2**63 | 1 for _ in range(number)], dtype=torch.int64)
+    return np.array([draw.getrandbits(64) | 1 for _ in range(number)], dtype=np.uint64)
 
 
 def row_keys(values: torch.Tensor) -> torch.Tensor:
     """`[N]` int64 hashes of `[N, K]` values: equal for rows whose values are equal, and next to never for others."""
-    bits = key_values(values).contiguous()
-    bits = bits.view(torch.int64 if bits.dtype == torch.float64 else torch.int32).to(torch.int64)
-    bits = bits ^ (bits >> 17)  # of values with few digits, the lowest bits of all differences would be 0
-    return (bits * _multipliers(bits.shape[1]).to(bits.device)).sum(1)
+    known_by = key_values(values).cpu().numpy()
+    if known_by.dtype == np.float32 and known_by.shape[1] % 2:
+        known_by = np.pad(known_by, ((0, 0), (0, 1)))
+    bits = np.ascontiguousarray(known_by).view(np.uint64)  # two float32 in one
+    return torch.from_numpy((bits @ _multipliers(bits.shape[1])).view(np.int64))
 
 
 def rows_are_told_apart(values: torch.Tensor) -> torch.Tensor:
@@ -198,8 +203,9 @@ def rows_are_told_apart(values: torch.Tensor) -> torch.Tensor:
 def key_values(values: torch.Tensor) -> torch.Tensor:
     """The `[N, 64]` of `[N, K]` values, or all if there are fewer, that a row is known by."""
     neurons = values.shape[1]
-    if neurons > KEY_NEURONS:
-        values = values[:, torch.arange(KEY_NEURONS, device=values.device) * neurons // KEY_NEURONS]
+    if neurons > KEY_RUNS * KEY_RUN:
+        starts = [run * (neurons - KEY_RUN) // (KEY_RUNS - 1) for run in range(KEY_RUNS)]
+        values = torch.cat([values[:, start : start + KEY_RUN] for start in starts], 1)
     return widened(values) + 0.0  # -0.0 and 0.0 have different bits
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -38,3 +38,22 @@ def all_reduce(statistics: Sequence[NeuronStatistics]) -> int:
     for each in statistics:
         each.reduced = True
     return everything.numel() * everything.element_size()
+
+
+def check_same(values: Mapping[str, Any]) -> None:
+    """
+    Compares `values`, by name, between the processes of `torch.distributed`, each of which calls it.
+
+    Raises:
+        `ValueError`: on all processes, if one is not the same everywhere; the message has it for each process.
+    """
+    everyones: list[Any] = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(everyones, dict(values))
+    for name in everyones[0]:
+        found = [each.get(name) for each in everyones]
+        if any(each != found[0] for each in found):
+            by_process = ", ".join(f"process {rank}: {each}" for rank, each in enumerate(found))
+            raise ValueError(
+                f"The processes were given different data ({name}: {by_process}). Give each the same dataset in the "
+                "same order; the batches are dealt out to them."
+            )
