@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Sized
 from functools import partial
 from typing import Any
 
@@ -13,8 +13,9 @@ from accelerate.utils import gather_object
 from torch import nn
 from tqdm.auto import tqdm
 
-from .inference import Batches, LoaderBatches, batches_for, frozen_inference, split_labels, to_device
+from .inference import Batches, LoaderBatches, batches_for, frozen_inference, to_device
 from .information import MultiLabelStatistics, NeuronStatistics, RegressionStatistics
+from .information.copies import Copies
 from .information.reduction import all_reduce
 from .information.targets import TARGET_BINS, check_problem_type
 from .problem_types import check_dataset, find_problem_type
@@ -28,6 +29,7 @@ from .scoring_checks import (
     rows_of,
     run,
 )
+from .shared_batches import shared_batches
 from .taps import capture_outputs, find_layers, per_sample, uncompiled
 
 
@@ -52,7 +54,8 @@ def score_neurons(
     Scores every neuron of the tapped layers: I(a; y) = H(a) - H(a | y) in bits (eq. 2 of the paper), with activations
     taken in eval mode and without gradients. The model, its mode and the random number generators are left as they
     were. With several processes each takes its share of the batches; integer counts are summed once, at the end, so
-    the scores do not depend on the number of processes.
+    the scores do not depend on the number of processes. Rows of the same inputs, padding aside, are copies: they weigh
+    as often as they come, but are no independent evidence, as in [`~information.mutual_information`].
 
     Args:
         model (`nn.Module`): A classifier of any architecture.
@@ -87,7 +90,8 @@ def score_neurons(
 
     Raises:
         `ValueError`: for an empty dataset, labels that are no classes or all the same, NaN or infinite activations
-        (the message names the layer and counts them), or a model without tapped layers.
+        (the message names the layer and counts them), a model without tapped layers, or processes that were given
+        different data: all of them raise it, if lengths, order or labels differ.
     """
     check_model(model)
     taps = find_layers(model, layers)
@@ -114,10 +118,15 @@ def score_neurons(
 
     started = time.perf_counter()
     with frozen_inference(model), uncompiled(model), capture_outputs(taps) as captured:
-        mine = batches.of_process(process.process_index, process.num_processes)
-        bar = tqdm(mine, desc="Scoring neurons", unit="batch", disable=not (progress and process.is_main_process))
-        for step, (number, batch) in enumerate(bar):
-            inputs, labels = split_labels(batch, batches.label_names)
+        mine = batches.of_process(0, process.num_processes)
+        bar = tqdm(
+            shared_batches(batches, problem_type),
+            total=len(mine) if isinstance(mine, Sized) else None,
+            desc="Scoring neurons",
+            unit="batch",
+            disable=not (progress and process.is_main_process),
+        )
+        for step, (number, inputs, labels, copies) in enumerate(bar):
             check_batch_labels(labels, num_classes, problem_type, partial(rows_of, batches, number))
             inputs = to_device(inputs, model)
             run(model, inputs)
@@ -131,9 +140,9 @@ def score_neurons(
                 observe(number, labels)
             if statistics:
                 for name, values in activations.items():
-                    statistics[name].update(values, labels)
+                    statistics[name].update(values, labels, copies)
             else:
-                waiting.append((number, activations, labels))
+                waiting.append((number, activations, labels, copies))
         if not statistics:
             statistics = calibrate(waiting, calibration_batches, num_classes, problem_type)
 
@@ -149,8 +158,8 @@ def score_neurons(
     return NeuronScores(results, num_classes, num_ignored, seconds, problem_type, bytes_reduced)
 
 
-Waiting = tuple[int, dict[str, torch.Tensor], torch.Tensor]
-"""A batch seen before the bins were placed: its number, activations by layer, labels."""
+Waiting = tuple[int, dict[str, torch.Tensor], torch.Tensor, Copies]
+"""A batch seen before the bins were placed: its number, activations by layer, labels, copies of earlier rows."""
 
 
 STATISTICS = {
@@ -171,17 +180,17 @@ def calibrate(
     everyones = [entry for entry in waiting if entry[0] < num_batches]
     if process.num_processes > 1:
         everyones = gather_object(
-            [(number, {n: a.cpu() for n, a in acts.items()}, labels.cpu()) for number, acts, labels in everyones]
+            [(number, {n: a.cpu() for n, a in acts.items()}, *rest) for number, acts, *rest in everyones]
         )
     everyones.sort(key=lambda entry: entry[0])
     if not everyones:
         raise ValueError("The dataset to score gave no rows: needs labelled rows of 2 classes at least.")
-    labels = torch.cat([labels for _, _, labels in everyones])
+    labels = torch.cat([labels.cpu() for _, _, labels, _ in everyones])
     statistics = {}
     for name in everyones[0][1]:
-        values = torch.cat([activations[name] for _, activations, _ in everyones]).to(process.device)
+        values = torch.cat([activations[name] for _, activations, *_ in everyones]).to(process.device)
         statistics[name] = STATISTICS[problem_type](values.shape[1], num_classes, device=values.device)
         statistics[name].calibrate(values, labels)
-        for _, activations, labels_of_batch in waiting:
-            statistics[name].update(activations[name], labels_of_batch)
+        for _, activations, labels_of_batch, copies in waiting:
+            statistics[name].update(activations[name], labels_of_batch, copies)
     return statistics

@@ -1,6 +1,7 @@
 """Mutual information between real-valued activations and class labels, in bits."""
 
 from .contingency import MutualInformation
+from .copies import Copies, RowsSeen
 from .in_memory import mutual_information
 from .soft_label_statistics import SoftLabelStatistics
 from .statistics import NeuronStatistics
@@ -8,10 +9,12 @@ from .target_statistics import MultiLabelStatistics, RegressionStatistics
 
 
 __all__ = [
+    "Copies",
     "MultiLabelStatistics",
     "MutualInformation",
     "NeuronStatistics",
     "RegressionStatistics",
+    "RowsSeen",
     "SoftLabelStatistics",
     "mutual_information",
 ]

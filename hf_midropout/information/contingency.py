@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import torch
 
+from .copies import FREQUENT
+
 
 class MutualInformation(NamedTuple):
     """
@@ -25,6 +27,58 @@ class MutualInformation(NamedTuple):
     p_value: torch.Tensor
     label_entropy: float
     num_samples: int
+
+
+class Table(NamedTuple):
+    """
+    Counts of K neurons, and of copies where there are any.
+
+    Args:
+        counts (`torch.Tensor` of shape `[K, bins, C]`): Samples.
+        copies (`torch.Tensor` of shape `[3, K, bins, C]`, *optional*): Sums of `same`, `any`, `again` of [`Copies`].
+    """
+
+    counts: torch.Tensor
+    copies: torch.Tensor | None = None
+
+    @property
+    def distinct(self) -> torch.Tensor:
+        """`[K, bins, C]` samples, of which all copies count as one."""
+        return self.counts if self.copies is None else self.counts - self.copies[2]
+
+    @property
+    def independent(self) -> int:
+        """The number of samples, of which all copies count as one."""
+        return int(self.distinct[0].sum())
+
+    def without_frequent(self, samples: float | None = None) -> Table:
+        """
+        Without the copies in cells that are mostly of one row, more than a 64th of all samples, which are as many as
+        are counted by default.
+        """
+        if self.copies is None:
+            return self
+        samples = samples or float(self.counts[0].sum())
+        frequent = (self.copies[1] + self.counts).double() * (FREQUENT / samples) > self.counts
+        copies = torch.where(frequent, 0, self.copies)
+        return Table(self.counts, copies if copies.any() else None)
+
+    def of(self, neurons: torch.Tensor | slice) -> Table:
+        """The tables of some neurons."""
+        return Table(self.counts[neurons], None if self.copies is None else self.copies[:, neurons])
+
+    def merged(self, bins: int) -> Table:
+        """
+        With neighbouring bins merged to `bins` of nearly equal mass. Copies have the mass of one row: else a row of
+        many would push others out of its bin, and what is left in it would tell the label.
+        """
+        if self.copies is None:
+            return Table(merge_to_equal_mass(self.counts, bins))
+        everything = torch.cat([self.counts[None].to(self.copies.dtype), self.copies])
+        columns = everything.permute(1, 2, 0, 3).flatten(2)
+        merged = merge_to_equal_mass(columns, bins, self.distinct.sum(2))
+        merged = merged.unflatten(2, (4, -1)).permute(2, 0, 1, 3)
+        return Table(merged[0].to(self.counts.dtype), merged[1:])
 
 
 def entropy(counts: torch.Tensor) -> torch.Tensor:
@@ -49,14 +103,14 @@ def independence_p_value(counts: torch.Tensor) -> torch.Tensor:
     present = per_class > 0
     rarest = int(per_class[present].min())
     table = merge_to_equal_mass(counts, max(2, min(16, rarest // 5))).to(torch.float64)[:, :, present]
-    total = table[0].sum()
+    total = table.sum((1, 2))
     rows, columns = table.sum(2), table.sum(1)
-    expected = rows[:, :, None] * columns[:, None, :] / total
+    expected = rows[:, :, None] * columns[:, None, :] / total[:, None, None]
     g_statistic = 2 * torch.special.xlogy(table, torch.where(table > 0, table / expected, 1.0)).sum((1, 2))
     num_rows, num_columns = (rows > 0).sum(1), (columns > 0).sum(1)
     freedom = (num_rows - 1) * (num_columns - 1)
-    inverse_rows = torch.where(rows > 0, total / rows, 0.0).sum(1) - 1
-    inverse_columns = torch.where(columns > 0, total / columns, 0.0).sum(1) - 1
+    inverse_rows = torch.where(rows > 0, total[:, None] / rows, 0.0).sum(1) - 1
+    inverse_columns = torch.where(columns > 0, total[:, None] / columns, 0.0).sum(1) - 1
     williams = 1 + inverse_rows * inverse_columns / (6 * total * freedom.clamp(min=1))
     p_value = torch.special.gammaincc(freedom.clamp(min=1) / 2, (g_statistic / williams).clamp(min=0) / 2)
     return torch.where(freedom > 0, p_value, 1.0)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 
-from .contingency import MutualInformation, entropy, independence_p_value, merge_to_equal_mass, power_of_two
+from .contingency import MutualInformation, Table, entropy, independence_p_value, power_of_two
 from .smoothing import FEWEST_BINS, smoothed_information
 
 
@@ -24,34 +24,34 @@ PLACES_PER_BIN = 8
 """Bins of a stream are of unequal mass: with fewer places by rank, narrow ones would fall together."""
 
 
-Finer = Callable[[torch.Tensor, int], torch.Tensor]
-"""Makes the `[k, bins, C]` table of some neurons, given their `[k]` numbers and the number of bins."""
+Finer = Callable[[torch.Tensor, int], Table]
+"""Makes the table of some neurons, given their `[k]` numbers and the number of bins."""
 
 
-def estimate_bits(
-    counts: torch.Tensor, finer: Finer, resolution: int | None = None
-) -> tuple[torch.Tensor, torch.Tensor]:
+def estimate_bits(table: Table, finer: Finer, resolution: int | None = None) -> tuple[torch.Tensor, torch.Tensor]:
     """
     Bits between 0 and the label's entropy, and their standard errors, each `[K]` in float64.
 
     Args:
-        counts (`torch.Tensor` of shape `[K, bins, C]`): Samples of two classes or more in equal-mass bins, in the
-            order of the ranks.
+        table ([`Table`]): Samples of two classes or more in equal-mass bins, in the order of the ranks.
         finer (`Finer`): Makes tables of more bins for the neurons that want them.
         resolution (`int`, *optional*): Bins that `finer` can tell apart at the most; by default every sample.
     """
+    counts = table.counts
     per_class = counts[0].sum(0)
-    samples = int(per_class.sum())
+    samples = table.independent
     told_apart = power_of_two(min(resolution or samples, FINEST_BINS))
     finest = max(counts.shape[1], min(FINEST_BINS, power_of_two(samples), PLACES_PER_BIN * told_apart))
-    bits, stderr, wants_finer = smoothed_information(counts)
+    bits, stderr, wants_finer = smoothed_information(counts, copies=table.copies)
     bins = FINER * counts.shape[1]
     if bins < finest:  # most neurons find here what they want, at a fraction of the cost
         for neurons in _blocks(wants_finer, bins * len(per_class)):
-            bits[neurons], stderr[neurons], wants_finer[neurons] = smoothed_information(finer(neurons, bins))
+            fine = finer(neurons, bins)
+            smoothed = smoothed_information(fine.counts, copies=fine.copies)
+            bits[neurons], stderr[neurons], wants_finer[neurons] = smoothed
     for neurons in _blocks(wants_finer, finest * len(per_class)):
-        table = finer(neurons, finest) if finest > counts.shape[1] else counts[neurons]
-        bits[neurons], stderr[neurons] = _with_resolution_error(table, min(finest, told_apart))
+        fine = finer(neurons, finest) if finest > counts.shape[1] else table.of(neurons)
+        bits[neurons], stderr[neurons] = _with_resolution_error(fine, min(finest, told_apart))
     return bits.clamp(0.0, float(entropy(per_class.double()))), stderr
 
 
@@ -61,22 +61,23 @@ def _blocks(chosen: torch.Tensor, cells_per_neuron: int) -> tuple[torch.Tensor, 
     return neurons.split(max(1, BLOCK_CELLS // cells_per_neuron)) if len(neurons) else ()
 
 
-def _with_resolution_error(counts: torch.Tensor, told_apart: int) -> tuple[torch.Tensor, torch.Tensor]:
+def _with_resolution_error(table: Table, told_apart: int) -> tuple[torch.Tensor, torch.Tensor]:
     """As `smoothed_information`; the standard error includes what may be lost between the finest bins."""
-    fine = smoothed_information(counts, pseudo_count=FINEST_PSEUDO_COUNT)
-    merged = merge_to_equal_mass(counts, max(FEWEST_BINS, told_apart // COARSER))
-    coarse = smoothed_information(merged, pseudo_count=FINEST_PSEUDO_COUNT)
+    fine, coarse = (
+        smoothed_information(each.counts, copies=each.copies, pseudo_count=FINEST_PSEUDO_COUNT)
+        for each in (table, table.merged(max(FEWEST_BINS, told_apart // COARSER)))
+    )
     return fine.bits, torch.hypot(fine.stderr, RESOLUTION_ERROR * (fine.bits - coarse.bits))
 
 
-def estimate(counts: torch.Tensor, finer: Finer, resolution: int | None = None) -> MutualInformation:
-    """As `estimate_bits`, with p-values and what they are based on."""
-    per_class = counts[0].sum(0)
-    bits, stderr = estimate_bits(counts, finer, resolution)
+def estimate(table: Table, finer: Finer, resolution: int | None = None) -> MutualInformation:
+    """As `estimate_bits`, with p-values, of which copies of a row are one sample, and what they are based on."""
+    per_class = table.counts[0].sum(0)
+    bits, stderr = estimate_bits(table, finer, resolution)
     return MutualInformation(
         bits=bits,
         stderr=stderr,
-        p_value=independence_p_value(counts),
+        p_value=independence_p_value(table.distinct),
         label_entropy=float(entropy(per_class.double())),
         num_samples=int(per_class.sum()),
     )

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import torch
 
-from .checks import IGNORE_INDEX, check_activations, check_classes, check_labels
-from .contingency import entropy, num_bins
-from .estimation import estimate_bits
-from .ranks import rank_counts, rank_sums
-from .smoothing import smoothed_information
+from .checks import (
+    IGNORE_INDEX,
+    as_tensor,
+    check_activations,
+    check_class_numbers,
+    check_classes,
+    check_groups,
+    check_labels,
+    check_numbers,
+    widened,
+)
+from .rank_estimation import class_information, soft_label_information
 from .targets import (
     TARGET_BINS,
     binary_labels,
@@ -27,9 +34,20 @@ def mutual_information(
     *,
     problem_type: str | None = None,
     target_bins: int = TARGET_BINS,
+    groups=None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """
     Mutual information I(a; y) = H(a) - H(a | y) (eq. 2 of the paper) of each column of `activations` with the label.
+
+    Rows that are given more than once, to repeat a rare class for instance, weigh as often as they are given in the
+    shares of the classes and in the bits, but are no independent evidence: copies are left out together where a label
+    is predicted from the other samples, and count once in the standard error. By default rows are copies if all their
+    activations are equal to the last bit and take four different values at least, so that dead or discrete neurons
+    are not mistaken for copies; with `groups`, rows of one group are. Where fewer than 64 different rows are given,
+    the inputs are taken for discrete, and nothing for a copy.
+
+    Beside the activations, it takes the memory of the activations of one block of neurons, twice, and of its tables,
+    about 1 GB in all: a block is 2^24 cells of (neuron, bin, class), 16,384 neurons of 4 classes and 256 bins.
 
     Args:
         activations (`torch.Tensor` or `numpy.ndarray` of shape `[N, K]`): Activations of K neurons over N samples.
@@ -40,11 +58,15 @@ def mutual_information(
             - `[N, L]` several binary labels, as bool, or as 0 and 1 of any dtype and with
               `problem_type="multi_label_classification"`;
             - `[N]` or `[N, 1]` numbers, with `problem_type="regression"`.
-        num_classes (`int`, *optional*): Number of classes; the largest label plus one by default.
+        num_classes (`int`, *optional*): Number of classes; by default the largest label plus one, which may not be
+            more than there are rows.
         problem_type (`str`, *optional*): As in a model's config. By default bool labels are several binary ones, and
             all else is a classification with one label per sample.
         target_bins (`int`, *optional*, defaults to 8): Of regression targets, the number of bins of equal mass. The
             bits are about the bin that the target is in: at most log2(target_bins).
+        groups (`torch.Tensor` or `numpy.ndarray` of shape `[N]`, *optional*): An integer for each sample, the same for
+            samples that are copies of one row, as for scikit-learn's `LeaveOneGroupOut`. Needed if copies differ in
+            the last bits, or if there are fewer than 4 neurons.
 
     Returns:
         `tuple[torch.Tensor, torch.Tensor]`: bits and their standard errors, in float64, of shape `[K]`; with several
@@ -66,7 +88,10 @@ def mutual_information(
     tensor([1.], dtype=torch.float64)
     ```
     """
-    activations, labels = torch.as_tensor(activations).detach(), torch.as_tensor(labels)
+    activations, labels = as_tensor(activations, "activations"), as_tensor(labels, "labels")
+    check_numbers(activations)
+    if activations.dtype not in (torch.float16, torch.bfloat16, torch.float32):
+        activations = widened(activations)
     shapes_fit = activations.ndim == 2 and labels.ndim in (1, 2) and len(activations) == len(labels)
     if not shapes_fit or activations.numel() == 0:
         raise ValueError(
@@ -77,39 +102,42 @@ def mutual_information(
         several = labels.ndim == 2 and labels.dtype == torch.bool
         problem_type = "multi_label_classification" if several else "single_label_classification"
     check_problem_type(problem_type)
+    copies_of = check_groups(groups, len(labels))
     if problem_type == "multi_label_classification":
-        return _with_several_labels(activations, labels)
+        return _with_several_labels(activations, labels, copies_of)
     if problem_type == "regression":
         targets = check_targets(labels)
         check_activations(activations)
         edges = target_edges(targets, target_bins)
-        return _with_classes(activations, target_classes(targets, edges), len(edges) + 1)
+        return class_information(activations, target_classes(targets, edges), copies_of)
     if labels.ndim == 2:
-        return _with_soft_labels(activations, labels)
+        labels = soft_labels(labels)
+        check_activations(activations)
+        return soft_label_information(activations, labels.to(activations.device), copies_of)
     if num_classes is None:
-        num_classes = max(int(labels.max()) + 1, 2)
+        num_classes = check_class_numbers(labels)
     check_labels(labels, num_classes)
-    ignored = labels == IGNORE_INDEX
-    if ignored.any():
-        activations, labels = activations[~ignored.to(activations.device)], labels[~ignored]
+    labels = labels.long()
+    kept = labels != IGNORE_INDEX
+    if not kept.all():
+        activations, labels, copies_of = _only(kept, activations, labels, copies_of)
     check_activations(activations)
-    check_classes(labels.bincount(minlength=num_classes))
-    return _with_classes(activations, labels, num_classes)
+    check_classes(labels.unique(return_counts=True)[1])
+    return class_information(activations, labels, copies_of)
 
 
-def _with_classes(
-    activations: torch.Tensor, labels: torch.Tensor, num_classes: int
+def _only(kept: torch.Tensor, activations: torch.Tensor, labels: torch.Tensor, groups: torch.Tensor | None):
+    """The rows of each that are `kept`."""
+    chosen = None if groups is None else groups[kept.to(groups.device)]
+    return activations[kept.to(activations.device)], labels[kept], chosen
+
+
+def _with_several_labels(
+    activations: torch.Tensor, labels: torch.Tensor, groups: torch.Tensor | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    return estimate_bits(
-        rank_counts(activations, labels, num_classes, num_bins(len(labels))),
-        lambda neurons, bins: rank_counts(activations[:, neurons], labels, num_classes, bins),
-    )
-
-
-def _with_several_labels(activations: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     has, counted = binary_labels(labels)
     if not counted.all():
-        activations, has = activations[counted.to(activations.device)], has[counted]
+        activations, has, groups = _only(counted, activations, has, groups)
     check_activations(activations)
     varies = has.any(0) & ~has.all(0)
     if not varies.any():
@@ -118,15 +146,5 @@ def _with_several_labels(activations: torch.Tensor, labels: torch.Tensor) -> tup
         )
     bits, stderr = torch.zeros(2, has.shape[1], activations.shape[1], dtype=torch.float64, device=activations.device)
     for label in varies.nonzero().flatten().tolist():
-        bits[label], stderr[label] = _with_classes(activations, has[:, label].long(), 2)
+        bits[label], stderr[label] = class_information(activations, has[:, label].long(), groups)
     return bits, stderr
-
-
-def _with_soft_labels(activations: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    labels = soft_labels(labels)
-    check_activations(activations)
-    labels = labels.to(activations.device)
-    bins = num_bins(len(labels))
-    counts = rank_sums(activations, labels, bins)
-    bits, stderr, _ = smoothed_information(counts, rank_sums(activations, labels.square(), bins))
-    return bits.clamp(0.0, float(entropy(labels.sum(0)))), stderr

@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 import torch
 
-from .checks import IGNORE_INDEX, check_batch, check_classes, check_labels, check_sizes
-from .statistics import widened
+from .checks import IGNORE_INDEX, check_batch, check_classes, check_labels, check_sizes, widened
 
 
 BLOCK = 64

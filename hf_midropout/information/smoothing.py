@@ -46,17 +46,24 @@ class Smoothed(NamedTuple):
 
 
 def smoothed_information(
-    counts: torch.Tensor, squared: torch.Tensor | None = None, pseudo_count: float = PSEUDO_COUNT
+    counts: torch.Tensor,
+    squared: torch.Tensor | None = None,
+    copies: torch.Tensor | None = None,
+    pseudo_count: float = PSEUDO_COUNT,
 ) -> Smoothed:
     """
     Mutual information as the mean over the samples of log2 p(class | bin) / p(class), halfway between the fit with and
-    the fit without the sample itself, whose biases nearly cancel; averaged over bandwidths.
+    the fit without the sample itself, whose biases nearly cancel; averaged over bandwidths. Copies of a sample are
+    left out with it, so that none tells the label of another; and all of them are one vote for a bandwidth, and one
+    independent sample in the standard error.
 
     Args:
         counts (`torch.Tensor` of shape `[K, bins, classes]`): Samples in equal-mass bins, in the order of the ranks;
             every neuron has the same number of samples of each class.
         squared (`torch.Tensor` of shape `[K, bins, classes]`, *optional*): For soft labels, whose probabilities
             `counts` adds up: the sum of their squares.
+        copies (`torch.Tensor` of shape `[3, K, bins, classes]`, *optional*): Sums of `same`, `any` and `again` of
+            [`Copies`], where rows were given more than once.
         pseudo_count (`float`, *optional*, defaults to 0.1): Samples of the overall class distribution that are added
             to every bin, so that no probability is 0.
 
@@ -67,13 +74,15 @@ def smoothed_information(
     if not present.all():  # else spare the copies
         counts = counts[:, :, present]
         squared = squared[:, :, present] if squared is not None else None
+        copies = copies[..., present] if copies is not None else None
     neurons, bins, classes = counts.shape
 
     def smooth(rows: slice) -> Smoothed:
         squares = None if squared is None else squared[rows]
+        of_copies = None if copies is None else copies[:, rows]
         # Under a caller's autocast the products would be in half precision, in which counts overflow.
         with torch.autocast(counts.device.type, enabled=False):
-            return _smooth_block(SmoothedTable.of_counts(counts[rows], squares, pseudo_count))
+            return _smooth_block(SmoothedTable.of_counts(counts[rows], squares, of_copies, pseudo_count))
 
     if counts.is_cuda:
         return smooth(slice(None))
@@ -110,8 +119,9 @@ def _smooth_block(table: SmoothedTable) -> Smoothed:
     # First order: the spread of the terms. Second order: a fit with v degrees of freedom overshoots by v / 2N nats in
     # resubstitution and undershoots as much left out, so their gap tells v, and v chi-square terms vary by 2v / 4N^2.
     # Bias: the truth lies anywhere between the two, as far as is known.
-    gap = (resubstituted - left_out).clamp(min=(classes - 1) / (samples * math.log(2)))
-    variance = (square - bits.square()).clamp(min=0) / samples + gap / (2 * samples * math.log(2))
+    independent = table.independent
+    gap = (resubstituted - left_out).clamp(min=(classes - 1) / (independent * math.log(2)))
+    variance = (square - bits.square()).clamp(min=0) / independent + gap / (2 * independent * math.log(2))
     variance += gap.square() / 12
     variance += (squared_bits - bits.square()).clamp(min=0)  # of the fits among each other
     narrow = [level is table and bandwidth <= FINE_BANDWIDTHS[1] for level, bandwidth in fits]

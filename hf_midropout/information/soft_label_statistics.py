@@ -6,10 +6,11 @@ import torch
 
 from .binning import bin_indices
 from .checks import check_batch, check_classes
-from .contingency import MutualInformation, entropy, merge_to_equal_mass, num_bins
+from .contingency import MutualInformation, Table, entropy, merge_to_equal_mass, num_bins
+from .copies import Copies, key_values, row_keys, rows_are_told_apart
 from .edges import NUM_BINS
-from .smoothing import smoothed_information
-from .statistics import NeuronStatistics
+from .smoothing import Smoothed, smoothed_information
+from .statistics import BLOCK_ELEMENTS, NeuronStatistics
 from .targets import soft_labels
 
 
@@ -37,13 +38,19 @@ class SoftLabelStatistics(NeuronStatistics):
         """Columns 0..C-1 hold probabilities, C..2C-1 their squares, in units of 2^-20."""
         return 2 * self.num_classes
 
-    def update(self, activations: torch.Tensor, labels: torch.Tensor) -> None:
+    @property
+    def num_copy_columns(self) -> int:
+        return self.num_classes
+
+    def update(self, activations: torch.Tensor, labels: torch.Tensor, copies: Copies | None = None) -> None:
         """
         Adds a batch.
 
         Args:
             activations (`torch.Tensor` of shape `[N, K]`): Any floating dtype; binned in float32 or wider.
             labels (`torch.Tensor` of shape `[N, C]`): Probabilities, which add up to 1 in each row.
+            copies ([`Copies`], *optional*): As in [`NeuronStatistics.update`], of [`RowsSeen.add`] without labels;
+                copies have the same probabilities.
 
         Raises:
             `ValueError`: for shapes that do not fit and rows that are no probabilities.
@@ -52,7 +59,8 @@ class SoftLabelStatistics(NeuronStatistics):
         probabilities = soft_labels(labels)
         if probabilities.shape[1] != self.num_classes:
             raise ValueError(f"labels {tuple(labels.shape)}: must be [N, {self.num_classes}].")
-        self._append(activations, probabilities)
+        if len(labels):
+            self._append(activations, probabilities, copies)
 
     def _classes(self, labels: torch.Tensor) -> torch.Tensor:
         """`[N, C]` probabilities."""
@@ -66,6 +74,22 @@ class SoftLabelStatistics(NeuronStatistics):
         for sums, values in zip(table.unbind(1), units.unbind(1), strict=True):
             sums.scatter_add_(0, row, values.repeat(self.num_neurons))
 
+    def _find_copies(self, activations: torch.Tensor, labels: torch.Tensor) -> Copies:
+        keys = row_keys(torch.cat([key_values(activations).double(), labels], 1))
+        return self._seen.add(keys, None, lambda rows: rows_are_told_apart(activations[rows]).numpy())
+
+    def _count_copies(self, activations: torch.Tensor, labels: torch.Tensor, copies: Copies) -> None:
+        rows, _, *sums = (part.to(activations.device, non_blocking=True) for part in copies)
+        probabilities = labels[rows]
+        values = (probabilities.square(), probabilities, probabilities)
+        self._add_copies(
+            activations[rows],
+            [
+                list(enumerate((each * value.t()).mul(UNIT).round().long()))
+                for each, value in zip(sums, values, strict=True)
+            ],
+        )
+
     def mutual_information(self) -> MutualInformation:
         """
         The estimate from the samples so far; `p_value` is NaN, as a G-test needs counts.
@@ -73,15 +97,17 @@ class SoftLabelStatistics(NeuronStatistics):
         Raises:
             `ValueError`: if activations were NaN or infinite, if there was no sample, or if all were of one class.
         """
+        return super().mutual_information()
+
+    def _mutual_information(self) -> MutualInformation:
         sums = self._checked_counts()
         per_class = sums[0, :, : self.num_classes].sum(0)
         check_classes(per_class)
         samples = round(int(per_class.sum()) / UNIT)
-        mass = sums[:, :, : self.num_classes].sum(2)
-        merged = merge_to_equal_mass(sums, num_bins(samples), mass).double() / UNIT
-        probabilities, squares = merged.split(self.num_classes, 2)
-        bits, stderr, _ = smoothed_information(probabilities, squares)
         ceiling = float(entropy(per_class.double()))
+        block = max(1, BLOCK_ELEMENTS // (NUM_BINS * self.num_columns))
+        parts = [self._smoothed(slice(start, start + block), samples) for start in range(0, self.num_neurons, block)]
+        bits, stderr, _ = (torch.cat(part) for part in zip(*parts, strict=True))
         return MutualInformation(
             bits=bits.clamp(0.0, ceiling),
             stderr=stderr,
@@ -89,3 +115,16 @@ class SoftLabelStatistics(NeuronStatistics):
             label_entropy=ceiling,
             num_samples=samples,
         )
+
+    def _smoothed(self, neurons: slice, samples: int) -> Smoothed:
+        sums = self._table()[neurons]
+        counts = sums[:, :, : self.num_classes]
+        table = Table(counts, None if self._copies is None else self._copies[:, neurons])
+        copies = table.without_frequent(samples).copies
+        if copies is not None:
+            samples = round(int((counts - copies[2])[0].sum()) / UNIT)
+            sums = torch.cat([sums, *copies], 2)
+        mass = (counts if copies is None else counts - copies[2]).sum(2)
+        merged = merge_to_equal_mass(sums, num_bins(samples), mass).double() / UNIT
+        probabilities, squares, *rest = merged.split(self.num_classes, 2)
+        return smoothed_information(probabilities, squares, torch.stack(rest) if rest else None)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+from typing import TypeVar
+
 import torch
 
 from .binning import add_counts, bin_indices
@@ -14,24 +17,44 @@ from .checks import (
     check_labels,
     check_sizes,
     invalid_labels,
+    widened,
 )
-from .contingency import MutualInformation, merge_to_equal_mass, num_bins
+from .contingency import MutualInformation, Table, num_bins
+from .copies import Copies, DistinctRows, RowsSeen, key_values, row_keys, rows_are_told_apart
 from .edges import NUM_BINS, stream_edges
 from .estimation import estimate
+from .locking import Locked
 from .reduction import all_reduce
 
 
 BUFFER_ROWS = 2048
 """Small batches are counted together: counting costs a fixed price per call."""
+BLOCK_ELEMENTS = 2**24
+"""Activations, or cells of tables, handled at once."""
+
+Self = TypeVar("Self", bound="NeuronStatistics")
+Pending = tuple[torch.Tensor, torch.Tensor, Copies | None]
 
 
-class NeuronStatistics:
+class NeuronStatistics(Locked):
     """
-    Counts of (bin, class) for K neurons, gathered in one pass at constant memory.
+    Counts of (bin, class) for K neurons, gathered in one pass.
 
     The first `calibration_rows` rows are kept until they are complete; they place the bins. From then on only counts
     are kept, 2 KB a neuron and class, and 2 KB of edges a neuron. Feed rows in random order, or the bins come from
     an unrepresentative start. Counts add exactly, so statistics with the same edges can be merged in any order.
+    Several threads may update one object.
+
+    Rows that come more than once weigh as often as they come in the shares of the classes and in the bits, but are no
+    independent evidence, as in [`mutual_information`]. Copies are told by their activations, on the CPU, if there are
+    4 neurons or more; or by a [`RowsSeen`], for activations on a GPU, or such as differ in the last bits from batch to
+    batch. For that, 16 bytes a row are kept, of the first 4 million rows; and once a copy came, 12 KB a neuron and
+    class more. Statistics that are merged do not know of copies of each other's rows: noise in two shards of the same
+    2,000 rows is given 0.4 bits. Where that can be, number the rows of all shards with one [`RowsSeen`], as
+    [`score_neurons`] does.
+
+    Memory, in bytes, for K neurons and C classes: 4 K calibration_rows before the bins are placed, then
+    2048 K (C + 1), and 256 MB at work at the most.
 
     Args:
         num_neurons (`int`): K.
@@ -52,6 +75,7 @@ class NeuronStatistics:
         device: torch.device | str | None = None,
     ):
         check_sizes(num_neurons, num_classes)
+        super().__init__()
         self.num_neurons = num_neurons
         self.num_classes = num_classes
         self.calibration_rows = calibration_rows
@@ -61,8 +85,12 @@ class NeuronStatistics:
         self.nonfinite = torch.zeros(num_neurons, dtype=torch.int32, device=device)
         self.ignored = torch.zeros((), dtype=torch.int64, device=device)
         self.invalid = torch.zeros((), dtype=torch.int64, device=device)
-        self._pending: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self.reduced = False
+        self._copies: torch.Tensor | None = None
+        self._seen = RowsSeen()
+        self._pending: list[Pending] = []
         self._pending_rows = 0
+        self._buffer_rows = max(1, min(BUFFER_ROWS, BLOCK_ELEMENTS // num_neurons))
 
     @property
     def num_columns(self) -> int:
@@ -70,70 +98,110 @@ class NeuronStatistics:
         return self.num_classes
 
     @property
+    def num_copy_columns(self) -> int:
+        """Of these, the first that copies are counted for."""
+        return self.num_columns
+
+    @property
     def counts(self) -> torch.Tensor:
         """`[K, bins, columns]` integer counts of the samples given so far."""
-        self._count_pending()
-        return self._table()
+        with self._lock:
+            self._count_pending()
+            return self._table()
 
     def _table(self) -> torch.Tensor:
         return self._cells[:-1].view(self.num_neurons, NUM_BINS, self.num_columns)
 
-    def update(self, activations: torch.Tensor, labels: torch.Tensor) -> None:
+    def update(self, activations: torch.Tensor, labels: torch.Tensor, copies: Copies | None = None) -> None:
         """
         Adds a batch. On a GPU nothing is copied to the CPU, and the CPU does not wait.
 
         Args:
-            activations (`torch.Tensor` of shape `[N, K]`): Any floating dtype; counted in float32 or wider.
+            activations (`torch.Tensor` of shape `[N, K]`): Any dtype of real numbers; counted in float32 or wider.
             labels (`torch.Tensor` of shape `[N]`): Integer class of each sample, or -100.
+            copies ([`Copies`], *optional*): What [`RowsSeen.add`] returned for these rows; by default rows of equal
+                activations are copies.
 
         Raises:
             `ValueError`: for shapes that do not fit and for labels that are not classes; if the labels are on a GPU,
                 the latter is told by `mutual_information`.
         """
         check_batch(activations, labels, self.num_neurons)
+        if len(labels) == 0:
+            return
         if labels.is_cuda:
             check_integers(labels)
         else:
             check_labels(labels, self.num_classes)
-        self._append(activations, labels)
+        self._append(activations, labels.long(), copies)
 
-    def _append(self, activations: torch.Tensor, labels: torch.Tensor) -> None:
+    def _append(self, activations: torch.Tensor, labels: torch.Tensor, copies: Copies | None) -> None:
         """Keeps a batch until there are enough rows to place the bins, or to be worth counting."""
-        self._pending.append(
-            (activations.detach().clone(), labels.to(self._cells.device, non_blocking=True, copy=True))
-        )
-        self._pending_rows += len(labels)
-        if self.edges is None and self._pending_rows >= self.calibration_rows:
-            self.calibrate()
-        elif self.edges is not None and self._pending_rows >= BUFFER_ROWS:
-            self._count_pending()
+        if copies is not None and len(copies.rows) and int(copies.rows.max()) >= len(labels):
+            raise ValueError(f"copies of row {int(copies.rows.max())}: must be of the batch's {len(labels)} rows.")
+        activations = activations.detach().clone()
+        labels = labels.to(self._cells.device, non_blocking=True, copy=True)
+        with self._lock:
+            self._pending.append((activations, labels, copies))
+            self._pending_rows += len(labels)
+            if self.edges is None and self._pending_rows >= self.calibration_rows:
+                self.calibrate()
+            elif self.edges is not None and self._pending_rows >= self._buffer_rows:
+                self._count_pending()
 
     def calibrate(self, activations: torch.Tensor | None = None, labels: torch.Tensor | None = None) -> None:
         """
-        Places the bins, from the rows seen so far or from `activations` of shape `[N, K]`, which are then not counted:
-        processes that are to be merged calibrate on the same rows. With the `labels` of `activations`, no bin mixes
-        classes of which one begins where the other ends.
+        Places the bins, from the first `calibration_rows` rows seen so far, or from `activations` of shape `[N, K]`,
+        which are then not counted: processes that are to be merged calibrate on the same rows. With the `labels` of
+        `activations`, no bin mixes classes of which one begins where the other ends.
         """
-        if activations is None:
-            activations, labels = self._pending_samples()
-        activations = widened(activations).nan_to_num(0.0, 0.0, 0.0)
-        if not self.LABELS_PLACE_BINS:
-            labels = None
-        if labels is not None:
-            labels = self._classes(labels)
-            counted = (labels >= 0) & (labels < self.num_classes)
-            if not counted.any():
+        with self._lock:
+            if activations is not None:
+                parts = [activations]
+            else:
+                parts, labels = self._calibration_samples()
+            keys = torch.cat([key_values(part) for part in parts])
+            names = torch.zeros(len(keys), dtype=torch.int64) if labels is None else self._label_keys(labels)
+            kept = torch.ones(len(keys), dtype=torch.bool)
+            if (distinct := DistinctRows.find(keys, names)) is not None:
+                kept[:] = False
+                kept[distinct.rows] = True
+            if labels is not None and self.LABELS_PLACE_BINS:
+                labels = self._classes(labels)
+                counted = ((labels >= 0) & (labels < self.num_classes)).cpu()
+                if counted.any():
+                    kept &= counted
+                else:
+                    labels = None
+            else:
                 labels = None
-            elif not counted.all():
-                activations, labels = activations[counted.to(activations.device)], labels[counted]
-        self.edges = stream_edges(activations, labels)
-        self._count_pending()
+            chosen = None if kept.all() else kept.nonzero().flatten().to(keys.device)
+            if labels is not None and chosen is not None:
+                labels = labels[chosen.to(labels.device)]
+            edges = []
+            for block in torch.arange(self.num_neurons).split(max(1, BLOCK_ELEMENTS // len(keys))):
+                neurons = slice(int(block[0]), int(block[-1]) + 1)
+                values = torch.cat([part[:, neurons] for part in parts])
+                values = widened(values if chosen is None else values[chosen]).nan_to_num(0.0, 0.0, 0.0)
+                edges.append(stream_edges(values, labels))
+            self.edges = torch.cat(edges)
+            self._count_pending()
 
-    def _pending_samples(self) -> tuple[torch.Tensor, torch.Tensor]:
+    def _calibration_samples(self) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """The first rows that wait: their activations in parts, and their labels."""
         if not self._pending:
             raise ValueError("No sample was given: needs at least one to place the bins.")
-        activations, labels = (torch.cat(part) for part in zip(*self._pending, strict=True))
-        return activations, labels
+        parts, left = [], self.calibration_rows
+        for activations, labels, _ in self._pending:
+            parts.append((activations[:left], labels[:left]))
+            left -= len(parts[-1][1])
+            if left <= 0:
+                break
+        return [activations for activations, _ in parts], torch.cat([labels for _, labels in parts])
+
+    def _label_keys(self, labels: torch.Tensor) -> torch.Tensor:
+        """`[N]` integers: equal for labels that are equal."""
+        return row_keys(labels) if labels.ndim == 2 else self._classes(labels)
 
     def _classes(self, labels: torch.Tensor) -> torch.Tensor:
         """`[N]` integer classes of labels that were kept."""
@@ -144,14 +212,68 @@ class NeuronStatistics:
         return (self.edges,)
 
     def _count_pending(self) -> None:
-        if self.edges is None or not self._pending:
+        if self.edges is None:
             return
-        activations, labels = self._pending_samples()
-        self._pending, self._pending_rows = [], 0
-        activations, labels = widened(activations).to(self.edges.dtype), self._classes(labels)
+        while self._pending:
+            rows, number = 0, 0
+            while number < len(self._pending) and (number == 0 or rows < self._buffer_rows):
+                rows += len(self._pending[number][1])
+                number += 1
+            batches, self._pending = self._pending[:number], self._pending[number:]
+            self._pending_rows -= rows
+            self._count_batches(batches)
+
+    def _count_batches(self, batches: list[Pending]) -> None:
+        parts, labels, given = zip(*batches, strict=True)
+        activations, labels = torch.cat(parts), self._classes(torch.cat(labels))
+        assert self.edges is not None  # else rows wait
+        activations = widened(activations).to(self.edges.dtype)
         if activations.is_cuda or not activations.sum().isfinite():
             self.nonfinite += (~activations.isfinite()).sum(0, dtype=torch.int32)
         self._count(activations, labels)
+        start, known, unknown = 0, [], []
+        for part, copies in zip(parts, given, strict=True):
+            if copies is None:
+                unknown.append(slice(start, start + len(part)))
+            else:
+                known.append(copies.moved(start))
+            start += len(part)
+        if unknown and not activations.is_cuda:
+            if not known:
+                known = [self._find_copies(activations, labels)]
+            else:
+                known += [self._find_copies(activations[rows], labels[rows]).moved(rows.start) for rows in unknown]
+        copies = Copies.joined(known)
+        if len(copies.rows):
+            self._count_copies(activations, labels, copies)
+
+    def _find_copies(self, activations: torch.Tensor, labels: torch.Tensor) -> Copies:
+        """Those that the activations `[N, K]` tell."""
+        return self._seen.add(
+            row_keys(activations), labels, lambda rows: rows_are_told_apart(activations[rows]).numpy()
+        )
+
+    def _count_copies(self, activations: torch.Tensor, labels: torch.Tensor, copies: Copies) -> None:
+        """Adds `copies` of rows of `[N, K]` activations with what `_classes` gave."""
+        rows, column, *sums = (part.to(activations.device, non_blocking=True) for part in copies)
+        column = torch.where(column < 0, labels[rows], column)
+        self._add_copies(activations[rows], [[(column, part)] for part in sums])
+
+    def _add_copies(
+        self, activations: torch.Tensor, sums: list[list[tuple[torch.Tensor | int, torch.Tensor]]]
+    ) -> None:
+        """Adds, for rows `[n, K]`, the columns and the `[n]` integers of each of the three sums."""
+        if self._copies is None:
+            self._copies = self._no_copies()
+        neuron = torch.arange(self.num_neurons, device=activations.device)[:, None]
+        cell = (neuron * NUM_BINS + bin_indices(activations, self.edges)) * self.num_copy_columns
+        for table, of_columns in zip(self._copies, sums, strict=True):
+            for column, values in of_columns:
+                table.view(-1).scatter_add_(0, (cell + column).flatten(), values.repeat(self.num_neurons))
+
+    def _no_copies(self) -> torch.Tensor:
+        shape = (3, self.num_neurons, NUM_BINS, self.num_copy_columns)
+        return torch.zeros(shape, dtype=torch.int64, device=self._cells.device)
 
     def _count(self, activations: torch.Tensor, labels: torch.Tensor) -> None:
         """Adds `[N, K]` activations in the dtype of the edges, and what `_classes` gave."""
@@ -173,61 +295,99 @@ class NeuronStatistics:
         Adds the counts of `other`.
 
         Raises:
-            `ValueError`: if the two have different neurons, classes or edges.
+            `ValueError`: if the two have different neurons, classes or edges, or are one and the same.
         """
-        for statistics in (self, other):
-            if statistics.edges is None:
-                statistics.calibrate()
-        same_shape = self.counts.shape == other.counts.shape
-        if not same_shape or not all(map(torch.equal, self._bins(), other._bins())):
-            raise ValueError("Statistics with different neurons, classes or bin edges cannot be merged.")
-        for mine, others in zip(self._sums(), other._sums(), strict=True):
-            mine += others
+        if other is self:
+            raise ValueError("Statistics cannot be merged with themselves: every sample would count twice.")
+        first, second = sorted((self, other), key=id)  # two threads that merge both ways do not wait for each other
+        with first._lock, second._lock:
+            for statistics in (self, other):
+                if statistics.edges is None:
+                    statistics.calibrate()
+            same_shape = self.counts.shape == other.counts.shape
+            if not same_shape or not all(map(_equal, self._bins(), other._bins())):
+                raise ValueError("Statistics with different neurons, classes or bin edges cannot be merged.")
+            copied = self._copies is not None or other._copies is not None
+            for mine, others in zip(self._sums(copied), other._sums(copied), strict=True):
+                mine += others.to(mine.device)
 
     def all_reduce(self) -> None:
-        """Sums the counts over the processes of `torch.distributed`, whose edges must be the same."""
+        """
+        Sums the counts over the processes of `torch.distributed`, whose edges must be the same; once, as each then
+        holds the counts of all.
+        """
         all_reduce([self])
 
-    def _sums(self) -> tuple[torch.Tensor, ...]:
+    def _sums(self, copied: bool) -> tuple[torch.Tensor, ...]:
+        """What adds up; with the sums of copies if there are any anywhere."""
         self._count_pending()
-        return self._cells, self.nonfinite, self.ignored, self.invalid
+        sums = self._cells, self.nonfinite, self.ignored, self.invalid
+        if not copied:
+            return sums
+        if self._copies is None:
+            self._copies = self._no_copies()
+        return *sums, self._copies
+
+    def _settled(self: Self) -> Self:
+        """With all samples counted: if the bins are not yet placed, a copy, as more samples may come to place them."""
+        if self.edges is None and self._pending:
+            settled = copy.deepcopy(self)
+            settled.calibrate()
+            return settled
+        self._count_pending()
+        return self
 
     @property
     def num_ignored(self) -> int:
         """Samples left out because their label was -100."""
-        self._count_pending()
-        return int(self.ignored)
+        with self._lock:
+            return int(self._settled().ignored)
 
     def mutual_information(self) -> MutualInformation:
         """
-        The estimate from the samples counted so far.
+        The estimate from the samples so far; more may follow.
 
         Raises:
             `ValueError`: if activations were NaN or infinite, if labels were no classes, if there was no sample, or if
                 all had the same label.
         """
+        with self._lock:
+            return self._settled()._mutual_information()
+
+    def _mutual_information(self) -> MutualInformation:
         counts = self._checked_counts()
         if invalid := int(self.invalid):
             raise ValueError(f"{invalid} label(s) were neither in 0..{self.num_classes - 1} nor -100.")
         check_classes(counts[0].sum(0))
-        return self._estimate(counts)
+        return self._estimate(Table(counts, self._copies))
 
     def _checked_counts(self) -> torch.Tensor:
-        """`counts`, with bins placed; `ValueError` if activations were NaN or infinite, or if there was no sample."""
+        """`counts`; `ValueError` if activations were NaN or infinite, or if there was no sample."""
         if self.edges is None:
             self.calibrate()
-        counts = self.counts
         check_finite(self.nonfinite)
-        return counts
+        return self._table()
 
-    def _estimate(self, counts: torch.Tensor) -> MutualInformation:
-        return estimate(
-            merge_to_equal_mass(counts, num_bins(int(counts[0].sum()))),
-            lambda neurons, bins: merge_to_equal_mass(counts[neurons], bins),
-            resolution=NUM_BINS,
-        )
+    def _estimate(self, table: Table) -> MutualInformation:
+        samples = int(table.counts[0].sum())
+        block = max(1, BLOCK_ELEMENTS // (NUM_BINS * table.counts.shape[2]))
+        results = []
+        for start in range(0, self.num_neurons, block):
+            part = table.of(slice(start, start + block)).without_frequent()
+
+            def finer(neurons: torch.Tensor, bins: int, part: Table = part):
+                return part.of(neurons).merged(bins)
+
+            bins = num_bins(part.independent if part.copies is not None else samples)
+            results.append(estimate(part.merged(bins), finer, resolution=NUM_BINS))
+        return joined(results)
 
 
-def widened(activations: torch.Tensor) -> torch.Tensor:
-    """float32 or wider: half precision is too coarse to place edges between its values."""
-    return activations.to(torch.promote_types(activations.dtype, torch.float32))
+def joined(results: list[MutualInformation]) -> MutualInformation:
+    """The estimates for some neurons and those for others from the same samples."""
+    bits, stderr, p_value = (torch.cat(part) for part in list(zip(*results, strict=True))[:3])
+    return results[0]._replace(bits=bits, stderr=stderr, p_value=p_value)
+
+
+def _equal(one: torch.Tensor, other: torch.Tensor) -> bool:
+    return one.dtype == other.dtype and torch.equal(one, other.to(one.device))

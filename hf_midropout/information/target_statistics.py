@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 
 from .checks import IGNORE_INDEX, check_batch, check_sizes
-from .contingency import MutualInformation
+from .contingency import MutualInformation, Table
+from .copies import Copies, row_keys, rows_are_told_apart
 from .statistics import NeuronStatistics
 from .targets import TARGET_BINS, binary_labels, check_targets, target_classes, target_edges
 
@@ -32,21 +33,26 @@ class RegressionStatistics(NeuronStatistics):
         super().__init__(num_neurons, target_bins, calibration_rows, device)
         self.target_edges: torch.Tensor | None = None
 
-    def update(self, activations: torch.Tensor, labels: torch.Tensor) -> None:
-        """Adds a batch of `[N, K]` activations and `[N]` or `[N, 1]` targets; `ValueError` for NaN or infinity."""
+    def update(self, activations: torch.Tensor, labels: torch.Tensor, copies: Copies | None = None) -> None:
+        """
+        Adds a batch of `[N, K]` activations and `[N]` or `[N, 1]` targets; `ValueError` for NaN or infinity. `copies`
+        are as in [`NeuronStatistics.update`], of [`RowsSeen.add`] without labels; copies have the same target.
+        """
         targets = check_targets(labels)
         check_batch(activations, targets, self.num_neurons)
-        self._append(activations, targets)
+        if len(targets):
+            self._append(activations, targets, copies)
 
     def calibrate(self, activations: torch.Tensor | None = None, labels: torch.Tensor | None = None) -> None:
         """As [`NeuronStatistics.calibrate`]; activations need their targets."""
-        if activations is None:
-            activations, labels = self._pending_samples()
-        if labels is None:
-            raise ValueError("labels=None: regression targets are needed to place their bins.")
-        targets = check_targets(labels).to(self._cells.device)
-        self.target_edges = target_edges(targets, self.num_classes)
-        super().calibrate(activations, targets)
+        with self._lock:
+            if activations is None:
+                labels = self._calibration_samples()[1]
+            if labels is None:
+                raise ValueError("labels=None: regression targets are needed to place their bins.")
+            targets = check_targets(labels).to(self._cells.device)
+            self.target_edges = target_edges(targets, self.num_classes)
+            super().calibrate(activations, targets)
 
     def _classes(self, labels: torch.Tensor) -> torch.Tensor:
         return target_classes(labels, self.target_edges)
@@ -79,13 +85,15 @@ class MultiLabelStatistics(NeuronStatistics):
         super().__init__(num_neurons, num_labels + 1, calibration_rows, device)
         self.num_labels = num_labels
 
-    def update(self, activations: torch.Tensor, labels: torch.Tensor) -> None:
+    def update(self, activations: torch.Tensor, labels: torch.Tensor, copies: Copies | None = None) -> None:
         """
         Adds a batch. Labels on a GPU make the CPU wait; leave them on the CPU.
 
         Args:
             activations (`torch.Tensor` of shape `[N, K]`): Any floating dtype; counted in float32 or wider.
             labels (`torch.Tensor` of shape `[N, L]`): 0 or 1 of any dtype; rows of -100 are left out.
+            copies ([`Copies`], *optional*): As in [`NeuronStatistics.update`], of [`RowsSeen.add`] without labels;
+                copies have the same labels.
 
         Raises:
             `ValueError`: for shapes that do not fit and labels that are neither 0 nor 1.
@@ -97,7 +105,23 @@ class MultiLabelStatistics(NeuronStatistics):
         # Each sample counts once in column 0, and again for each label that it has.
         row, column = torch.cat([torch.ones_like(has[:, :1]), has], 1).nonzero(as_tuple=True)
         column = torch.where(counted[row], column, IGNORE_INDEX)
-        self._append(activations[row.to(activations.device, non_blocking=True)], column)
+        if copies is not None:
+            copies = copies.spread(row.cpu(), column.cpu())
+        if len(row):
+            self._append(activations[row.to(activations.device, non_blocking=True)], column, copies)
+
+    def _find_copies(self, activations: torch.Tensor, labels: torch.Tensor) -> Copies:
+        first = labels <= 0  # each sample begins with column 0, or is left out
+        sample = first.cumsum(0) - 1
+        activations = activations[first]
+        having = torch.zeros(len(activations), self.num_columns)
+        having[sample, labels.clamp(min=0)] = 1.0
+        copies = self._seen.add(
+            row_keys(activations) * 3 + row_keys(having),
+            torch.where(labels[first] < 0, IGNORE_INDEX, 0),
+            lambda rows: rows_are_told_apart(activations[rows]).numpy(),
+        )
+        return copies.spread(sample, labels)
 
     def mutual_information(self) -> MutualInformation:
         """
@@ -108,7 +132,10 @@ class MultiLabelStatistics(NeuronStatistics):
         Raises:
             `ValueError`: if activations were NaN or infinite, if there was no sample, or if no label varied.
         """
-        labels = [result for result in self.of_each_label() if result is not None]
+        return super().mutual_information()
+
+    def _mutual_information(self) -> MutualInformation:
+        labels = [result for result in self._of_each_label() if result is not None]
         share = 1 / self.num_labels
         return MutualInformation(
             bits=share * torch.stack([result.bits for result in labels]).sum(0),
@@ -120,6 +147,10 @@ class MultiLabelStatistics(NeuronStatistics):
 
     def of_each_label(self) -> list[MutualInformation | None]:
         """The estimate of each label; `None` for one that all samples have or none. Raises as `mutual_information`."""
+        with self._lock:
+            return self._settled()._of_each_label()
+
+    def _of_each_label(self) -> list[MutualInformation | None]:
         counts = self._checked_counts()
         per_column = counts[0].sum(0)
         samples, positive = int(per_column[0]), per_column[1:]
@@ -128,7 +159,13 @@ class MultiLabelStatistics(NeuronStatistics):
             raise ValueError(
                 f"Each of {self.num_labels} label(s) is the same in all {samples} samples: needs one that varies."
             )
+        everything = counts[None] if self._copies is None else torch.cat([counts[None], self._copies])
+
+        def table(label: int) -> Table:
+            having = everything[..., label]
+            parts = torch.stack([everything[..., 0] - having, having], -1)
+            return Table(parts[0].to(counts.dtype), parts[1:] if self._copies is not None else None)
+
         return [
-            self._estimate(torch.stack([counts[:, :, 0] - having, having], 2)) if varying else None
-            for varying, having in zip(varies.tolist(), counts[:, :, 1:].unbind(2), strict=True)
+            self._estimate(table(label)) if varying else None for label, varying in enumerate(varies.tolist(), start=1)
         ]
