@@ -7,21 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import matplotlib
+from matplotlib.figure import Figure
 
-
-matplotlib.use("Agg")
-
-from matplotlib import pyplot as plt  # noqa: E402
-from matplotlib.figure import Figure  # noqa: E402
-
-from ..pruning.record import PruningRecord  # noqa: E402
-from ..pruning.selection import Selection  # noqa: E402
-from ..scoring.scores import NeuronScores  # noqa: E402
-
-
-# Okabe and Ito's palette: told apart by colour-blind readers and in grey print.
-BEFORE, KEPT, AFTER, GREY = "#9a9a9a", "#56b4e9", "#0072b2", "#444444"
+from ..pruning.record import PruningRecord
+from ..scoring.histogram import histogram_of_bits
+from ..utils.plotting import AFTER, BEFORE, GREY, KEPT, draw, plt
 
 
 def draw_figures(record: PruningRecord, log_history: list[dict[str, Any]], folder: str | os.PathLike) -> list[Path]:
@@ -34,33 +24,15 @@ def draw_figures(record: PruningRecord, log_history: list[dict[str, Any]], folde
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    by_bits = record.config["criterion"] == "mutual_information"
     figures: dict[str, Callable[[], Figure]] = {
         "bits_per_layer": lambda: bits_per_layer(record),
-        "bits_per_neuron": lambda: histogram_of_bits(record.before, record.selection, by_bits),
+        "bits_per_neuron": lambda: bits_per_neuron(record),
         "training_curve": lambda: training_curve(record, log_history),
     }
     searched = next((each.sweep for each in record.rounds if each.sweep), None)
     if searched:
         figures["sweep"] = lambda: sweep_curve(searched)
     return [draw(make_figure, folder / f"{name}.png") for name, make_figure in figures.items()]
-
-
-def draw(make_figure: Callable[[], Figure], path: Path) -> Path:
-    """Saves what `make_figure` draws in the package's style."""
-    style = {
-        "figure.dpi": 150,
-        "font.size": 10,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.edgecolor": GREY,
-        "legend.frameon": False,
-    }
-    with plt.rc_context(style):
-        figure = make_figure()
-        figure.savefig(path, bbox_inches="tight")
-        plt.close(figure)
-    return path
 
 
 def bits_per_layer(record: PruningRecord) -> Figure:
@@ -91,34 +63,14 @@ def bits_per_layer(record: PruningRecord) -> Figure:
     return figure
 
 
-def histogram_of_bits(scores: NeuronScores, selection: Selection | None = None, by_bits: bool = True) -> Figure:
-    """
-    Histogram of the bits of each layer's neurons, those kept and those dropped apart if there is a `selection`, with
-    its threshold if it was made `by_bits`.
-    """
-    layers = scores.layers
-    figure, all_axes = plt.subplots(
-        len(layers), 1, figsize=(6.4, 1.2 + 1.35 * len(layers)), sharex=True, squeeze=False, layout="constrained"
+def bits_per_neuron(record: PruningRecord) -> Figure:
+    """Histogram of the bits when neurons were dropped, with the threshold if the criterion was in bits."""
+    if record.selection is None:
+        return histogram_of_bits(record.before.bits)
+    in_bits = record.config["criterion"] == "mutual_information"
+    return histogram_of_bits(
+        record.before.bits, record.selection.kept, record.selection.threshold if in_bits else None
     )
-    ceiling = max(float(layer.bits.max()) for layer in layers.values()) or scores.label_entropy
-    edges = [ceiling * step / 60 for step in range(61)]
-    for index, (axes, (name, layer)) in enumerate(zip(all_axes.flat, layers.items(), strict=True), 1):
-        bits = layer.bits.cpu()
-        if selection:
-            kept = selection.kept[name]
-            axes.hist([bits[kept].numpy(), bits[~kept].numpy()], edges, stacked=True, color=[AFTER, BEFORE],
-                      label=["kept", "dropped"])  # fmt: skip
-            if by_bits:
-                axes.axvline(selection.threshold[name], color=GREY, linestyle="--", linewidth=1,
-                             label="lowest bits kept")  # fmt: skip
-        else:
-            axes.hist(bits.numpy(), edges, color=AFTER)
-        axes.set_ylabel(f"layer {index}\nneurons")
-    if selection:
-        figure.legend(*all_axes.flat[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=8.5)
-    moment = " when neurons were dropped" if selection else ""
-    all_axes.flat[-1].set_xlabel(f"mutual information with the label{moment} (bits)")
-    return figure
 
 
 def training_curve(record: PruningRecord, log_history: list[dict[str, Any]]) -> Figure:

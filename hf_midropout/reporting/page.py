@@ -11,34 +11,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from matplotlib.figure import Figure
 
-
-matplotlib.use("Agg")
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: E402
-from matplotlib import pyplot as plt  # noqa: E402
-from matplotlib.figure import Figure  # noqa: E402
-
-from ..checkpoints.loading import loading  # noqa: E402
-from ..pruning.record import PruningRecord  # noqa: E402
-from ..utils.json_files import read_json  # noqa: E402
-from ..utils.safe_paths import write_inside  # noqa: E402
-from . import alt_texts, figures
-from . import page_figures as report_figures
-from .card_facts import facts  # noqa: E402
-from .parts import MUTUAL_INFORMATION, REPORT_NAME, last_of_rounds, read_sweep  # noqa: E402
-from .report_checks import read_report  # noqa: E402
+from ..checkpoints.loading import loading
+from ..pruning.record import PruningRecord
+from ..utils import plotting
+from ..utils.json_files import read_json
+from ..utils.plotting import plt
+from ..utils.safe_paths import write_inside
+from . import alt_texts, figures, page_figures
+from .card_facts import facts
+from .parts import REPORT_NAME, last_of_rounds, read_sweep
+from .report_checks import read_report
 
 
 PAGE_NAME = "midropout_report.html"
-STYLE = {
+STYLE = plotting.STYLE | {
     "font.size": 10.5,
-    "figure.dpi": 150,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": figures.GREY,
-    "legend.frameon": False,
     "text.parse_math": False,  # a dollar sign in someone's words is one
     "svg.hashsalt": "hf_midropout",  # the same input gives the same file
 }
@@ -102,7 +92,7 @@ def draw(report: dict[str, Any], config: dict[str, Any]) -> list[PageFigure]:
     drawn = [
         make(
             "architecture", "Architecture", "A dot is a neuron of the head: dark ones were kept, pale ones dropped.",
-            alt_texts.architecture(record, config), lambda: report_figures.architecture(record, config),
+            alt_texts.architecture(record, config), lambda: page_figures.architecture(record, config),
         ),
         make(
             "bits_per_layer", "Bits per layer",
@@ -116,9 +106,7 @@ def draw(report: dict[str, Any], config: dict[str, Any]) -> list[PageFigure]:
         ),
         make(
             "bits_per_neuron", "Bits per neuron", "Mutual information with the label when neurons were dropped.",
-            alt_texts.bits_per_neuron(record), lambda: figures.histogram_of_bits(
-                record.before, record.selection, record.config["criterion"] == MUTUAL_INFORMATION
-            ),
+            alt_texts.bits_per_neuron(record), lambda: figures.bits_per_neuron(record),
         ),
         sweep and make(
             "sweep", "Threshold search",
@@ -130,7 +118,7 @@ def draw(report: dict[str, Any], config: dict[str, Any]) -> list[PageFigure]:
             "calibration", "Calibration",
             f"On {test['rows']:,} {test['split']} rows: above the dotted line the model is right more often than it "
             "says, below it less often.",
-            alt_texts.reliability_diagram(test), lambda: report_figures.reliability_diagram(test),
+            alt_texts.reliability_diagram(test), lambda: page_figures.reliability_diagram(test),
         ),
     ]  # fmt: skip
     return [figure for figure in drawn if figure]
@@ -142,8 +130,8 @@ def make(
     """Draws one; `height` in inches brings a figure made for wide pages to the width of a phone's."""
     with plt.rc_context(STYLE):
         figure = function()
-        if height or figure.get_figwidth() > report_figures.WIDTH:
-            figure.set_size_inches(report_figures.WIDTH, height or figure.get_figheight())
+        if height or figure.get_figwidth() > page_figures.WIDTH:
+            figure.set_size_inches(page_figures.WIDTH, height or figure.get_figheight())
         for axes in figure.axes:
             axes.set_xlabel(textwrap.fill(axes.get_xlabel(), 50))
         files = {}

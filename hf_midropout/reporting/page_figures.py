@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
 from ..pruning.record import PruningRecord
-from .figures import AFTER, BEFORE, GREY
+from ..utils.plotting import AFTER, BEFORE, GREY, plt
 
 
 DROPPED = "#d9d9d9"

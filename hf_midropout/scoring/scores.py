@@ -40,6 +40,11 @@ class NeuronScores:
     bytes_reduced: int = 0
 
     @property
+    def bits(self) -> dict[str, torch.Tensor]:
+        """`[K]` mutual information with the label, by layer."""
+        return {name: layer.bits for name, layer in self.layers.items()}
+
+    @property
     def label_entropy(self) -> float:
         """Entropy of the label in bits: no neuron can carry more."""
         return next(iter(self.layers.values())).label_entropy
@@ -104,9 +109,10 @@ class NeuronScores:
 
     def plot(self, path: str | os.PathLike) -> Path:
         """Draws a histogram of the bits of each layer's neurons into a PNG file."""
-        from ..reporting.figures import draw, histogram_of_bits  # matplotlib takes a second to import
+        from ..utils.plotting import draw  # matplotlib takes a second to import
+        from .histogram import histogram_of_bits
 
-        return draw(lambda: histogram_of_bits(self), Path(path))
+        return draw(lambda: histogram_of_bits(self.bits), Path(path))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, NeuronScores):

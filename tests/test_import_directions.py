@@ -1,0 +1,60 @@
+"""Imports go one way: a folder imports from those before it in the list, never from those behind."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+
+PACKAGE = Path(__file__).parents[1] / "hf_midropout"
+# From the ground up. `choices` and `version` are constants that need no import.
+ORDER = [
+    "version", "choices", "utils", "information", "groups", "data", "metrics", "checkpoints", "models", "scoring",
+    "pruning", "export", "reporting", "hub", "training", "commands", "cli", "__main__",
+]  # fmt: skip
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def imported(path: Path) -> set[tuple[str, ...]]:
+    """The modules of the package that the one at `path` imports, wherever in its text, as names below the package."""
+    package = ("hf_midropout", *path.relative_to(PACKAGE).parent.parts)
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = (*package[: len(package) - node.level + 1], *(node.module.split(".") if node.module else ()))
+            found |= {(*base, alias.name)[1:] for alias in node.names} if len(base) == 1 else {base[1:]}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "hf_midropout":
+            found.add(tuple((node.module or "").split("."))[1:])
+    return found
+
+
+def room(path: Path) -> str:
+    relative = path.relative_to(PACKAGE)
+    return relative.parts[0] if len(relative.parts) > 1 else relative.stem
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_one_way(path):
+    if room(path) == "__init__":  # the package's front door opens on every room
+        return
+    assert [name for name in imported(path) if name and ORDER.index(name[0]) > ORDER.index(room(path))] == []
+
+
+def test_no_circle_of_modules():
+    names = {path.relative_to(PACKAGE).with_suffix("").parts: path for path in MODULES if path.stem != "__init__"}
+    graph = {name: {other for other in imported(path) if other in names} for name, path in names.items()}
+    done: set[tuple[str, ...]] = set()
+
+    def visit(name, above):
+        assert name not in above, " -> ".join(".".join(each) for each in (*above, name))
+        if name not in done:
+            for other in graph[name]:
+                visit(other, (*above, name))
+            done.add(name)
+
+    for name in graph:
+        visit(name, ())
+
+
+def test_few_modules_lie_at_the_top():
+    assert len(list(PACKAGE.glob("*.py"))) <= 8
