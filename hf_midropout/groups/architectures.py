@@ -20,6 +20,8 @@ class FeedForward:
         producer, consumer (`str`): Names, within a layer, of the linear maps into and out of the neurons.
         width (`str`, *optional*, defaults to `"intermediate_size"`): Field of the config with the number of neurons.
         gated (`bool`, *optional*, defaults to `False`): Whether the producer has a second block of rows, the gates.
+        residual (`str`, *optional*): Name, within a layer, of the module whose input the consumer's output is added
+            to; the producer by default, as where layer norms come last.
     """
 
     layers: str
@@ -27,6 +29,7 @@ class FeedForward:
     consumer: str
     width: str = "intermediate_size"
     gated: bool = False
+    residual: str | None = None
 
 
 BERT = FeedForward("encoder.layer.*", "intermediate.dense", "output.dense")
@@ -40,7 +43,7 @@ ARCHITECTURES = {
     "distilbert": FeedForward("transformer.layer.*", "ffn.lin1", "ffn.lin2", width="hidden_dim"),
     "electra": BERT,
     "midropout_albert": ALBERT,
-    "modernbert": FeedForward("layers.*", "mlp.Wi", "mlp.Wo", gated=True),
+    "modernbert": FeedForward("layers.*", "mlp.Wi", "mlp.Wo", gated=True, residual="mlp_norm"),
     "mpnet": BERT,
     "roberta": BERT,
     "xlm-roberta": BERT,
@@ -111,7 +114,16 @@ def encoder_groups(model: nn.Module) -> Groups:
         producer, consumer = f"{prefix}{layer}.{row.producer}", f"{prefix}{layer}.{row.consumer}"
         units = model.get_submodule(consumer).in_features
         producers = (Rows(producer), Rows(producer, units)) if row.gated else (Rows(producer),)
-        groups[name] = PrunableGroup(name, producers, consumer, units, num_calls=calls[index], config_width=row.width)
+        groups[name] = PrunableGroup(
+            name,
+            producers,
+            consumer,
+            units,
+            num_calls=calls[index],
+            config_width=row.width,
+            layer=f"{prefix}{layer}",
+            residual=f"{prefix}{layer}.{row.residual or row.producer}",
+        )
     return groups
 
 

@@ -36,6 +36,8 @@ class PrunableGroup:
         num_calls (`int`, *optional*, defaults to 1): Applications of the consumer in one forward pass; more than 1
             where layers are shared.
         config_width (`str`, *optional*): Field of a stock config that holds the width.
+        layer (`str`, *optional*): Name of the encoder layer around it: a module from hidden states to hidden states.
+        residual (`str`, *optional*): Name of the module in that layer whose input the consumer's output is added to.
         masked_by (`str`, *optional*): Name of the module whose buffer `mask` holds the units at 0, if there is one.
     """
 
@@ -46,6 +48,8 @@ class PrunableGroup:
     unit_size: int = 1
     num_calls: int = 1
     config_width: str | None = None
+    layer: str | None = None
+    residual: str | None = None
     masked_by: str | None = None
 
     def incoming_weight(self, model: nn.Module) -> torch.Tensor:

@@ -7,13 +7,15 @@ from collections.abc import Callable
 import torch
 
 from ..information.joint import greedy_log_determinant
+from .block_removal import removal_costs
+from .encoder_evidence import EncoderEvidence, TokenStatistics
 from .evidence import Evidence, GroupStatistics
 
 
 Importance = dict[str, torch.Tensor]
 """`[K]` float64 on the CPU by group; the higher, the longer a unit is kept. Values compare within a group."""
 
-CRITERIA: dict[str, Callable[[GroupStatistics], torch.Tensor]] = {}
+CRITERIA: dict[str, Callable[..., torch.Tensor]] = {}
 CONTROLS = ("magnitude", "activation", "taylor", "random")
 
 
@@ -23,7 +25,7 @@ def criterion(function):
     return function
 
 
-def importance(evidence: Evidence, name: str) -> Importance:
+def importance(evidence: Evidence | EncoderEvidence, name: str) -> Importance:
     """
     The importance of every unit under the criterion `name`, a key of `CRITERIA`; -inf if it was dropped before.
 
@@ -79,3 +81,31 @@ def taylor(statistics: GroupStatistics) -> torch.Tensor:
 def random(statistics: GroupStatistics) -> torch.Tensor:
     """A seeded draw: what a criterion has to beat."""
     return statistics.random
+
+
+@criterion
+def prediction_information(statistics: TokenStatistics) -> torch.Tensor:
+    """
+    Bits about the network's prediction that only this neuron carries, given those that are left when it goes: to
+    second order the Kullback-Leibler divergence between the predictions before and after. Removal costs in the Fisher
+    metric at the consumer's output.
+    """
+    return removal_costs(statistics.moments.covariance, statistics.prediction_cost)
+
+
+@criterion
+def prediction_variance(statistics: TokenStatistics) -> torch.Tensor:
+    """As `prediction_information`, but with all other neurons in place and not refitted: one pass, no inverse."""
+    return statistics.moments.covariance.diagonal().clamp(min=0) * statistics.prediction_cost
+
+
+@criterion
+def brain_surgeon(statistics: GroupStatistics) -> torch.Tensor:
+    """Squared error of the consumer's output with the others refitted (the objective of ZipLM and OSSCAR)."""
+    return removal_costs(statistics.moments.covariance, statistics.outgoing_weight.double().square().sum(0))
+
+
+@criterion
+def mask_fisher(statistics: TokenStatistics) -> torch.Tensor:
+    """Fisher information of the neuron's mask (Kwon et al., 2022)."""
+    return statistics.mask_fisher

@@ -1,0 +1,118 @@
+"""Prunes the feed-forward neurons of an encoder in one shot: measured, selected, cut, reconstructed; not trained."""
+
+from __future__ import annotations
+
+import copy
+import time
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+
+from ..groups import Groups, cut_groups, find_groups
+from ..scoring.inference import Batches, frozen_inference
+from .criteria import Importance, importance
+from .encoder_evidence import EncoderEvidence
+from .selection import Selection, select_counts
+from .sequential_reconstruction import SequentialReconstruction
+
+
+MULTIPLE = 32
+"""Widths are multiples of this: others can be slower than wider ones."""
+
+
+@dataclass
+class EncoderPruning:
+    """
+    What was done to the neurons of an encoder.
+
+    Args:
+        importance (`dict[str, torch.Tensor]`): Of every neuron, by group.
+        selection ([`Selection`]): Which were kept.
+        unexplained (`dict[str, float]`): By group, the share of the mean square of what was to be made good by the
+            reconstruction that is left.
+        seconds (`dict[str, float]`): Wall time of `"measuring"`, `"selecting"` and `"reconstructing"`.
+    """
+
+    importance: Importance
+    selection: Selection
+    unexplained: dict[str, float] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def width_for(keep: float, units: int, multiple: int = MULTIPLE) -> int:
+    """The multiple of `multiple` nearest to the fraction `keep` of `units`, at least one of them, if there is room."""
+    if units <= multiple:
+        return max(1, round(keep * units))
+    return min(max(1, round(keep * units / multiple)) * multiple, units)
+
+
+def set_width(model: nn.Module, groups: Groups) -> None:
+    """Writes the width that all `groups` of `model` have into its config, so that stock classes load it."""
+    widths = {model.get_submodule(group.consumer).in_features for group in groups.values()}
+    fields = {group.config_width for group in groups.values()}
+    if len(widths) != 1 or len(fields) != 1:
+        raise ValueError(f"Layers of {sorted(widths)} neurons cannot be told in one field of a stock config.")
+    setattr(model.config, str(fields.pop()), widths.pop())
+
+
+def prune_encoder(
+    model: nn.Module,
+    batches: Batches,
+    keep: float,
+    criterion: str = "prediction_information",
+    seed: int = 0,
+    evidence: EncoderEvidence | None = None,
+) -> EncoderPruning:
+    """
+    Removes the feed-forward neurons that `criterion` ranks lowest, the same number from each layer, and refits the
+    weights that read the others. The model gets smaller in place, and so is what `save_pretrained` writes.
+
+    Args:
+        model ([`~transformers.PreTrainedModel`]): A fine-tuned classifier whose architecture is in the table.
+        batches (`Batches`): Rows to measure and reconstruct on. Better none that the model was trained on.
+        keep (`float`): Fraction of each layer's neurons to keep, in (0, 1).
+        criterion (`str`, *optional*, defaults to `"prediction_information"`): A key of `CRITERIA`.
+        seed (`int`, *optional*, defaults to 0): Seed of what is drawn.
+        evidence ([`EncoderEvidence`], *optional*): What [`measure_encoder`] gave for this model, to prune it with.
+
+    Returns:
+        [`EncoderPruning`]
+    """
+    started = time.perf_counter()
+    dense = evidence.network if evidence is not None else copy.deepcopy(model)
+    evidence = evidence or measure_encoder(dense, batches, seed)
+    measured = time.perf_counter()
+    ranked = importance(evidence, criterion)
+    counts = {name: width_for(keep, len(values)) for name, values in ranked.items()}
+    selection = select_counts(ranked, counts)
+    selected = time.perf_counter()
+    groups = evidence.groups
+    cut_groups(model, groups, selection.kept)
+    set_width(model, groups)
+    reconstruction = SequentialReconstruction(dense, groups, evidence.calls, evidence.tokens)
+    with frozen_inference(dense), frozen_inference(model):
+        reconstruction.reconstruct(model)
+    seconds = {
+        "measuring": measured - started,
+        "selecting": selected - measured,
+        "reconstructing": time.perf_counter() - selected,
+    }
+    return EncoderPruning(ranked, selection, reconstruction.left, seconds)
+
+
+def measure_encoder(model: nn.Module, batches: Batches, seed: int = 0) -> EncoderEvidence:
+    """What criteria need of the feed-forward neurons of `model`, over `batches`; see [`EncoderEvidence`]."""
+    groups = find_groups(model, "encoder")
+    evidence = EncoderEvidence(model, groups, model.config.num_labels, seed)
+    return evidence.gather((batch for _, batch in batches.of_process(0, 1)), batches.label_names)
+
+
+def bits_lost(dense: torch.Tensor, pruned: torch.Tensor) -> tuple[float, float]:
+    """
+    Mean Kullback-Leibler divergence, in bits, of the prediction `pruned` from `dense`, both logits `[N, C]`, and its
+    standard error over rows.
+    """
+    log_p, log_q = dense.double().log_softmax(-1), pruned.double().log_softmax(-1)
+    rows = (log_p.exp() * (log_p - log_q)).sum(-1) / torch.log(torch.tensor(2.0, dtype=torch.float64))
+    return float(rows.mean()), float(rows.std(correction=0) / len(rows) ** 0.5)

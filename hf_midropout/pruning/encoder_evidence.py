@@ -1,0 +1,288 @@
+"""What was measured of the feed-forward neurons of an encoder over the tokens of some rows: what criteria look at."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..groups import Groups, PrunableGroup
+from ..information import mutual_information
+from ..information.joint import SecondMoments
+from ..scoring.inference import frozen_inference, split_labels, to_device
+from .layer_calls import LayerCalls
+from .moments import Moments
+
+
+MOST_CLASSES = 8
+"""Up to so many classes the gradient of each one's log-probability is taken; of more, of so many drawn ones."""
+
+
+@dataclass
+class TokenSums:
+    """
+    What is summed over the tokens of one group, in float64.
+
+    Args:
+        units, outputs (`int`): Units of the group, and outputs of its consumer.
+        device (`torch.device`): Where the sums live.
+    """
+
+    units: int
+    outputs: int
+    device: torch.device
+
+    def __post_init__(self):
+        wide = {"dtype": torch.float64, "device": self.device}
+        self.tokens = 0
+        self.rows = 0
+        self.origin: torch.Tensor | None = None
+        self.sums = torch.zeros(self.units, **wide)
+        self.products = torch.zeros(self.units, self.units, **wide)
+        self.fisher = torch.zeros(self.outputs, self.outputs, **wide)
+        self.mask_fisher = torch.zeros(self.units, **wide)
+        self.taylor = torch.zeros(self.units, **wide)
+        self.averages: list[torch.Tensor] = []
+        self.first_tokens: list[torch.Tensor] = []
+        self.weights: list[torch.Tensor] = []
+
+    def add_activations(self, activations: torch.Tensor) -> None:
+        """`[tokens, K]` activations of tokens that count."""
+        if self.origin is None:
+            self.origin = activations.mean(0)
+        centred = activations - self.origin
+        self.tokens += len(activations)
+        self.sums += centred.sum(0).double()
+        self.products += (centred.t() @ centred).double()
+
+    def moments(self) -> Moments:
+        """Mean and covariance over tokens."""
+        assert self.origin is not None
+        mean = self.sums / self.tokens
+        return Moments(mean + self.origin.double(), self.products / self.tokens - torch.outer(mean, mean))
+
+
+@dataclass
+class EncoderEvidence:
+    """
+    Statistics of every group, pushed batch by batch in one pass. Made by [`EncoderEvidence.gather`].
+
+    Args:
+        network (`nn.Module`): The dense classifier.
+        groups (`dict[str, PrunableGroup]`): Feed-forward neurons of its encoder.
+        num_classes (`int`): C.
+        seed (`int`, *optional*, defaults to 0): Seed of what is drawn.
+    """
+
+    network: nn.Module
+    groups: Groups
+    num_classes: int
+    seed: int = 0
+    labels: list[torch.Tensor] = field(default_factory=list)
+    logits: list[torch.Tensor] = field(default_factory=list)
+
+    def __post_init__(self):
+        self.calls = LayerCalls(self.network, [str(group.layer) for group in self.groups.values()])
+        self.sums: dict[str, TokenSums] = {}
+        for name, group in self.groups.items():
+            weight = self.network.get_submodule(group.consumer).weight
+            self.sums[name] = TokenSums(group.num_units, weight.shape[0], weight.device)
+        self._generator = torch.Generator().manual_seed(self.seed)
+
+    def gather(self, batches: Iterable[dict[str, Any]], label_names) -> EncoderEvidence:
+        """
+        Runs the network over `batches`: a forward pass, and a backward pass for each class, through activations only.
+        """
+        frozen = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+        for parameter in frozen:
+            parameter.requires_grad_(False)
+        try:
+            with frozen_inference(self.network):
+                for batch in batches:
+                    inputs, labels = split_labels(batch, label_names)
+                    self._push(to_device(inputs, self.network), labels)
+        finally:
+            for parameter in frozen:
+                parameter.requires_grad_(True)
+        return self
+
+    def _push(self, inputs: dict[str, Any], labels: torch.Tensor) -> None:
+        captured: dict[str, list[tuple[torch.Tensor, torch.Tensor]]] = {name: [] for name in self.groups}
+
+        def hook(name: str):
+            def keep(module, args, output):
+                if not output.requires_grad:
+                    output = output.requires_grad_()
+                captured[name].append((args[0].detach(), output))
+                return output
+
+            return keep
+
+        handles = [
+            self.network.get_submodule(group.consumer).register_forward_hook(hook(name))
+            for name, group in self.groups.items()
+        ]
+        with torch.enable_grad():
+            try:
+                logits = self.calls.record(inputs).logits.float()
+            finally:
+                for handle in handles:
+                    handle.remove()
+            outputs = [output for pairs in captured.values() for _, output in pairs]
+            pulls = list(self._gradients(logits, outputs))
+            label_gradients = self._label_gradients(logits, labels, outputs)
+        shown = inputs.get("attention_mask")
+        self.labels.append(labels.cpu())
+        self.logits.append(logits.detach().cpu())
+        place = 0
+        for name, pairs in captured.items():
+            for units, output in pairs:
+                mask = torch.ones(output.shape[:2], device=output.device) if shown is None else shown.to(output)
+                self._sum(self.sums[name], name, units, mask, [pull[place] for pull in pulls], label_gradients[place])
+                place += 1
+
+    def _gradients(self, logits: torch.Tensor, outputs: list[torch.Tensor]):
+        """
+        Gradients of log p(y) by the consumers' outputs, times the square root of y's share: the squares of all add up
+        to the Fisher information of the prediction.
+        """
+        log_p = logits.log_softmax(-1)
+        p = log_p.detach().exp()
+        if self.num_classes <= MOST_CLASSES:
+            picks = [(log_p[:, label], p[:, label]) for label in range(self.num_classes)]
+        else:
+            drawn = torch.multinomial(p.cpu(), MOST_CLASSES, replacement=True, generator=self._generator).to(p.device)
+            share = torch.full_like(p[:, 0], 1 / MOST_CLASSES)
+            picks = [(log_p.gather(1, drawn[:, number, None])[:, 0], share) for number in range(MOST_CLASSES)]
+        for chosen, share in picks:
+            gradients = torch.autograd.grad(chosen.sum(), outputs, retain_graph=True)
+            yield [gradient * share.sqrt()[:, None, None] for gradient in gradients]
+
+    def _label_gradients(self, logits: torch.Tensor, labels: torch.Tensor, outputs: list[torch.Tensor]):
+        loss = nn.functional.cross_entropy(logits, labels.to(logits.device), reduction="sum")
+        return torch.autograd.grad(loss, outputs)
+
+    def _sum(self, sums: TokenSums, name: str, units, mask, pulls: list[torch.Tensor], label_gradient) -> None:
+        weight = self.network.get_submodule(self.groups[name].consumer).weight
+        counted = mask > 0
+        sums.add_activations(units[counted])
+        sums.rows += len(units)
+        reach = torch.zeros_like(mask)
+        per_row = torch.zeros(len(units), sums.units, device=units.device)
+        for pull in pulls:
+            reach += pull.square().sum(-1)
+            flat = pull[counted]
+            sums.fisher += (flat.t() @ flat).double()
+            per_row += torch.einsum("btk,btk->bk", units * mask[..., None], pull @ weight).square()
+        sums.mask_fisher += per_row.sum(0).double()
+        sums.taylor += (
+            torch.einsum("btk,btk->bk", units * mask[..., None], label_gradient @ weight).abs().sum(0).double()
+        )
+        sums.weights.append((counted & (reach > 0)).float())
+        sums.averages.append(((units * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)).cpu())
+
+    def of(self, name: str) -> TokenStatistics:
+        """What was measured of one group."""
+        return TokenStatistics(self, self.groups[name])
+
+    @property
+    def tokens(self) -> dict[str, list[torch.Tensor]]:
+        """By group, for each batch and application: 1 for tokens that count and reach the prediction, else 0."""
+        return {name: sums.weights for name, sums in self.sums.items()}
+
+    @cached_property
+    def random(self) -> dict[str, torch.Tensor]:
+        """`[K]` uniform draws by group, one group after the other."""
+        generator = torch.Generator().manual_seed(self.seed)
+        return {name: torch.rand(group.num_units, generator=generator) for name, group in self.groups.items()}
+
+
+@dataclass(frozen=True)
+class TokenStatistics:
+    """
+    What was measured of one group; the names are those of [`GroupStatistics`], which criteria look at.
+
+    Args:
+        evidence ([`EncoderEvidence`]): Of all groups.
+        group ([`PrunableGroup`]): The one.
+    """
+
+    evidence: EncoderEvidence
+    group: PrunableGroup
+
+    @property
+    def _sums(self) -> TokenSums:
+        return self.evidence.sums[self.group.name]
+
+    @property
+    def averages(self) -> torch.Tensor:
+        """`[rows, K]` activations, averaged over tokens (and applications)."""
+        parts, calls = self._sums.averages, self.group.num_calls
+        return torch.cat([torch.stack(parts[at : at + calls]).mean(0) for at in range(0, len(parts), calls)])
+
+    @property
+    def bits(self) -> torch.Tensor:
+        """`[K]` mutual information of the token averages with the label."""
+        labels = torch.cat(self.evidence.labels)
+        return mutual_information(self.averages, labels, self.evidence.num_classes)[0]
+
+    @property
+    def moments(self) -> Moments:
+        """Mean `[K]` and covariance `[K, K]` of the activations, over tokens."""
+        return self._sums.moments()
+
+    @property
+    def class_moments(self) -> SecondMoments:
+        """Second moments of the token averages, overall and within classes."""
+        moments = SecondMoments(self.group.num_units, self.evidence.num_classes)
+        moments.update(self.averages, torch.cat(self.evidence.labels))
+        return moments
+
+    @property
+    def output_fisher(self) -> torch.Tensor:
+        """
+        `[outputs, outputs]` Fisher information of the prediction about the consumer's output, mean over tokens: in
+        nats squared per square of what the consumer gives.
+        """
+        return self._sums.fisher / self._sums.tokens
+
+    @property
+    def prediction_cost(self) -> torch.Tensor:
+        """`[K]`: bits by which the prediction changes, to second order, for each unit of variance of a neuron."""
+        weight = self.outgoing_weight.double()
+        return ((self.output_fisher @ weight) * weight).sum(0) / (2 * math.log(2))
+
+    @property
+    def mask_fisher(self) -> torch.Tensor:
+        """`[K]`: mean square of the derivative of a row's log-likelihood by the neuron's mask (Kwon et al., 2022)."""
+        return self._sums.mask_fisher / self._sums.rows
+
+    @property
+    def taylor(self) -> torch.Tensor:
+        """`[K]` mean of |activation x gradient of the loss|, summed over tokens."""
+        return self._sums.taylor / self._sums.rows
+
+    @property
+    def random(self) -> torch.Tensor:
+        """`[K]` uniform draws."""
+        return self.evidence.random[self.group.name]
+
+    @property
+    def incoming_weight(self) -> torch.Tensor:
+        """`[K, incoming weights of a unit]`."""
+        return self.group.incoming_weight(self.evidence.network)
+
+    @property
+    def outgoing_weight(self) -> torch.Tensor:
+        """`[consumer's outputs, K]`."""
+        return self.group.outgoing_weight(self.evidence.network)
+
+    @property
+    def alive(self) -> torch.Tensor:
+        """`[K]` bool: all."""
+        return torch.ones(self.group.num_units, dtype=torch.bool)

@@ -1,0 +1,212 @@
+"""
+Makes up for dropped encoder neurons layer by layer, from the input on. The weights that read the kept ones are
+refitted so that the residual stream of the pruned network comes back to that of the dense one: not only is what a
+layer lost itself made good, as far as it can be, but also what the layers before it have not made good.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+
+from ..groups import Groups, PrunableGroup
+from .layer_calls import LayerCalls
+
+
+RIDGE = 1e-3
+"""Of the mean variance of the kept units."""
+FEW_ROWS = 4
+"""Rows for each weight of a neuron, below which more ridge is taken, in inverse proportion."""
+SHARED_ROUNDS = 3
+"""Rounds for a layer that is applied several times: its inputs change when it changes."""
+
+
+class NormalEquations:
+    """
+    Sums for a regression of `[rows, outputs]` targets on `[rows, K]` units with a bias.
+
+    Args:
+        units, outputs (`int`): Their numbers.
+        device (`torch.device`): Where the sums live.
+    """
+
+    def __init__(self, units: int, outputs: int, device: torch.device):
+        wide = {"dtype": torch.float64, "device": device}
+        self.rows = 0
+        self.total = torch.zeros((), **wide)
+        self.units = torch.zeros(units, **wide)
+        self.targets = torch.zeros(outputs, **wide)
+        self.gram = torch.zeros(units, units, **wide)
+        self.cross = torch.zeros(units, outputs, **wide)
+        self.squares = torch.zeros((), **wide)
+
+    def update(self, units: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor | None = None) -> None:
+        """Adds rows; `weights` `[rows]` say how much each counts."""
+        weighted = units if weights is None else units * weights[:, None]
+        self.rows += len(units)
+        self.total += len(units) if weights is None else weights.sum().double()
+        self.units += weighted.sum(0).double()
+        scaled = targets if weights is None else targets * weights[:, None]
+        self.targets += scaled.sum(0).double()
+        self.gram += (weighted.t() @ units).double()
+        self.cross += (weighted.t() @ targets).double()
+        self.squares += (scaled * targets).sum().double()
+
+    def solve(self, bias: bool = True, ridge: float = RIDGE) -> tuple[torch.Tensor, torch.Tensor, float]:
+        """
+        Ridge regression with an unpenalised bias, or with none.
+
+        Returns:
+            `tuple[torch.Tensor, torch.Tensor, float]`: coefficients `[K, outputs]`, biases `[outputs]`, and the share
+            of the targets' mean square that is left.
+        """
+        mean, target_mean = self.units / self.total, self.targets / self.total
+        if not bias:
+            mean, target_mean = torch.zeros_like(mean), torch.zeros_like(target_mean)
+        gram = self.gram / self.total - torch.outer(mean, mean)
+        cross = self.cross / self.total - torch.outer(mean, target_mean)
+        ridge *= max(1.0, FEW_ROWS * len(gram) / max(self.rows, 1))
+        penalised = gram.clone()
+        # A floor for units that never fire: their rows are 0, and then so are their coefficients.
+        penalised.diagonal().add_(ridge * gram.diagonal().mean().clamp(min=1e-30))
+        coefficients = torch.linalg.solve(penalised, cross)
+        biases = target_mean - mean @ coefficients
+        variance = self.squares / self.total - target_mean.square().sum()
+        explained = 2 * (coefficients * cross).sum() - (coefficients * (gram @ coefficients)).sum()
+        left = variance - explained
+        return coefficients, biases, float(left / (self.squares / self.total).clamp(min=1e-30))
+
+
+@dataclass
+class SequentialReconstruction:
+    """
+    Args:
+        dense (`nn.Module`): The network before pruning, in eval mode.
+        groups (`dict[str, PrunableGroup]`): Feed-forward neurons of its encoder, in the order of its layers.
+        calls ([`LayerCalls`]): How it calls its layers on the rows to reconstruct from.
+        tokens (`Mapping[str, Sequence[torch.Tensor]]`): By group, for each batch (and application, one after the
+            other), how much each token counts, `[rows, tokens]`; 0 for padding, and for what nothing reads.
+        left (`dict[str, float]`): After [`SequentialReconstruction.reconstruct`], by group: the share of the mean
+            square of what was to be made good that is left.
+    """
+
+    dense: nn.Module
+    groups: Groups
+    calls: LayerCalls
+    tokens: Mapping[str, Sequence[torch.Tensor]]
+    left: dict[str, float] = field(default_factory=dict)
+
+    @torch.no_grad()
+    def reconstruct(self, pruned: nn.Module) -> None:
+        """
+        Refits the consumers of `pruned`, a copy of the dense network from which units were cut, in place.
+        """
+        by_layer = {group.layer: group for group in self.groups.values()}
+        order = self.calls.order
+        streams = [(hidden, hidden) for hidden in self.calls.inputs]
+        for first, last in segments(order):
+            groups = [by_layer[layer] for layer in dict.fromkeys(order[first:last]) if layer in by_layer]
+            rounds = SHARED_ROUNDS if last - first > len(groups) else 1
+            for number in range(rounds):
+                # Until it has been fitted, what a shared layer makes of its own output is no guide.
+                on_dense = rounds > 1 and number == 0
+                dense = self._fit(pruned, groups, streams, range(first, last), on_dense)
+            streams = [
+                (after, self._advance(pruned, batch, range(first, last), stream))
+                for batch, (after, (_, stream)) in enumerate(zip(dense, streams, strict=True))
+            ]
+
+    def _fit(
+        self,
+        pruned: nn.Module,
+        groups: list[PrunableGroup],
+        streams: list[tuple[torch.Tensor, torch.Tensor]],
+        calls: range,
+        on_dense: bool,
+    ) -> list[torch.Tensor]:
+        """Refits the consumers of `groups`; gives the dense network's hidden states after the `calls`, by batch."""
+        equations, afterwards = {}, []
+        for group in groups:
+            weight = pruned.get_submodule(group.consumer).weight
+            equations[group.name] = NormalEquations(weight.shape[1], weight.shape[0], weight.device)
+        taps = {group.layer: (Taps(self.dense, group), Taps(pruned, group), group) for group in groups}
+        for batch, (dense, stream) in enumerate(streams):
+            done = dict.fromkeys(equations, 0)
+            for call in calls:
+                layer = self.calls.order[call]
+                whole, narrow, group = taps[layer]
+                with whole, narrow:
+                    after_dense = self.calls.run(self.dense, batch, call, dense)
+                    after_stream = self.calls.run(pruned, batch, call, dense if on_dense else stream)
+                consumer = pruned.get_submodule(group.consumer)
+                count = self.tokens[group.name][batch * group.num_calls + done[group.name]]
+                done[group.name] += 1
+                counted = count > 0
+                units = narrow.units[counted]
+                # What the consumer should add to its residual input, less what it adds now.
+                target = whole.output[counted] + whole.residual[counted] - narrow.residual[counted]
+                target = target - nn.functional.linear(units, consumer.weight, consumer.bias)
+                equations[group.name].update(units, target, count[counted])
+                dense, stream = after_dense, after_stream
+            afterwards.append(dense)
+        for group in groups:
+            consumer = pruned.get_submodule(group.consumer)
+            coefficients, biases, left = equations[group.name].solve(bias=consumer.bias is not None)
+            consumer.weight.copy_(consumer.weight.double() + coefficients.t())
+            if consumer.bias is not None:
+                consumer.bias.copy_(consumer.bias.double() + biases)
+            self.left[group.name] = left
+        return afterwards
+
+    def _advance(self, pruned: nn.Module, batch: int, calls: range, stream: torch.Tensor) -> torch.Tensor:
+        for call in calls:
+            stream = self.calls.run(pruned, batch, call, stream)
+        return stream
+
+
+class Taps:
+    """
+    Context manager: what a group's consumer reads and gives, and the input that its output is added to.
+
+    Args:
+        model (`nn.Module`): The network.
+        group ([`PrunableGroup`]): With a `residual`.
+    """
+
+    def __init__(self, model: nn.Module, group: PrunableGroup):
+        self.consumer = model.get_submodule(group.consumer)
+        self.around = model.get_submodule(str(group.residual))
+
+    def __enter__(self) -> Taps:
+        def consumed(module, args, output):
+            self.units, self.output = args[0], output
+
+        def added_to(module, args):
+            self.residual = args[0]
+
+        self._handles = [
+            self.consumer.register_forward_hook(consumed),
+            self.around.register_forward_pre_hook(added_to),
+        ]
+        return self
+
+    def __exit__(self, *exception) -> None:
+        for handle in self._handles:
+            handle.remove()
+
+
+def segments(order: Sequence[str]) -> list[tuple[int, int]]:
+    """Ranges of calls, as short as may be, so that all calls of a layer are in one."""
+    found, first = [], 0
+    while first < len(order):
+        last = first
+        call = first
+        while call <= last:
+            last = max(last, len(order) - 1 - list(reversed(order)).index(order[call]))
+            call += 1
+        found.append((first, last + 1))
+        first = last + 1
+    return found
