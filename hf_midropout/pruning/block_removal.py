@@ -30,7 +30,7 @@ def removal_costs(
     penalised = covariance.double().clone()
     penalised.diagonal().add_(ridge * penalised.diagonal().mean().clamp(min=1e-30))
     inverse = torch.linalg.inv(penalised)
-    weight = weight.double().to(inverse.device)
+    weight = weight.detach().double().to(inverse.device)
     result = torch.zeros(units, dtype=torch.float64, device=inverse.device)
     left = torch.arange(units, device=inverse.device)
     floor = 0.0
