@@ -14,6 +14,7 @@ from .version import __version__
 
 COMMANDS = {
     "train": "train a text classifier, drop the neurons that tell little about the label, retrain, save it smaller",
+    "prune": "drop neurons from the encoder of a fine-tuned classifier, in one shot, without training",
     "score": "measure how many bits the neurons of a trained classifier carry about the label",
     "report": "draw a page about a training, for people",
     "export": "save a checkpoint as ONNX, or for transformers' own ALBERT",

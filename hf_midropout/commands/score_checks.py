@@ -87,22 +87,37 @@ def check_skeleton(args: ScoreArguments, config) -> int:
     Raises:
         `ValueError`: for `--layers` that match none, and more tokens than the model has positions for.
     """
-    import torch
-    from transformers import AutoModelForSequenceClassification
-
     from ..scoring.taps import find_layers
     from .data_arguments import naming_options
 
-    with torch.device("meta"):
-        skeleton = AutoModelForSequenceClassification.from_config(config, trust_remote_code=args.trust_remote_code)
+    skeleton = skeleton_of(config, args.trust_remote_code)
     with naming_options(args):
         find_layers(skeleton, args.layers)
-    limit = position_limit(skeleton)
-    if args.max_length is None:
+    return tokens_to_cut_to(args.max_length, skeleton)
+
+
+def skeleton_of(config, trust_remote_code: bool = False):
+    """The classifier of a `config`, without weights."""
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    with torch.device("meta"):
+        return AutoModelForSequenceClassification.from_config(config, trust_remote_code=trust_remote_code)
+
+
+def tokens_to_cut_to(max_length: int | None, model) -> int:
+    """
+    `max_length`, or a default that the model has positions for.
+
+    Raises:
+        `ValueError`: for more tokens than the model has positions for.
+    """
+    limit = position_limit(model)
+    if max_length is None:
         return min(DEFAULT_MAX_LENGTH, limit or DEFAULT_MAX_LENGTH)
-    if limit is not None and args.max_length > limit:
-        raise ValueError(f"--max_length {args.max_length}: the model has positions for {limit:,} tokens.")
-    return args.max_length
+    if limit is not None and max_length > limit:
+        raise ValueError(f"--max_length {max_length}: the model has positions for {limit:,} tokens.")
+    return max_length
 
 
 def position_limit(model) -> int | None:

@@ -1,0 +1,51 @@
+"""What is wrong with a `hf-midropout prune`, said before anything is measured."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..utils.local_paths import check_dataset_name
+
+
+if TYPE_CHECKING:
+    from .prune import PruneArguments
+
+
+FEWEST_ROWS = 100
+
+
+def check_arguments(args: PruneArguments) -> None:
+    """`ValueError` for an option whose value makes no sense by itself."""
+    if not 0 < args.keep < 1:
+        what = "nothing" if args.keep >= 1 else "everything"
+        raise ValueError(f"--keep {args.keep}: would drop {what}; must be in (0, 1).")
+    if args.max_samples < FEWEST_ROWS:
+        raise ValueError(f"--max_samples {args.max_samples}: must be {FEWEST_ROWS} rows or more to reconstruct from.")
+    if args.batch_size < 1:
+        raise ValueError(f"--batch_size {args.batch_size}: must be 1 or more.")
+    if args.max_length is not None and args.max_length < 3:
+        raise ValueError(f"--max_length {args.max_length}: must be 3 or more, two of which are special tokens.")
+    check_dataset_name(args.dataset)
+    path = Path(args.output_dir)
+    if not args.output_dir.strip():
+        raise ValueError("--output_dir: must name a folder.")
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise ValueError(f"--output_dir {args.output_dir}: exists already and is not empty; name another.")
+    parent = next(parent for parent in path.absolute().parents if parent.exists())
+    if not os.access(parent, os.W_OK):
+        raise ValueError(f"--output_dir {args.output_dir}: {parent} may not be written to.")
+
+
+def check_checkpoint(name: str, model) -> None:
+    """`ValueError` for a classifier whose encoder cannot be pruned."""
+    from ..groups import find_groups
+    from ..pruning.criteria import CRITERIA  # noqa: F401  # registers them
+
+    if getattr(model, "quantization_method", None) is not None or getattr(model, "is_quantized", False):
+        raise ValueError(f"--checkpoint {name}: it is quantised; prune the model that it was made from.")
+    try:
+        find_groups(model, "encoder")
+    except ValueError as error:
+        raise ValueError(f"--checkpoint {name}: {error}") from None
