@@ -7,8 +7,9 @@ import torch
 from .binning import bin_indices
 from .checks import check_batch, check_classes
 from .contingency import MutualInformation, Table, entropy, merge_to_equal_mass, num_bins
-from .copies import Copies, key_values, row_keys, rows_are_told_apart
+from .copies import Copies
 from .edges import NUM_BINS
+from .row_keys import row_keys, rows_are_told_apart
 from .smoothing import Smoothed, smoothed_information
 from .statistics import BLOCK_ELEMENTS, NeuronStatistics
 from .targets import soft_labels
@@ -75,8 +76,10 @@ class SoftLabelStatistics(NeuronStatistics):
             sums.scatter_add_(0, row, values.repeat(self.num_neurons))
 
     def _find_copies(self, activations: torch.Tensor, labels: torch.Tensor) -> Copies:
-        keys = row_keys(torch.cat([key_values(activations).double(), labels], 1))
-        return self._seen.add(keys, None, lambda rows: rows_are_told_apart(activations[rows]).numpy())
+        keys = row_keys(activations) * 3 + row_keys(labels)
+        return self._seen.add(
+            keys, None, lambda rows: rows_are_told_apart(activations, torch.from_numpy(rows)).numpy()
+        )
 
     def _count_copies(self, activations: torch.Tensor, labels: torch.Tensor, copies: Copies) -> None:
         rows, _, *sums = (part.to(activations.device, non_blocking=True) for part in copies)

@@ -20,11 +20,13 @@ from .checks import (
     widened,
 )
 from .contingency import MutualInformation, Table, num_bins
-from .copies import Copies, DistinctRows, RowsSeen, key_values, row_keys, rows_are_told_apart
+from .copies import Copies, DistinctRows
 from .edges import NUM_BINS, stream_edges
 from .estimation import estimate
 from .locking import Locked
 from .reduction import all_reduce
+from .row_keys import row_keys, rows_are_told_apart
+from .rows_seen import RowsSeen
 
 
 BUFFER_ROWS = 2048
@@ -160,10 +162,14 @@ class NeuronStatistics(Locked):
                 parts = [activations]
             else:
                 parts, labels = self._calibration_samples()
-            keys = torch.cat([key_values(part) for part in parts])
-            names = torch.zeros(len(keys), dtype=torch.int64) if labels is None else self._label_keys(labels)
+            keys = torch.cat([row_keys(part) for part in parts])
+            names = torch.zeros_like(keys) if labels is None else self._label_keys(labels)
             kept = torch.ones(len(keys), dtype=torch.bool)
-            if (distinct := DistinctRows.find(keys, names)) is not None:
+
+            def told_apart(rows: torch.Tensor) -> torch.Tensor:
+                return torch.cat([rows_are_told_apart(part) for part in parts])[rows]
+
+            if (distinct := DistinctRows.of_keys(keys.numpy(), names, told_apart)) is not None:
                 kept[:] = False
                 kept[distinct.rows] = True
             if labels is not None and self.LABELS_PLACE_BINS:
@@ -175,7 +181,7 @@ class NeuronStatistics(Locked):
                     labels = None
             else:
                 labels = None
-            chosen = None if kept.all() else kept.nonzero().flatten().to(keys.device)
+            chosen = None if kept.all() else kept.nonzero().flatten().to(parts[0].device)
             if labels is not None and chosen is not None:
                 labels = labels[chosen.to(labels.device)]
             edges = []
@@ -250,14 +256,18 @@ class NeuronStatistics(Locked):
     def _find_copies(self, activations: torch.Tensor, labels: torch.Tensor) -> Copies:
         """Those that the activations `[N, K]` tell."""
         return self._seen.add(
-            row_keys(activations), labels, lambda rows: rows_are_told_apart(activations[rows]).numpy()
+            row_keys(activations),
+            labels,
+            lambda rows: rows_are_told_apart(activations, torch.from_numpy(rows)).numpy(),
         )
 
     def _count_copies(self, activations: torch.Tensor, labels: torch.Tensor, copies: Copies) -> None:
         """Adds `copies` of rows of `[N, K]` activations with what `_classes` gave."""
         rows, column, *sums = (part.to(activations.device, non_blocking=True) for part in copies)
         column = torch.where(column < 0, labels[rows], column)
-        self._add_copies(activations[rows], [[(column, part)] for part in sums])
+        counted = (column >= 0) & (column < self.num_copy_columns)  # not those of rows that are left out
+        column = column.where(counted, 0)
+        self._add_copies(activations[rows], [[(column, part.where(counted, 0))] for part in sums])
 
     def _add_copies(
         self, activations: torch.Tensor, sums: list[list[tuple[torch.Tensor | int, torch.Tensor]]]

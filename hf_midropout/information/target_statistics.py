@@ -6,7 +6,8 @@ import torch
 
 from .checks import IGNORE_INDEX, check_batch, check_sizes
 from .contingency import MutualInformation, Table
-from .copies import Copies, row_keys, rows_are_told_apart
+from .copies import Copies
+from .row_keys import row_keys, rows_are_told_apart
 from .statistics import NeuronStatistics
 from .targets import TARGET_BINS, binary_labels, check_targets, target_classes, target_edges
 
@@ -119,7 +120,7 @@ class MultiLabelStatistics(NeuronStatistics):
         copies = self._seen.add(
             row_keys(activations) * 3 + row_keys(having),
             torch.where(labels[first] < 0, IGNORE_INDEX, 0),
-            lambda rows: rows_are_told_apart(activations[rows]).numpy(),
+            lambda rows: rows_are_told_apart(activations, torch.from_numpy(rows)).numpy(),
         )
         return copies.spread(sample, labels)
 
