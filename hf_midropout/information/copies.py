@@ -12,7 +12,11 @@ from .row_keys import row_keys, rows_are_told_apart, some_values
 
 
 FREQUENT = 64
-"""A row that is more than one in so many is a value that inputs often take, of which each is evidence of its own."""
+"""A row that is more than one in so many may be a value that inputs often take, each time evidence of its own."""
+PURE = 63 / 64
+"""Such a row that has one label more often than that is taken for one that was repeated on purpose all the same."""
+DISCRETE = 15 / 16
+"""If frequent rows make up more than that, inputs are discrete, and none of these is a copy."""
 
 
 class Copies(NamedTuple):
@@ -66,7 +70,7 @@ class Copies(NamedTuple):
 class DistinctRows(NamedTuple):
     """
     D different rows, and how often each is there. Rows with one label are others than those with another. Rows that
-    are more than a 64th of all are no copies.
+    are more than a 64th of all and come with several labels are no copies; nor are any such, if there is little else.
 
     Args:
         rows (`torch.Tensor` of shape `[D]`): One row of each, by number, in order.
@@ -111,10 +115,17 @@ class DistinctRows(NamedTuple):
         if are_told_apart is not None:
             chance = repeated[~are_told_apart(torch.from_numpy(repeated)).numpy()]
             row[chance] = len(number) + chance
-        frequent = np.flatnonzero(np.bincount(row)[row] * FREQUENT > len(keys))
-        row[frequent] = len(number) + frequent
-        of_any = np.bincount(row)[row]
         label = np.unique(labels.cpu().numpy(), return_inverse=True)[1]
+        of_any = np.bincount(row)[row]
+        if (frequent := of_any * FREQUENT > len(keys)).any():
+            if frequent.mean() <= DISCRETE:
+                _, pair, same = np.unique(row * (label.max() + 1) + label, return_inverse=True, return_counts=True)
+                most = np.zeros(row.max() + 1, np.int64)
+                np.maximum.at(most, row, same[pair])
+                frequent &= most[row] < PURE * of_any
+            (own,) = np.nonzero(frequent)
+            row[own] = len(number) + own
+            of_any = np.bincount(row)[row]
         _, first, same = np.unique(row * (label.max() + 1) + label, return_index=True, return_counts=True)
         if len(first) == len(keys):
             return None
