@@ -14,7 +14,7 @@ from hf_midropout.information.edges import NUM_BINS, stream_edges
 from hf_midropout.information.joint import SecondMoments, greedy_log_determinant
 from hf_midropout.information.ranks import rank_counts, rank_sums
 from hf_midropout.information.smoothing import smoothed_information
-from hf_midropout.information.statistics import BUFFER_ROWS
+from hf_midropout.information.streamed_counts import BUFFER_ROWS
 
 
 def sample(count: int, classes: int = 4, seed: int = 0, strength: float = 1.0):
@@ -161,7 +161,7 @@ def test_memory_does_not_grow_with_the_stream():
     statistics = NeuronStatistics(3, 4, calibration_rows=100)
     for seed in range(20):
         statistics.update(*sample(64, seed=seed))
-    assert statistics._pending_rows < BUFFER_ROWS
+    assert statistics._waiting.rows < BUFFER_ROWS
     assert statistics.counts.sum() == 3 * 20 * 64
 
 

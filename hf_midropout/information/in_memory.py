@@ -13,6 +13,7 @@ from .checks import (
     check_groups,
     check_labels,
     check_numbers,
+    check_sizes,
     widened,
 )
 from .rank_estimation import class_information, soft_label_information
@@ -117,6 +118,7 @@ def mutual_information(
         return soft_label_information(activations, labels.to(activations.device), copies_of)
     if num_classes is None:
         num_classes = check_class_numbers(labels)
+    check_sizes(activations.shape[1], num_classes)
     check_labels(labels, num_classes)
     labels = labels.long()
     kept = labels != IGNORE_INDEX

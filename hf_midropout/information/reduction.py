@@ -9,10 +9,10 @@ import torch
 
 
 if TYPE_CHECKING:
-    from .statistics import NeuronStatistics
+    from .streamed_counts import StreamedCounts
 
 
-def all_reduce(statistics: Sequence[NeuronStatistics]) -> int:
+def all_reduce(statistics: Sequence[StreamedCounts]) -> int:
     """
     Sums the counts of several layers over the processes of `torch.distributed`, in one all-reduce of integers; the
     bins must be the same everywhere.

@@ -5,13 +5,14 @@ from __future__ import annotations
 import torch
 
 from .binning import bin_indices
-from .checks import check_batch, check_classes
+from .checks import as_tensor, check_batch, check_classes
 from .contingency import MutualInformation, Table, entropy, merge_to_equal_mass, num_bins
 from .copies import Copies
 from .edges import NUM_BINS
+from .parallel import BLOCK_ELEMENTS
 from .row_keys import row_keys, rows_are_told_apart
 from .smoothing import Smoothed, smoothed_information
-from .statistics import BLOCK_ELEMENTS, NeuronStatistics
+from .statistics import NeuronStatistics
 from .targets import soft_labels
 
 
@@ -56,6 +57,7 @@ class SoftLabelStatistics(NeuronStatistics):
         Raises:
             `ValueError`: for shapes that do not fit and rows that are no probabilities.
         """
+        activations, labels = as_tensor(activations, "activations"), as_tensor(labels, "labels")
         check_batch(activations, labels, self.num_neurons)
         probabilities = soft_labels(labels)
         if probabilities.shape[1] != self.num_classes:
