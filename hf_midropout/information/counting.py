@@ -6,6 +6,7 @@ import torch
 
 from .binning import add_counts, bin_indices
 from .edges import NUM_BINS
+from .parallel import BLOCK_ELEMENTS
 
 
 def count_classes(
@@ -45,8 +46,11 @@ def add_copies(
     the three sums.
     """
     neurons, _, columns = tables.shape[1:]
-    neuron = torch.arange(neurons, device=activations.device)[:, None]
-    cell = (neuron * NUM_BINS + bin_indices(activations, edges)) * columns
-    for table, of_columns in zip(tables, sums, strict=True):
-        for column, values in of_columns:
-            table.view(-1).scatter_add_(0, (cell + column).flatten(), values.repeat(neurons))
+    block = max(1, BLOCK_ELEMENTS // 16 // max(1, len(activations)))  # of 64-bit integers, several
+    for start in range(0, neurons, block):
+        some = slice(start, min(start + block, neurons))
+        neuron = torch.arange(some.start, some.stop, device=activations.device)[:, None]
+        cell = (neuron * NUM_BINS + bin_indices(activations[:, some], edges[some])) * columns
+        for table, of_columns in zip(tables, sums, strict=True):
+            for column, values in of_columns:
+                table.view(-1).scatter_add_(0, (cell + column).flatten(), values.repeat(len(neuron)))

@@ -88,7 +88,8 @@ def estimate_in_blocks(table: Table) -> MutualInformation:
     """`estimate` of a stream's counts `[K, bins, C]`, whose bins are more than it takes, some neurons at a time."""
     neurons, bins, classes = table.counts.shape
     samples = int(table.counts[0].sum())
-    block = max(1, BLOCK_ELEMENTS // (bins * classes))
+    at_once = BLOCK_ELEMENTS if table.copies is None else BLOCK_ELEMENTS // 16  # of wider integers, four tables
+    block = max(1, at_once // (bins * classes))
     results = []
     for start in range(0, neurons, block):
         part = table.of(slice(start, start + block)).without_frequent()

@@ -50,6 +50,8 @@ def _blocks(values: torch.Tensor, rows: torch.Tensor | None):
 
 def _hashed(values: torch.Tensor) -> torch.Tensor:
     values = widened(values) + 0.0  # -0.0 and 0.0 have different bits
+    if values.numel() == 0:
+        return torch.zeros(len(values), dtype=torch.int64, device=values.device)
     wide = values.dtype == torch.float64
     if not wide and values.shape[1] % 2:
         values = torch.nn.functional.pad(values, (0, 1))

@@ -110,7 +110,7 @@ class SoftLabelStatistics(NeuronStatistics):
         check_classes(per_class)
         samples = round(int(per_class.sum()) / UNIT)
         ceiling = float(entropy(per_class.double()))
-        block = max(1, BLOCK_ELEMENTS // (NUM_BINS * self.num_columns))
+        block = max(1, BLOCK_ELEMENTS // 8 // (NUM_BINS * self.num_columns))
         parts = [self._smoothed(slice(start, start + block), samples) for start in range(0, self.num_neurons, block)]
         bits, stderr, _ = (torch.cat(part) for part in zip(*parts, strict=True))
         return MutualInformation(
