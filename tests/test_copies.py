@@ -250,6 +250,17 @@ def test_copies_do_not_inflate_noise_and_informative_neurons_keep_their_bits(how
     assert (stderr[-2:] > 0.98 * before_stderr[-2:]).all() and (stderr[-2:] < 1.3 * before_stderr[-2:]).all()
 
 
+@settings(max_examples=20)
+@given(seed=st.integers(0, 1000), rows=st.integers(70, 400), times=st.integers(2, 5))
+def test_all_rows_given_several_times_change_nothing(seed, rows, times):
+    activations, labels = draw(rows, seed)
+    repeated = shuffled(torch.arange(rows).repeat(times))
+    for way in (in_memory, streamed):
+        before, after = way(activations, labels), way(activations[repeated], labels[repeated])
+        assert torch.allclose(after[0], before[0], rtol=0, atol=1e-3)
+        assert torch.allclose(after[1], before[1], rtol=0.02, atol=1e-3)
+
+
 @pytest.mark.parametrize("way", [in_memory, streamed])
 def test_p_values_and_bits_with_oversampled_classes(way):
     """Two rare classes, whose rows are repeated until all classes are equally frequent."""
