@@ -12,8 +12,8 @@ from torch.utils.data import DataLoader
 from transformers import default_data_collator
 
 from hf_midropout import MIDropoutAlbertForSequenceClassification, score_neurons
-from hf_midropout.inference import FixedBatches, LoaderBatches, StreamedBatches
-from hf_midropout.shared_batches import shared_batches
+from hf_midropout.scoring.inference import FixedBatches, LoaderBatches, StreamedBatches
+from hf_midropout.scoring.shared_batches import shared_batches
 
 
 def fixed(rows, batch_size: int = 4, **options) -> FixedBatches:
