@@ -8,6 +8,8 @@ import torch
 
 IGNORE_INDEX = -100
 """The label of a sample to leave out, as in `torch.nn.CrossEntropyLoss`."""
+PACKED = (torch.float4_e2m1fn_x2,) if hasattr(torch, "float4_e2m1fn_x2") else ()
+"""Types of several numbers in one element, which torch converts to no other."""
 EXACT_IN_FLOAT64 = (torch.int32, torch.int64, torch.uint32, torch.uint64)
 
 
@@ -36,10 +38,18 @@ def as_tensor(values, name: str) -> torch.Tensor:
 
 
 def check_numbers(activations: torch.Tensor) -> None:
-    """`ValueError` for activations that are complex, sparse or quantized."""
-    if activations.is_complex() or activations.layout != torch.strided or activations.is_quantized:
-        kind = activations.dtype if activations.layout == torch.strided else activations.layout
-        raise ValueError(f"activations of {kind}: must be a dense tensor of real numbers; give a complex one's abs().")
+    """`ValueError` for activations that are complex, sparse, nested, quantized or packed, or have no values."""
+    if activations.is_complex():
+        raise ValueError(f"activations of {activations.dtype}: must be real numbers; give their abs(), for instance.")
+    kinds = {
+        str(activations.layout): activations.layout != torch.strided,
+        "a nested tensor": activations.is_nested,
+        "the meta device": activations.is_meta,
+        str(activations.dtype): activations.is_quantized or activations.dtype in PACKED,
+    }
+    for kind, found in kinds.items():
+        if found:
+            raise ValueError(f"activations of {kind}: must be a dense tensor of real numbers.")
 
 
 def widened(activations: torch.Tensor) -> torch.Tensor:

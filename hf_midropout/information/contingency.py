@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import torch
 
-from .copies import FREQUENT
+from .copies import DISCRETE, FREQUENT, PURE
 
 
 class MutualInformation(NamedTuple):
@@ -53,13 +53,17 @@ class Table(NamedTuple):
 
     def without_frequent(self, samples: float | None = None) -> Table:
         """
-        Without the copies in cells that are mostly of one row, more than a 64th of all samples, which are as many as
-        are counted by default.
+        Without the copies in cells that are mostly of one row, more than a 64th of all samples, that comes with
+        several labels; or of any such, if there is little else. Samples are as many as are counted by default.
         """
         if self.copies is None:
             return self
         samples = samples or float(self.counts[0].sum())
-        frequent = (self.copies[1] + self.counts).double() * (FREQUENT / samples) > self.counts
+        number = (self.copies[1] + self.counts).double()  # times the copies that a sample has, itself included
+        frequent = number * (FREQUENT / samples) > self.counts
+        share = torch.where(frequent, self.counts, 0).sum((1, 2)) / self.counts.sum((1, 2))
+        several = self.copies[0] + self.counts < PURE * number
+        frequent &= several | (share > DISCRETE)[:, None, None]
         copies = torch.where(frequent, 0, self.copies)
         return Table(self.counts, copies if copies.any() else None)
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import torch
 
-from .contingency import MutualInformation, Table, entropy, independence_p_value, power_of_two
+from .contingency import MutualInformation, Table, entropy, independence_p_value, num_bins, power_of_two
+from .parallel import BLOCK_ELEMENTS
 from .smoothing import FEWEST_BINS, smoothed_information
 
 
@@ -81,3 +82,27 @@ def estimate(table: Table, finer: Finer, resolution: int | None = None) -> Mutua
         label_entropy=float(entropy(per_class.double())),
         num_samples=int(per_class.sum()),
     )
+
+
+def estimate_in_blocks(table: Table) -> MutualInformation:
+    """`estimate` of a stream's counts `[K, bins, C]`, whose bins are more than it takes, some neurons at a time."""
+    neurons, bins, classes = table.counts.shape
+    samples = int(table.counts[0].sum())
+    at_once = BLOCK_ELEMENTS if table.copies is None else BLOCK_ELEMENTS // 16  # of wider integers, four tables
+    block = max(1, at_once // (bins * classes))
+    results = []
+    for start in range(0, neurons, block):
+        part = table.of(slice(start, start + block)).without_frequent()
+
+        def finer(chosen: torch.Tensor, number: int, part: Table = part) -> Table:
+            return part.of(chosen).merged(number)
+
+        number = num_bins(part.independent if part.copies is not None else samples)
+        results.append(estimate(part.merged(number), finer, resolution=bins))
+    return joined(results)
+
+
+def joined(results: list[MutualInformation]) -> MutualInformation:
+    """The estimates for some neurons and those for others from the same samples."""
+    bits, stderr, p_value = (torch.cat(part) for part in list(zip(*results, strict=True))[:3])
+    return results[0]._replace(bits=bits, stderr=stderr, p_value=p_value)

@@ -13,6 +13,7 @@ from .checks import (
     check_groups,
     check_labels,
     check_numbers,
+    check_sizes,
     widened,
 )
 from .rank_estimation import class_information, soft_label_information
@@ -43,8 +44,9 @@ def mutual_information(
     shares of the classes and in the bits, but are no independent evidence: copies are left out together where a label
     is predicted from the other samples, and count once in the standard error. By default rows are copies if all their
     activations are equal to the last bit and take four different values at least, so that dead or discrete neurons
-    are not mistaken for copies; with `groups`, rows of one group are. Where fewer than 64 different rows are given,
-    the inputs are taken for discrete, and nothing for a copy.
+    are not mistaken for copies; with `groups`, rows of one group are. A row that makes up more than a 64th of all
+    samples and comes with several labels, such as that of an empty text, is no copy but a value that inputs often
+    take; and if such frequent rows make up 15 in 16 samples, inputs are discrete, and none of these is a copy.
 
     Beside the activations, it takes the memory of the activations of one block of neurons, twice, and of its tables,
     about 1 GB in all: a block is 2^24 cells of (neuron, bin, class), 16,384 neurons of 4 classes and 256 bins.
@@ -65,8 +67,8 @@ def mutual_information(
         target_bins (`int`, *optional*, defaults to 8): Of regression targets, the number of bins of equal mass. The
             bits are about the bin that the target is in: at most log2(target_bins).
         groups (`torch.Tensor` or `numpy.ndarray` of shape `[N]`, *optional*): An integer for each sample, the same for
-            samples that are copies of one row, as for scikit-learn's `LeaveOneGroupOut`. Needed if copies differ in
-            the last bits, or if there are fewer than 4 neurons.
+            samples that are copies of one row. Needed if copies differ in the last bits, of which those of one are
+            then taken, or if there are fewer than 4 neurons. Not for samples that are merely related.
 
     Returns:
         `tuple[torch.Tensor, torch.Tensor]`: bits and their standard errors, in float64, of shape `[K]`; with several
@@ -116,6 +118,7 @@ def mutual_information(
         return soft_label_information(activations, labels.to(activations.device), copies_of)
     if num_classes is None:
         num_classes = check_class_numbers(labels)
+    check_sizes(activations.shape[1], num_classes)
     check_labels(labels, num_classes)
     labels = labels.long()
     kept = labels != IGNORE_INDEX

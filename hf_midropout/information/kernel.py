@@ -68,6 +68,7 @@ class SmoothedTable:
             # Of weighted samples, those that tell as much as equal ones: the sum squared over the sum of squares.
             independent = samples**2 / float((counts[0].sum(0) * copied).sum())
             votes = distinct * (copied * (independent / samples))
+            pseudo_count *= samples / independent  # or copies of all rows would leave less of it
             parts = [counts, (counts if squared is None else squared) + same, counts + of_any, votes]
         squares, any_squares, votes = [None if part is None else _neurons_last(part) for part in parts[1:]]
         return cls(_neurons_last(counts), squares, any_squares, votes, prior, samples, independent, pseudo_count)

@@ -9,6 +9,9 @@ from typing import TypeVar
 import torch
 
 
+BLOCK_ELEMENTS = 2**24
+"""Activations, or cells of tables, handled at once where they need not stay in a cache."""
+
 Result = TypeVar("Result")
 
 

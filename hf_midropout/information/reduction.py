@@ -9,10 +9,10 @@ import torch
 
 
 if TYPE_CHECKING:
-    from .statistics import NeuronStatistics
+    from .streamed_counts import StreamedCounts
 
 
-def all_reduce(statistics: Sequence[NeuronStatistics]) -> int:
+def all_reduce(statistics: Sequence[StreamedCounts]) -> int:
     """
     Sums the counts of several layers over the processes of `torch.distributed`, in one all-reduce of integers; the
     bins must be the same everywhere.
@@ -25,6 +25,8 @@ def all_reduce(statistics: Sequence[NeuronStatistics]) -> int:
     """
     if any(each.reduced for each in statistics):
         raise ValueError("The counts were already summed over the processes: each sample would count several times.")
+    for each in statistics:
+        each._count_waiting()  # copies may be among what waits
     copied = torch.tensor([each._copies is not None for each in statistics], dtype=torch.int32)
     copied = copied.to(statistics[0]._cells.device)
     torch.distributed.all_reduce(copied, torch.distributed.ReduceOp.MAX)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import torch
 
 from .binning import bin_indices
-from .checks import check_batch, check_classes
+from .checks import as_tensor, check_batch, check_classes
 from .contingency import MutualInformation, Table, entropy, merge_to_equal_mass, num_bins
-from .copies import Copies, key_values, row_keys, rows_are_told_apart
+from .copies import Copies
 from .edges import NUM_BINS
+from .parallel import BLOCK_ELEMENTS
+from .row_keys import row_keys, rows_are_told_apart
 from .smoothing import Smoothed, smoothed_information
-from .statistics import BLOCK_ELEMENTS, NeuronStatistics
+from .statistics import NeuronStatistics
 from .targets import soft_labels
 
 
@@ -55,6 +57,7 @@ class SoftLabelStatistics(NeuronStatistics):
         Raises:
             `ValueError`: for shapes that do not fit and rows that are no probabilities.
         """
+        activations, labels = as_tensor(activations, "activations"), as_tensor(labels, "labels")
         check_batch(activations, labels, self.num_neurons)
         probabilities = soft_labels(labels)
         if probabilities.shape[1] != self.num_classes:
@@ -75,8 +78,10 @@ class SoftLabelStatistics(NeuronStatistics):
             sums.scatter_add_(0, row, values.repeat(self.num_neurons))
 
     def _find_copies(self, activations: torch.Tensor, labels: torch.Tensor) -> Copies:
-        keys = row_keys(torch.cat([key_values(activations).double(), labels], 1))
-        return self._seen.add(keys, None, lambda rows: rows_are_told_apart(activations[rows]).numpy())
+        keys = row_keys(activations) * 3 + row_keys(labels)
+        return self._seen.add(
+            keys, None, lambda rows: rows_are_told_apart(activations, torch.from_numpy(rows)).numpy()
+        )
 
     def _count_copies(self, activations: torch.Tensor, labels: torch.Tensor, copies: Copies) -> None:
         rows, _, *sums = (part.to(activations.device, non_blocking=True) for part in copies)
@@ -105,7 +110,7 @@ class SoftLabelStatistics(NeuronStatistics):
         check_classes(per_class)
         samples = round(int(per_class.sum()) / UNIT)
         ceiling = float(entropy(per_class.double()))
-        block = max(1, BLOCK_ELEMENTS // (NUM_BINS * self.num_columns))
+        block = max(1, BLOCK_ELEMENTS // 8 // (NUM_BINS * self.num_columns))
         parts = [self._smoothed(slice(start, start + block), samples) for start in range(0, self.num_neurons, block)]
         bits, stderr, _ = (torch.cat(part) for part in zip(*parts, strict=True))
         return MutualInformation(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import torch
 
-from .checks import IGNORE_INDEX, check_batch, check_sizes
+from .checks import IGNORE_INDEX, as_tensor, check_batch, check_sizes
 from .contingency import MutualInformation, Table
-from .copies import Copies, row_keys, rows_are_told_apart
+from .copies import Copies
+from .estimation import estimate_in_blocks
+from .row_keys import row_keys, rows_are_told_apart
 from .statistics import NeuronStatistics
 from .targets import TARGET_BINS, binary_labels, check_targets, target_classes, target_edges
 
@@ -38,7 +40,7 @@ class RegressionStatistics(NeuronStatistics):
         Adds a batch of `[N, K]` activations and `[N]` or `[N, 1]` targets; `ValueError` for NaN or infinity. `copies`
         are as in [`NeuronStatistics.update`], of [`RowsSeen.add`] without labels; copies have the same target.
         """
-        targets = check_targets(labels)
+        activations, targets = as_tensor(activations, "activations"), check_targets(as_tensor(labels, "labels"))
         check_batch(activations, targets, self.num_neurons)
         if len(targets):
             self._append(activations, targets, copies)
@@ -47,10 +49,10 @@ class RegressionStatistics(NeuronStatistics):
         """As [`NeuronStatistics.calibrate`]; activations need their targets."""
         with self._lock:
             if activations is None:
-                labels = self._calibration_samples()[1]
+                labels = self._waiting.first(self.calibration_rows)[1]
             if labels is None:
                 raise ValueError("labels=None: regression targets are needed to place their bins.")
-            targets = check_targets(labels).to(self._cells.device)
+            targets = check_targets(as_tensor(labels, "labels")).to(self._cells.device)
             self.target_edges = target_edges(targets, self.num_classes)
             super().calibrate(activations, targets)
 
@@ -98,6 +100,7 @@ class MultiLabelStatistics(NeuronStatistics):
         Raises:
             `ValueError`: for shapes that do not fit and labels that are neither 0 nor 1.
         """
+        activations, labels = as_tensor(activations, "activations"), as_tensor(labels, "labels")
         check_batch(activations, labels, self.num_neurons)
         has, counted = binary_labels(labels)
         if has.shape[1] != self.num_labels:
@@ -119,7 +122,7 @@ class MultiLabelStatistics(NeuronStatistics):
         copies = self._seen.add(
             row_keys(activations) * 3 + row_keys(having),
             torch.where(labels[first] < 0, IGNORE_INDEX, 0),
-            lambda rows: rows_are_told_apart(activations[rows]).numpy(),
+            lambda rows: rows_are_told_apart(activations, torch.from_numpy(rows)).numpy(),
         )
         return copies.spread(sample, labels)
 
@@ -166,6 +169,5 @@ class MultiLabelStatistics(NeuronStatistics):
             parts = torch.stack([everything[..., 0] - having, having], -1)
             return Table(parts[0].to(counts.dtype), parts[1:] if self._copies is not None else None)
 
-        return [
-            self._estimate(table(label)) if varying else None for label, varying in enumerate(varies.tolist(), start=1)
-        ]
+        of_each = enumerate(varies.tolist(), start=1)
+        return [estimate_in_blocks(table(label)) if varying else None for label, varying in of_each]

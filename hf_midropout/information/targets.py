@@ -49,13 +49,13 @@ def soft_labels(labels: torch.Tensor) -> torch.Tensor:
             f"labels {tuple(labels.shape)} of {labels.dtype}: soft labels must be floats, [N, C]; of several binary "
             "labels tell problem_type='multi_label_classification'."
         )
-    right = (labels >= 0).all(1) & ((labels.sum(1, dtype=torch.float64) - 1).abs() <= 1e-3)
+    labels = labels.to(torch.float64)
+    right = (labels >= 0).all(1) & ((labels.sum(1) - 1).abs() <= 1e-3)
     if wrong := int((~right).sum()):
         raise ValueError(
             f"labels {tuple(labels.shape)}: rows of soft labels must be at least 0 and add up to 1, "
             f"but {wrong} do not. Of several binary labels tell problem_type='multi_label_classification'."
         )
-    labels = labels.to(torch.float64)
     return labels / labels.sum(1, keepdim=True)
 
 
@@ -68,6 +68,8 @@ def check_targets(targets: torch.Tensor) -> torch.Tensor:
             f"labels {tuple(targets.shape)}: regression targets must be one number per sample, [N] or [N, 1]. "
             "Score several targets one by one."
         )
+    if targets.is_complex():
+        raise ValueError(f"labels of {targets.dtype}: regression targets must be real numbers.")
     targets = targets.to(torch.float64)
     if broken := int((~targets.isfinite()).sum()):
         raise ValueError(f"{broken} of {len(targets)} regression targets are NaN or infinite.")

@@ -100,6 +100,9 @@ class StreamedBatches:
     """
     As [`FixedBatches`], of a dataset without a length: the first items that it gives, in its order. Every process
     reads the stream and computes its share.
+
+    Args:
+        note (`Callable`, *optional*): Is given the items of each batch that is read.
     """
 
     dataset: Any
@@ -108,6 +111,7 @@ class StreamedBatches:
     keys: frozenset[str] | None = None
     max_samples: int | None = None
     label_names: Sequence[str] = LABEL_NAMES
+    note: Callable[[list], None] | None = None
 
     def of_process(self, index: int, num_processes: int) -> Iterator[NumberedBatch]:
         """As [`FixedBatches.of_process`]."""
@@ -121,6 +125,8 @@ class StreamedBatches:
                 chunk = list(islice(items, self.batch_size))
                 if not chunk:
                     break
+                if self.note is not None:
+                    self.note(chunk)
                 place = number % num_processes
                 batch = collate(chunk, self.keys, self.collate_fn) if place in (0, index) else {}
             first = first if place else batch
@@ -140,11 +146,13 @@ class LoaderBatches:
         loader (`Iterable[dict]`): Gives the batches, anew each time.
         max_samples (`int`, *optional*): Items after which no batch is read; all by default.
         label_names (`Sequence[str]`, *optional*): Keys of a batch that may hold the labels.
+        note (`Callable`, *optional*): Is given each batch that is read.
     """
 
     loader: Iterable[dict[str, Any]]
     max_samples: int | None = None
     label_names: Sequence[str] = LABEL_NAMES
+    note: Callable[[dict[str, Any]], None] | None = None
 
     def of_process(self, index: int, num_processes: int) -> Iterator[NumberedBatch]:
         """As [`FixedBatches.of_process`]."""
@@ -160,6 +168,8 @@ class LoaderBatches:
                 batch = next(batches, None)
             if batch is None:
                 break
+            if self.note is not None:
+                self.note(batch)
             place = number % num_processes
             first = first if place else batch
             rows += len(split_labels(batch, self.label_names)[1])

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -13,8 +14,10 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import gather_object
 
-from ..information.copies import Copies, RowsSeen, row_keys
+from ..information.copies import Copies
 from ..information.reduction import check_same
+from ..information.row_keys import row_keys
+from ..information.rows_seen import RowsSeen
 from .inference import Batches, FixedBatches, LoaderBatches, NumberedBatch, StreamedBatches, split_labels
 
 
@@ -53,18 +56,19 @@ def shared_batches(batches: Batches, problem_type: str) -> Iterator[SharedBatch]
             yield SharedBatch(number, inputs, labels, seen.add(*_rows(inputs, labels, problem_type)))
         return
     check_same(_data(batches))
-    watched = None
+    digest = Digest(batches.label_names)
     if isinstance(batches, StreamedBatches):
-        watched = Watched(batches.dataset, batches.label_names)
-        batches = replace(batches, dataset=watched)  # a wrapped copy: batches may be read again
+        batches = replace(batches, note=digest.note_items)
+    elif isinstance(batches, LoaderBatches):
+        batches = replace(batches, note=digest.note_batch)
     mine = iter(batches.of_process(process.process_index, process.num_processes))
     ended = False
     while not ended:
         read: list[NumberedBatch] = list(islice(mine, ROUNDS))
         ended = len(read) < ROUNDS
         same = {"number of batches": len(read)}
-        if ended and watched is not None:
-            same |= {"number of rows": watched.rows, "labels": watched.digest}
+        if ended:
+            same |= {"number of rows": digest.rows, "labels": digest.labels}
         check_same(same)
         parts = [(number, *split_labels(batch, batches.label_names)) for number, batch in read]
         everyones = gather_object(
@@ -76,26 +80,32 @@ def shared_batches(batches: Batches, problem_type: str) -> Iterator[SharedBatch]
             yield SharedBatch(number, inputs, labels, copies.get(number, Copies.of_entries([])))
 
 
-class Watched:
+@dataclass
+class Digest:
     """
-    A stream that notes what was read of it.
+    Number and labels of the rows that were read, whatever process computes them.
 
     Args:
-        dataset (`Iterable`): What gives the rows.
-        label_names (`Sequence[str]`): Keys of a row that may hold its label.
+        label_names (`Sequence[str]`): Keys of a row or a batch that may hold the labels.
     """
 
-    def __init__(self, dataset: Iterable, label_names: Sequence[str]):
-        self.dataset = dataset
-        self.label_names = label_names
-        self.rows = 0
-        self.digest = 0
+    label_names: Sequence[str]
+    rows: int = 0
+    labels: int = 0
 
-    def __iter__(self) -> Iterator:
-        for item in self.dataset:
-            self.rows += 1
-            self.digest = zlib.crc32(repr([item.get(name) for name in self.label_names]).encode(), self.digest)
-            yield item
+    def note_items(self, items: list) -> None:
+        """Adds the rows of a stream."""
+        self.rows += len(items)
+        self._add([[item.get(name) for name in self.label_names] for item in items if isinstance(item, Mapping)])
+
+    def note_batch(self, batch: dict[str, Any]) -> None:
+        """Adds a batch that someone else collated."""
+        labels = split_labels(batch, self.label_names)[1]
+        self.rows += len(labels)
+        self._add(labels.tolist())
+
+    def _add(self, labels: list) -> None:
+        self.labels = zlib.crc32(repr(labels).encode(), self.labels)
 
 
 def _data(batches: Batches) -> dict[str, Any]:
@@ -110,12 +120,14 @@ def _data(batches: Batches) -> dict[str, Any]:
     columns = getattr(batches.dataset, "column_names", None) or []
     column = next((name for name in batches.label_names if name in columns), None)
     if column is not None:
-        labels = batches.dataset.with_format("numpy", columns=[column])[column][:]
+        labels = np.asarray(batches.dataset.with_format("numpy", columns=[column])[column][:])
     elif batches.batches:
-        labels = split_labels(next(iter(batches.of_process(0, 1)))[1], batches.label_names)[1]
+        labels = split_labels(next(iter(batches.of_process(0, 1)))[1], batches.label_names)[1].cpu().numpy()
     else:
         return known
-    return known | {"labels": zlib.crc32(np.ascontiguousarray(labels).tobytes())}
+    # Of objects, the bytes are their places in memory.
+    content = repr(labels.tolist()).encode() if labels.dtype.hasobject else np.ascontiguousarray(labels).tobytes()
+    return known | {"labels": zlib.crc32(content)}
 
 
 def _rows(
@@ -133,26 +145,33 @@ def _rows(
 def input_keys(inputs: Mapping[str, Any]) -> torch.Tensor | None:
     """
     `[N]` int64 hashes of the rows of a model's inputs: equal for rows that are the same, however much they are padded
-    on either side. `None` if no input is a tensor.
+    on either side. `None` if inputs are not all tensors of N rows, so that it is not known what belongs to a row.
     """
     mask = inputs.get("attention_mask")
     keys = None
     for name, value in sorted(inputs.items()):
-        if not isinstance(value, torch.Tensor) or value.ndim == 0 or name == "attention_mask":
+        if value is None or isinstance(value, (bool, int, float, str)):
+            continue  # the same for all rows
+        if not isinstance(value, torch.Tensor) or value.layout != torch.strided:
+            return None
+        if value.ndim == 0:
             continue
-        value = value.detach().cpu()
-        if mask is not None and mask.ndim == 2 and value.shape[:2] == mask.shape:
-            shown = mask.cpu().bool()
-            place = shown.cumsum(1)  # from 1 on, wherever the padding is
-        else:
-            value = value.flatten(1) if value.ndim > 1 else value[:, None]
-            shown = torch.ones(value.shape[:2], dtype=torch.bool)
-            place = shown.cumsum(1)
-        bits = _mixed(value.double().contiguous().view(torch.int64).reshape(*place.shape, -1))
-        bits = (bits * _mixed(torch.arange(1, bits.shape[2] + 1))).sum(2)
-        of_input = (bits * (_mixed(place) | 1) * shown).sum(1) * (2 * zlib.crc32(name.encode()) + 1)
+        if keys is not None and len(value) != len(keys):
+            return None
+        of_input = _masked_keys(value, mask) * (2 * zlib.crc32(name.encode()) + 1)
         keys = of_input if keys is None else keys + of_input
     return keys
+
+
+def _masked_keys(value: torch.Tensor, mask: Any) -> torch.Tensor:
+    """`[N]` hashes of the rows of one input; of one with tokens, where the `mask` has them."""
+    value = value.detach().cpu()
+    if not isinstance(mask, torch.Tensor) or mask.ndim != 2 or value.shape[:2] != mask.shape:
+        return _mixed(row_keys(value.reshape(len(value), math.prod(value.shape[1:]))))
+    shown = mask.cpu().bool()
+    place = shown.cumsum(1)  # from 1 on, wherever the padding is
+    of_token = row_keys(value.reshape(shown.numel(), math.prod(value.shape[2:]))).view(shown.shape)
+    return (_mixed(of_token + _mixed(place)) * shown).sum(1)
 
 
 def _mixed(values: torch.Tensor) -> torch.Tensor:

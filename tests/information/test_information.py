@@ -1,20 +1,30 @@
 import math
+import pickle
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from conftest import run_python
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hf_midropout.information import NeuronStatistics, SoftLabelStatistics, mutual_information, ranks
+from hf_midropout.information import (
+    MultiLabelStatistics,
+    NeuronStatistics,
+    RegressionStatistics,
+    SoftLabelStatistics,
+    mutual_information,
+    ranks,
+)
 from hf_midropout.information.binning import add_counts, bin_indices
 from hf_midropout.information.contingency import entropy, independence_p_value, merge_to_equal_mass
 from hf_midropout.information.edges import NUM_BINS, stream_edges
 from hf_midropout.information.joint import SecondMoments, greedy_log_determinant
 from hf_midropout.information.ranks import rank_counts, rank_sums
 from hf_midropout.information.smoothing import smoothed_information
-from hf_midropout.information.statistics import BUFFER_ROWS
+from hf_midropout.information.streamed_counts import BUFFER_ROWS
 
 
 def sample(count: int, classes: int = 4, seed: int = 0, strength: float = 1.0):
@@ -161,7 +171,7 @@ def test_memory_does_not_grow_with_the_stream():
     statistics = NeuronStatistics(3, 4, calibration_rows=100)
     for seed in range(20):
         statistics.update(*sample(64, seed=seed))
-    assert statistics._pending_rows < BUFFER_ROWS
+    assert statistics._waiting.rows < BUFFER_ROWS
     assert statistics.counts.sum() == 3 * 20 * 64
 
 
@@ -453,3 +463,226 @@ def test_few_samples_do_no_harm(seed, count, classes):
     bits, stderr = mutual_information(activations, labels, num_classes=classes)
     assert bits.isfinite().all() and stderr.isfinite().all() and (stderr >= 0).all()
     assert (bits <= entropy(labels.bincount().double()) + 1e-12).all()
+
+
+# Odd labels, odd numbers, many neurons, several threads
+
+
+@pytest.mark.parametrize("rows", [10, 1000])
+def test_a_stray_label_is_refused_before_tables_are_made_of_it(rows):
+    activations, labels = sample(rows)
+    labels[3] = 10**9  # tables of so many classes would be terabytes
+    with pytest.raises(ValueError, match=f"label 1000000000 in {rows} rows: classes must be numbered from 0 on"):
+        mutual_information(activations, labels)
+    with pytest.raises(ValueError, match=r"1 label\(s\) such as 1000000000: must be in 0..3, or -100"):
+        mutual_information(activations, labels, num_classes=4)
+    statistics = NeuronStatistics(3, 4)
+    with pytest.raises(ValueError, match=r"1 label\(s\) such as 1000000000: must be in 0..3, or -100"):
+        statistics.update(activations, labels)
+    assert statistics.counts.sum() == 0
+
+
+def test_classes_that_no_row_has_cost_nothing():
+    activations, labels = sample(1000)
+    expected = mutual_information(activations, labels)
+    far = torch.tensor([0, 5, 300, 999])[labels]
+    for number in (None, 1000, 10**12):
+        bits, stderr = mutual_information(activations, far, num_classes=number)
+        assert torch.equal(bits, expected[0]) and torch.equal(stderr, expected[1])
+    with pytest.raises(ValueError, match="num_classes=1: needs 1 neuron and 2 classes"):
+        mutual_information(activations, labels, num_classes=1)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16, torch.uint32, torch.uint64, torch.int8])
+def test_classes_of_any_integer_type(dtype):
+    activations, labels = sample(300)
+    expected = mutual_information(activations, labels)[0]
+    assert torch.equal(mutual_information(activations, labels.to(dtype))[0], expected)
+    assert torch.equal(mutual_information(activations.numpy(), labels.to(dtype).numpy())[0], expected)
+    streams = [NeuronStatistics(3, 4) for _ in range(3)]
+    streams[0].update(activations, labels)
+    streams[1].update(activations, labels.to(dtype))
+    streams[2].update(activations.numpy(), labels.to(dtype).numpy())
+    of_stream = [stream.mutual_information().bits for stream in streams]
+    assert torch.equal(of_stream[1], of_stream[0]) and torch.equal(of_stream[2], of_stream[0])
+    with pytest.raises(ValueError, match=r"such as \d+: must be in 0..3"):
+        streams[1].update(activations, (labels + 4).to(dtype))
+
+
+@pytest.mark.parametrize(
+    "dtype",
+    [torch.float8_e4m3fn, torch.float8_e5m2, torch.float16, torch.bfloat16, torch.uint16, torch.uint64, torch.int8],
+)
+def test_activations_of_any_real_type(dtype):
+    activations, labels = sample(500)
+    activations = activations.abs().mul(8).to(dtype)
+    wide = activations.to(torch.float64)
+    assert torch.allclose(mutual_information(activations, labels)[0], mutual_information(wide, labels)[0], atol=1e-6)
+    results = []
+    for values in (activations, wide):
+        statistics = NeuronStatistics(3, 4, calibration_rows=200)
+        for some, of_some in zip(values.split(150), labels.split(150), strict=True):
+            statistics.update(some, of_some)
+        results.append(statistics.mutual_information().bits)
+    assert torch.allclose(*results, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda values: values.to(torch.complex64), "activations of torch.complex64: must be real numbers"),
+        (lambda values: values.to_sparse(), "activations of torch.sparse_coo: must be a dense tensor"),
+        (lambda values: values.to("meta"), "activations of the meta device"),
+        (lambda values: torch.nested.nested_tensor([values]), "activations of a nested tensor"),
+        (lambda values: np.array([["a", "b", "c"]] * len(values)), "activations of <U1: must be numbers"),
+        (lambda values: values[:, :2].tolist() + [[0.0]], "inhomogeneous"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+def test_what_are_no_real_numbers_is_refused(change, message):
+    activations, labels = sample(50)
+    with pytest.raises(ValueError, match=message):
+        mutual_information(change(activations), labels)
+    with pytest.raises(ValueError, match=message):
+        NeuronStatistics(3, 4).update(change(activations), labels)
+
+
+KINDS = [
+    (NeuronStatistics, lambda labels: labels),
+    (SoftLabelStatistics, lambda labels: torch.nn.functional.one_hot(labels, 4).float()),
+    (MultiLabelStatistics, lambda labels: torch.nn.functional.one_hot(labels, 4)),
+    (RegressionStatistics, lambda labels: labels.double()),
+]
+
+
+@pytest.mark.parametrize(("kind", "change"), KINDS)
+def test_an_empty_first_batch(kind, change):
+    activations, labels = sample(300)
+    targets = change(labels)
+    with pytest.raises(ValueError, match="No sample was given"):
+        kind(3, 4).mutual_information()
+    statistics, other = kind(3, 4), kind(3, 4)
+    statistics.update(activations[:0], targets[:0])
+    for calibrate in (statistics.calibrate, lambda: statistics.calibrate(activations[:0], targets[:0])):
+        with pytest.raises(ValueError, match="No sample was given|All 0 regression targets"):
+            calibrate()
+    statistics.update(activations, targets)
+    statistics.update(activations[:0], targets[:0])
+    other.update(activations, targets)
+    assert torch.equal(statistics.mutual_information().bits, other.mutual_information().bits)
+
+
+@pytest.mark.parametrize(("kind", "change"), KINDS)
+def test_bins_are_placed_by_what_fits_only(kind, change):
+    activations, labels = sample(300)
+    targets, statistics = change(labels), kind(3, 4)
+    for wrong in ((activations[:, :2], targets), (activations[:9], targets), (activations.to(torch.cfloat), targets)):
+        with pytest.raises(ValueError, match="must be"):
+            statistics.calibrate(*wrong)
+
+
+def test_complex_targets_are_refused():
+    activations, labels = sample(100)
+    with pytest.raises(ValueError, match="labels of torch.complex64: regression targets must be real"):
+        mutual_information(activations, labels.to(torch.complex64), problem_type="regression")
+
+
+@pytest.mark.parametrize(("kind", "change"), KINDS)
+def test_several_threads_may_update_one_object(kind, change):
+    activations, labels = sample(6000)
+    targets = change(labels)
+    alone, shared = kind(3, 4), kind(3, 4)
+    for statistics in (alone, shared):
+        statistics.calibrate(activations[:500], targets[:500])
+    for some in torch.arange(6000).split(50):
+        alone.update(activations[some], targets[some])
+
+    def update(some):
+        shared.update(activations[some], targets[some])
+        if some[0] % 1000 == 0:
+            shared.mutual_information()
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(update, torch.arange(6000).split(50)))
+    assert torch.equal(shared.counts, alone.counts)
+    assert torch.equal(shared.mutual_information().bits, alone.mutual_information().bits)
+
+
+def test_statistics_can_be_merged_both_ways_at_once_and_copied():
+    parts = [NeuronStatistics(3, 4) for _ in range(2)]
+    for part in parts:
+        part.calibrate(sample(300)[0])
+        part.update(*sample(300))
+    with ThreadPoolExecutor(2) as pool:
+        waiting = [pool.submit(parts[each].merge, parts[1 - each]) for each in (0, 1)]
+        for each in waiting:
+            each.result(timeout=60)
+    assert sorted(int(part.counts[0].sum()) for part in parts) == [600, 900]
+    assert torch.equal(pickle.loads(pickle.dumps(parts[0])).counts, parts[0].counts)
+    with pytest.raises(ValueError, match="merged with themselves"):
+        parts[0].merge(parts[0])
+
+
+THREADS = """
+import hashlib, sys, torch
+from hf_midropout.information import NeuronStatistics, SoftLabelStatistics
+torch.set_num_threads(int(sys.argv[1]))
+generator = torch.Generator().manual_seed(0)
+labels = torch.randint(0, 4, (5000,), generator=generator)
+activations = torch.randn(5000, 300, generator=generator) + labels[:, None] * torch.rand(300, generator=generator)
+activations = torch.cat([activations[:4000], activations[:1000]])
+labels = torch.cat([labels[:4000], labels[:1000]])
+for kind, targets in ((NeuronStatistics, labels), (SoftLabelStatistics, torch.nn.functional.one_hot(labels).float())):
+    statistics = kind(300, 4)
+    for some in torch.arange(5000).split(500):
+        statistics.update(activations[some], targets[some])
+    for values in statistics.mutual_information()[:2]:
+        print(hashlib.sha256(values.numpy().tobytes()).hexdigest())
+"""
+
+
+def test_standard_errors_of_a_stream_do_not_depend_on_the_number_of_threads(tmp_path):
+    one, three = (run_python(THREADS, number, cwd=Path(__file__).parents[2]) for number in "13")
+    assert len(one) == 4 and one == three
+
+
+MANY = """
+import resource, sys, torch
+from hf_midropout.information import NeuronStatistics, mutual_information
+neurons, twice = int(sys.argv[1]), sys.argv[2] == "twice"
+torch.set_num_threads(1)
+labels = torch.arange(300) % 2
+activations = torch.empty(300, neurons).normal_()
+activations[:, :10] += labels[:, None]
+if twice:
+    activations[150:], labels[150:] = activations[:150], labels[:150].clone()
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+before = peak()
+bits, _ = mutual_information(activations, labels)
+print(peak() - before)
+assert len(bits) == neurons
+statistics = NeuronStatistics(neurons, 2, calibration_rows=200)
+for some in torch.arange(300).split(100):
+    statistics.update(activations[some], labels[some])
+result = statistics.mutual_information()
+state = sum(value.nbytes for value in vars(statistics).values() if isinstance(value, torch.Tensor))
+print(peak() - before - state // 2**20)
+assert result.bits[:10].min() > result.bits[10:].mean()
+"""
+
+
+@pytest.mark.parametrize(
+    ("neurons", "rows"),
+    [
+        (20_000, "once"),
+        (8000, "twice"),
+        pytest.param(100_000, "once", marks=pytest.mark.slow),
+        pytest.param(100_000, "twice", marks=pytest.mark.slow),
+    ],
+)
+def test_many_neurons_at_once_take_bounded_memory(neurons, rows):
+    """In MiB, beside the activations of 200 waiting rows and what is kept of each neuron."""
+    memory, stream = map(int, run_python(MANY, str(neurons), rows, cwd=Path(__file__).parents[2]))
+    waiting = 200 * neurons * 4 * 3 // 2**20
+    assert memory < 1000
+    assert stream < max(memory, waiting + 400)
