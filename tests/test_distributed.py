@@ -57,13 +57,15 @@ def test_masks_and_weights_are_equal_on_all_ranks(results, case):
 
 
 def test_three_evaluation_rows_count_once_each(results):
-    ranks = [rank["three evaluation rows"] for ranks in results.values() for rank in ranks]
-    for rank in ranks:
-        validation = rank["validation"]
-        assert validation["rows"] == 3
-        assert validation["after_retraining"]["accuracy"] in (0, 1 / 3, 2 / 3, 1)
-        assert validation["after_retraining"]["loss"] == pytest.approx(rank["eval_loss"], abs=1e-5)
-        assert validation["before_pruning"] == ranks[0]["validation"]["before_pruning"]
+    """By the Trainer's own evaluation in one process; in several its mean of means weighs rows unequally."""
+    (alone,) = [rank["three evaluation rows"] for rank in results[1]]
+    for ranks in results.values():
+        for rank in ranks:
+            validation = rank["three evaluation rows"]["validation"]
+            assert validation["rows"] == 3
+            assert validation["before_pruning"] == pytest.approx(alone["validation"]["before_pruning"], abs=1e-6)
+            assert validation["after_retraining"]["accuracy"] == alone["validation"]["after_retraining"]["accuracy"]
+            assert validation["after_retraining"]["loss"] == pytest.approx(alone["eval_loss"], abs=1e-5)
 
 
 def test_one_reduction_of_counts_and_its_bytes(results):

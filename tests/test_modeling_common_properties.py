@@ -1,6 +1,6 @@
 """
-What transformers' own `ModelTesterMixin` asks of a model, asked of stock ALBERT and of ours side by side: what holds for
-the one holds for the other. (The mixin itself is in the source distribution of transformers only.)
+What transformers' own `ModelTesterMixin` asks of a model, asked of stock ALBERT and of ours side by side: what holds
+for the one holds for the other. (The mixin itself is in the source distribution of transformers only.)
 """
 
 import copy
@@ -90,7 +90,7 @@ def masked_layers(model) -> list:
 
 
 def distance(first, second) -> float:
-    return float((first.float() - second.float()).abs().max())
+    return float((first.detach().float() - second.float()).abs().max())
 
 
 # --- saving, loading, initialising -----------------------------------------------------------------------------------

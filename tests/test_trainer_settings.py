@@ -279,8 +279,8 @@ SETTINGS = {
     "no eval dataset": Setting(given=lambda model: {"eval_dataset": None}, validated=0, equals="default"),
     "eval datasets": Setting(EVERY_3, lambda model: {"eval_dataset": EVALS}, validated=20,
                              check=compared_on_the_eval_datasets),
-    "eval datasets, the second": Setting(EVERY_3, lambda model: {"eval_dataset": EVALS}, config={"eval_dataset": "two"},
-                                         check=compared_on_the_eval_datasets),
+    "eval datasets, the second": Setting(EVERY_3, lambda model: {"eval_dataset": EVALS},
+                                         config={"eval_dataset": "two"}, check=compared_on_the_eval_datasets),
     "group_by_length": Setting({"train_sampling_strategy": "group_by_length"}, lambda model: {
         "data_collator": pad, "train_dataset": of_many_lengths(TRAIN), "eval_dataset": of_many_lengths(VALID)}),
     "workers": Setting({"dataloader_num_workers": 2}),
@@ -426,7 +426,7 @@ def check_dropped_neurons_have_no_effect(trainer, record):
         for mode in (False, True):
             outputs = []
             handles = [
-                layer.register_forward_hook(lambda module, args, output: outputs.append(output))
+                layer.register_forward_hook(lambda module, args, output, outputs=outputs: outputs.append(output))
                 for layer in model.classifier.layers
             ]
             model.train(mode)(ids)
