@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ..choices import CRITERION_NAMES, TINY_MAX_LENGTH
-from ..launcher import config_file
-from ..output_place import check_name
+from ..training.launcher import config_file
+from ..training.output_place import check_name
 from .pruning_arguments import PruningArguments
 from .train_arguments import TrainArguments
 
