@@ -39,7 +39,7 @@ def scored(rows, **options) -> dict:
     }
 
 
-def trained(folder: Path, learning_rate: float, **options) -> dict:
+def trained(folder: Path, learning_rate: float, validation_rows: int = 67, **options) -> dict:
     """Four optimizer steps over whatever number of processes, neurons dropped after the second."""
     processes = PartialState().num_processes
     arguments = TrainingArguments(
@@ -48,7 +48,7 @@ def trained(folder: Path, learning_rate: float, **options) -> dict:
         save_strategy="no", logging_steps=1, dataloader_pin_memory=False, eval_strategy="steps", eval_steps=2,
     )  # fmt: skip
     callback = MIDropoutCallback(MIDropoutConfig(start=2, **options))
-    train, valid = make_rows(131, seed=2), make_rows(67, seed=3)
+    train, valid = make_rows(131, seed=2), make_rows(validation_rows, seed=3)
     start = model() if learning_rate else learn(model(), train)  # a network at chance is not searched
     trainer = Trainer(start, arguments, train_dataset=train, eval_dataset=valid, callbacks=[callback])
     trainer.train()
@@ -58,6 +58,7 @@ def trained(folder: Path, learning_rate: float, **options) -> dict:
         "weights": digest(head.parameters()),
         "eval_loss": trainer.evaluate()["eval_loss"],
         "refused": callback.record.refused,
+        "validation": callback.record.validation,
     }
 
 
@@ -73,6 +74,8 @@ def main() -> None:
         "frozen, keep": trained(folder, 0.0, keep=0.5),
         "frozen, search": trained(folder, 0.0, threshold="search", margin=0.2, criterion="joint_information"),
         "learning": trained(folder, 1e-2, keep=0.5),
+        # one batch: all processes but one have no evaluation row of their own
+        "three evaluation rows": trained(folder, 0.0, validation_rows=3, keep=0.5),
     }
     (folder / f"{process.num_processes}_{process.process_index}.json").write_text(json.dumps(results))
 

@@ -119,14 +119,21 @@ def check_can_be_read_again(dataset: Any) -> None:
     Raises:
         `ValueError`: for a stream that can be read only once: scoring would take its rows away from training.
     """
+    once = read_only_once(dataset)
+    if once:
+        raise ValueError(
+            f"The training data, {once}: scoring would use up rows that training needs. Give a stream whose __iter__ "
+            "starts anew, such as datasets.IterableDataset.from_generator(function)."
+        )
+
+
+def read_only_once(dataset: Any) -> str | None:
+    """What about `dataset` shows that its rows can be read only once; `None` if nothing does."""
     if hasattr(dataset, "__len__") or dataset is None:
-        return
+        return None
     kept = getattr(dataset, "__dict__", {})
     spent = next((name for name, value in kept.items() if isinstance(value, Iterator)), None)
     if isinstance(dataset, Iterator) or iter(dataset) is iter(dataset) or spent is not None:
         which = f" (its attribute {spent!r} is an iterator)" if spent is not None else ""
-        raise ValueError(
-            f"The training data, a {type(dataset).__name__}, can be read only once{which}: scoring would use up rows "
-            "that training needs. Give a stream whose __iter__ starts anew, such as "
-            "datasets.IterableDataset.from_generator(function)."
-        )
+        return f"a {type(dataset).__name__}, can be read only once{which}"
+    return None

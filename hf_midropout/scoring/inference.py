@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from transformers import DataCollatorWithPadding, default_data_collator
 
+from ..utils.generators import generators_of
 from ..utils.random_state import preserved_random_state
 
 
@@ -84,12 +85,13 @@ class DealtBatches:
 
     def __iter__(self) -> Iterator[NumberedBatch]:
         dataset = self.source.dataset
+        generators = generators_of(dataset, self.source.collate_fn)
         # As a DataLoader does: a `datasets.Dataset` reads many rows at once for little more than one.
         read = getattr(dataset, "__getitems__", lambda rows: [dataset[row] for row in rows])
         for first in range(0, len(self.source.batches), self.num_processes):
             number = first + self.index
             mine = number < len(self.source.batches)
-            with preserved_random_state(dataset, self.source.collate_fn, seed=number if mine else first):
+            with preserved_random_state(*generators, seed=number if mine else first):
                 items = read(self.source.batches[number if mine else first].tolist())
                 batch = collate(items, self.source.keys, self.source.collate_fn)
             yield number if mine else None, batch
@@ -118,8 +120,9 @@ class StreamedBatches:
         items: Iterator[dict[str, Any]] = iter([])
         first: dict[str, Any] = {}
         place = num_processes - 1  # of the last batch read, in its round
+        generators = generators_of(self.dataset, self.collate_fn)
         for number in count():
-            with preserved_random_state(self.dataset, self.collate_fn, seed=number):
+            with preserved_random_state(*generators, seed=number):
                 if number == 0:
                     items = islice(self.dataset, self.max_samples)
                 chunk = list(islice(items, self.batch_size))
@@ -159,10 +162,11 @@ class LoaderBatches:
         batches: Iterator[dict[str, Any]] = iter([])
         first: dict[str, Any] = {}
         place, rows = num_processes - 1, 0
+        generators = generators_of(self.loader)
         for number in count():
             if self.max_samples is not None and rows >= self.max_samples:
                 break
-            with preserved_random_state(self.loader, seed=number):
+            with preserved_random_state(*generators, seed=number):
                 if number == 0:
                     batches = iter(self.loader)
                 batch = next(batches, None)

@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader
 from transformers import Trainer
 
 from ..pruning.config import MIDropoutConfig
-from ..pruning.data_checks import UnusableData
+from ..pruning.data_checks import UnusableData, read_only_once
 from ..scoring.inference import LABEL_NAMES, Batches, FixedBatches, LoaderBatches, StreamedBatches, batches_for
 
 
@@ -36,6 +36,7 @@ def validation_batches(trainer, model, config: MIDropoutConfig) -> Batches | Non
 
     Raises:
         `ValueError`: if `config.eval_dataset` names none of the Trainer's.
+        [`UnusableData`]: if the rows can be read only once; the Trainer's own evaluation needs them.
     """
     dataset, name = trainer.eval_dataset, config.eval_dataset
     if isinstance(dataset, dict):
@@ -51,8 +52,19 @@ def validation_batches(trainer, model, config: MIDropoutConfig) -> Batches | Non
             loader = trainer.get_eval_dataloader(*([] if name is None else [name]))
         except Exception as error:
             raise UnusableData(f"get_eval_dataloader() raised {type(error).__name__}: {error}") from error
-        return None if loader is None else loader_batches(trainer, loader)
+        if loader is None:
+            return None
+        check_not_spent(getattr(loader, "dataset", loader))
+        return loader_batches(trainer, loader)
+    check_not_spent(dataset)
     return None if dataset is None else dataset_batches(trainer, model, dataset)
+
+
+def check_not_spent(dataset) -> None:
+    """[`UnusableData`] if the rows of `dataset` can be read only once."""
+    once = read_only_once(dataset)
+    if once:
+        raise UnusableData(f"the evaluation data, {once}.")
 
 
 def has_own(trainer, method: str) -> bool:

@@ -10,19 +10,22 @@ from typing import Any
 import numpy as np
 import torch
 
+from .generators import generators_of
+
 
 @contextmanager
 def preserved_random_state(*holders: Any, seed: int | None = None) -> Iterator[None]:
     """
     Context manager: afterwards the global generators of Python, NumPy and torch (CPU) are as before, and those that
-    `holders`, a dataset or a collator, keep as attributes.
+    `holders`, a dataset or a collator, reach.
 
     Args:
-        holders (`Any`): Objects that may draw from generators of their own.
+        holders (`Any`): Objects that may draw from generators of their own, or those generators, see
+            [`generators_of`].
         seed (`int`, *optional*): Seeds the global ones meanwhile, so that what is drawn depends on `seed` alone.
     """
     python, legacy = random.getstate(), np.random.get_state()
-    restore = [restorer for holder in holders for value in attributes(holder) if (restorer := restorer_of(value))]
+    restore = [restorer for value in generators_of(*holders) if (restorer := restorer_of(value))]
     with torch.random.fork_rng(devices=[]):
         if seed is not None:
             random.seed(seed)
@@ -37,11 +40,6 @@ def preserved_random_state(*holders: Any, seed: int | None = None) -> Iterator[N
             np.random.set_state(legacy)
             for each in restore:
                 each()
-
-
-def attributes(holder: Any) -> list[Any]:
-    """What `holder` keeps by name."""
-    return list(getattr(holder, "__dict__", {}).values())
 
 
 def restorer_of(generator: Any) -> Callable[[], Any] | None:

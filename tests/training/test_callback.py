@@ -217,7 +217,18 @@ class NoisyCollator:
         return batch
 
 
-@pytest.mark.parametrize("how", ["collator", "transform", "stream", "workers"])
+RNG = np.random.default_rng(5)
+"""As in a notebook, where functions find it."""
+
+
+def two_noisy_tokens(ids: list[int]) -> list[int]:
+    return [*ids[:6], *RNG.integers(20, 60, 2).tolist()]
+
+
+@pytest.mark.parametrize(
+    "how",
+    ["collator", "transform", "stream", "workers", "notebook", "notebook, stream", "closure"],
+)
 def test_scoring_only_equals_a_plain_run_where_data_are_random(make_trainer, how):
     rows = make_rows(128, seed=2)
     if how == "transform":
@@ -234,11 +245,21 @@ def test_scoring_only_equals_a_plain_run_where_data_are_random(make_trainer, how
                 "input_ids": [*row["input_ids"][:6], 20 + random.randrange(9), 20 + np.random.randint(9)],
             }
         )
+    elif how == "notebook":
+        rows = rows.with_transform(
+            lambda batch: {**batch, "input_ids": list(map(two_noisy_tokens, batch["input_ids"]))}
+        )
+    elif how == "notebook, stream":
+        rows = rows.to_iterable_dataset().map(lambda row: {**row, "input_ids": two_noisy_tokens(row["input_ids"])})
     results = []
     for callbacks in ([], [MIDropoutCallback(MIDropoutConfig(start=3, action="none"))]):
+        RNG.bit_generator.state = np.random.default_rng(5).bit_generator.state
         trainer = make_trainer(callbacks, train_dataset=rows, dataloader_num_workers=2 if how == "workers" else 0)
         if how in ("collator", "workers"):
             trainer.data_collator = NoisyCollator()
+        elif how == "closure":
+            noisy = NoisyCollator()
+            trainer.data_collator = lambda items, noisy=noisy: noisy(items)
         random.seed(0), np.random.seed(0)
         trainer.train()
         results.append(losses(trainer))

@@ -37,7 +37,10 @@ def test_scores_do_not_depend_on_the_number_of_processes(results, case):
     assert len(seen) == 1
 
 
-@pytest.mark.parametrize("case", ["frozen, keep", "frozen, search"])
+FROZEN = ["frozen, keep", "frozen, search", "three evaluation rows"]
+
+
+@pytest.mark.parametrize("case", FROZEN)
 def test_neither_do_masks(results, case):
     ranks = [rank[case] for ranks in results.values() for rank in ranks]
     assert all(rank["refused"] is None for rank in ranks)
@@ -45,12 +48,24 @@ def test_neither_do_masks(results, case):
     assert not all(all(mask) for mask in ranks[0]["masks"])
 
 
-@pytest.mark.parametrize("case", ["frozen, keep", "frozen, search", "learning"])
+@pytest.mark.parametrize("case", [*FROZEN, "learning"])
 def test_masks_and_weights_are_equal_on_all_ranks(results, case):
     for ranks in results.values():
         for rank in ranks[1:]:
-            for what in ("masks", "weights", "eval_loss"):
+            for what in ("masks", "weights", "eval_loss", "validation"):
                 assert rank[case][what] == ranks[0][case][what], what
+
+
+def test_three_evaluation_rows_count_once_each(results):
+    """By the Trainer's own evaluation in one process; in several its mean of means weighs rows unequally."""
+    (alone,) = [rank["three evaluation rows"] for rank in results[1]]
+    for ranks in results.values():
+        for rank in ranks:
+            validation = rank["three evaluation rows"]["validation"]
+            assert validation["rows"] == 3
+            assert validation["before_pruning"] == pytest.approx(alone["validation"]["before_pruning"], abs=1e-6)
+            assert validation["after_retraining"]["accuracy"] == alone["validation"]["after_retraining"]["accuracy"]
+            assert validation["after_retraining"]["loss"] == pytest.approx(alone["eval_loss"], abs=1e-5)
 
 
 def test_one_reduction_of_counts_and_its_bytes(results):

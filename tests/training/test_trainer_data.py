@@ -163,6 +163,34 @@ def test_a_stream_that_can_be_read_only_once_is_refused(make_trainer, kind):
     assert sum(1 for _ in trainer.train_dataset) == 128  # nothing was taken from it
 
 
+@pytest.mark.parametrize("how", ["dataset", "one of several", "own loader"])
+def test_evaluation_rows_that_can_be_read_only_once_are_left_to_the_trainer(make_trainer, caplog, how):
+    rows = iter(list(make_rows(64, 3)))
+
+    class Once(IterableDataset):
+        def __iter__(self):
+            return rows
+
+    once = {"one": Once()} if how == "one of several" else Once()
+    callback = MIDropoutCallback(MIDropoutConfig(start=4, keep=0.5))
+    arguments = {"eval_dataset": once, "eval_strategy": "steps", "eval_steps": 8}
+    trainer = make_trainer([callback], **arguments)
+    if how == "own loader":
+
+        class Own(Trainer):
+            def get_eval_dataloader(self, eval_dataset=None):
+                return DataLoader(Once(), batch_size=8, collate_fn=collate)
+
+        trainer = Own(trainer.model, trainer.args, train_dataset=trainer.train_dataset, callbacks=[callback],
+                      eval_dataset=VALID)  # fmt: skip
+    trainer.train()
+    assert sum(any(key.endswith("_loss") for key in entry) for entry in trainer.state.log_history) == 2  # + train_loss
+    assert [layer["kept"] for layer in callback.record.layers()] == [6, 4, 3] and callback.record.validation == {}
+    assert "evaluation data, a Once, can be read only once" in caplog.text
+    with pytest.raises(ValueError, match="threshold='search'.*can be read only once"):
+        make_trainer([MIDropoutCallback(MIDropoutConfig(threshold="search"))], eval_dataset=Once()).train()
+
+
 def test_one_of_several_eval_datasets_is_named(make_trainer, caplog):
     evals = {"small": make_rows(20, seed=5), "large": make_rows(60, seed=6)}
     for name, rows in ((None, 20), ("large", 60)):
