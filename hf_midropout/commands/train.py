@@ -68,7 +68,8 @@ def train(args: TrainArguments, config, output: OutputFolder, progress: Progress
     from .trainer_arguments import training_arguments
 
     def hold() -> tuple[str | None, dict[str, str]]:
-        stack.enter_context(output)
+        stack.push(output)  # first: a signal between entering and noting that would leave the folder behind
+        output.__enter__()
         return output.checkpoint, output.skipped
 
     if is_alone():
