@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from checkpoints import contents
+from huggingface_hub import ModelCard
 from runs import tree
 from safetensors.torch import load_file, save_file
 from test_cli import train
@@ -82,10 +83,15 @@ def test_models_that_do_not_fit(models, data_folder, tmp_path, name, message, ca
 
 
 @pytest.mark.parametrize("name", ["base", "masked"])
-def test_stock_models_train(models, data_folder, tmp_path, name):
-    assert train(data_folder, tmp_path / "out", "--model", str(models / name)) == 0
+def test_stock_models_train(models, data_folder, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(models.parent)
+    named = f"{models.name}/{name}"  # as ids on the Hub are written
+    assert train(data_folder, tmp_path / "out", "--model", named) == 0
     report = json.loads((tmp_path / "out" / "compact" / "midropout_report.json").read_text())
-    assert report["model"]["base_model"] == str(models / name)
+    assert report["model"]["base_model"] == named
+    assert report["model"]["base_model_source"] == report["data"]["source"] == "local"
+    card = ModelCard.load(tmp_path / "out" / "compact" / "README.md")
+    assert card.data.base_model is card.data.datasets is None and named not in card.content
     # the output folder of a run is a model too
     options = ["--model", str(tmp_path / "out"), "--head_widths", "8", "4"]
     assert train(data_folder, tmp_path / "next", *options) == 0

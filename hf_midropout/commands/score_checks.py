@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..listing import listed
 from ..local_paths import check_dataset_name, is_meant_as_path, missing_path
+from .option_names import options_named
 from .output_files import check_output_file
 
 
@@ -91,11 +92,10 @@ def check_skeleton(args: ScoreArguments, config) -> int:
     from transformers import AutoModelForSequenceClassification
 
     from ..taps import find_layers
-    from .data_arguments import naming_options
 
     with torch.device("meta"):
         skeleton = AutoModelForSequenceClassification.from_config(config, trust_remote_code=args.trust_remote_code)
-    with naming_options(args):
+    with options_named(type(args)):
         find_layers(skeleton, args.layers)
     limit = position_limit(skeleton)
     if args.max_length is None:

@@ -13,7 +13,14 @@ from .train_summary import print_summary
 
 
 def finish(
-    args: TrainArguments, output: OutputFolder, data, tokenized, trainer, record, seconds: dict[str, float]
+    args: TrainArguments,
+    model_source: str,
+    output: OutputFolder,
+    data,
+    tokenized,
+    trainer,
+    record,
+    seconds: dict[str, float],
 ) -> Path:
     """
     Compacts the trained model, proves it equal, tests it, and saves it with its report and figures. To be called on
@@ -32,7 +39,7 @@ def finish(
     from ..model_card import write_card
     from ..pruning import verify_compaction
     from ..report import REPORT_NAME, build_report
-    from ..report_parts import training_log
+    from ..report_parts import MADE_HERE, training_log
     from ..sharding import full_module
 
     started = time.perf_counter()
@@ -57,7 +64,8 @@ def finish(
     report = build_report(
         record,
         data,
-        args.model or "tiny ALBERT, made on the spot",
+        args.model or MADE_HERE,
+        model_source,
         masked,
         compact,
         difference,

@@ -18,22 +18,23 @@ TOKENIZER_FILES = (
 )  # fmt: skip
 
 
-def find_model(args: TrainArguments) -> Path | None:
+def find_model(args: TrainArguments) -> tuple[Path | None, str]:
     """
-    The folder with the checkpoint that `--model` names, fetched from the Hub if it is there; `None` without one.
+    The folder with the checkpoint that `--model` names, fetched from the Hub if it is there, and which of the two:
+    `"local"` or `"hub"`; `None` and `"builtin"` without one.
 
     Raises:
         `ValueError`: if there is none, or it is not a whole checkpoint of ALBERT with safetensors and a tokenizer.
         `OSError`: if the Hub could not be reached.
     """
     if args.model is None:
-        return None
+        return None, "builtin"
     from ..hub import pull
 
     named = f"--model {args.model}"
+    source = "local" if os.path.exists(args.model) else "hub"
     try:
-        local = str(checkpoint_folder(args.model)) if os.path.exists(args.model) else args.model
-        folder = pull(local)
+        folder = pull(str(checkpoint_folder(args.model)) if source == "local" else args.model)
         config = read_json(folder / "config.json")
     except ValueError as error:
         raise ValueError(f"{named}: {str(error).removeprefix(f'{args.model}: ')}") from None
@@ -49,7 +50,7 @@ def find_model(args: TrainArguments) -> Path | None:
     limit = config.get("max_position_embeddings", 512)
     if args.max_length is not None and args.max_length > limit:
         raise ValueError(f"--max_length {args.max_length}: {args.model} takes at most {limit} tokens.")
-    return folder
+    return folder, source
 
 
 def tokenizer_and_model(args: TrainArguments, folder: Path | None, data):
