@@ -13,10 +13,11 @@ from huggingface_hub import ModelCard
 from runs import tree
 from safetensors.torch import load_file, save_file
 from test_cli import train
-from transformers import AlbertConfig, AlbertForMaskedLM, AlbertModel, BertConfig, BertModel
+from transformers import AlbertConfig, AlbertForMaskedLM, AlbertModel, AutoTokenizer, BertConfig, BertModel
 
 from hf_midropout.builtin_model import train_tokenizer
 from hf_midropout.cli import main
+from hf_midropout.commands.train_model import check_texts
 from hf_midropout.commands.train_summary import format_p, print_controls
 from hf_midropout.commands.trainer_arguments import assignments
 from hf_midropout.run_record import RunRecord
@@ -80,6 +81,19 @@ def test_models_that_do_not_fit(models, data_folder, tmp_path, name, message, ca
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith(f"hf-midropout train: error: --model {models / name}: ") and message in error
     assert list(tmp_path.iterdir()) == []
+
+
+def test_long_texts_are_compared_with_a_tokenizer_by_their_beginnings(models, monkeypatch, caplog):
+    tokenizer = AutoTokenizer.from_pretrained(models / "base")
+    read, encode = [], type(tokenizer)._encode_plus
+
+    def recorded(self, text, *args, **options):
+        read.extend(map(len, text))
+        return encode(self, text, *args, **options)
+
+    monkeypatch.setattr(type(tokenizer), "_encode_plus", recorded)
+    check_texts("x", tokenizer, ["ball goal team match " * 10_000] * 3)
+    assert read == [2_000] * 3 and caplog.text == ""
 
 
 @pytest.mark.parametrize("name", ["base", "masked"])

@@ -11,6 +11,8 @@ from .train_arguments import TrainArguments
 
 
 SAMPLE_TEXTS = 200
+SAMPLE_CHARACTERS = 2_000
+SAMPLE_TOKENS = 512
 MOST_UNKNOWN = 0.5
 TINY_HIDDEN_SIZE = 128
 TOKENIZER_FILES = (
@@ -160,10 +162,13 @@ def check_tokenizer(named: str, tokenizer, vocab_size: int) -> None:
 
 
 def check_texts(named: str, tokenizer, texts: list[str]) -> None:
-    """`ValueError` if most of a sample of texts, by characters, is unknown to `tokenizer`."""
+    """`ValueError` if most of the beginnings of a sample of texts, by characters, is unknown to `tokenizer`."""
     if tokenizer.unk_token_id is None or not tokenizer.is_fast:
         return
-    encoded = tokenizer(list(texts), add_special_tokens=False, return_offsets_mapping=True)
+    encoded = tokenizer(
+        [text[:SAMPLE_CHARACTERS] for text in texts], add_special_tokens=False, return_offsets_mapping=True,
+        truncation=True, max_length=SAMPLE_TOKENS,
+    )  # fmt: skip
     unknown = total = 0
     for ids, offsets in zip(encoded["input_ids"], encoded["offset_mapping"], strict=True):
         for token, (begin, end) in zip(ids, offsets, strict=True):
