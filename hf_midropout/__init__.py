@@ -4,32 +4,32 @@ import importlib
 import sys
 from typing import TYPE_CHECKING
 
-from .registration import register_on_first_use
+from .models.registration import register_on_first_use
 from .version import __version__
 
 
 # Public names and the modules that hold them, imported on first use: `import hf_midropout` does not import torch.
 _MODULE_OF = {
-    "MIDropoutAlbertConfig": "configuration_midropout_albert",
-    "MIDropoutAlbertForSequenceClassification": "modeling_midropout_albert",
-    "MIDropoutAlbertModel": "modeling_midropout_albert",
-    "MIDropoutCallback": "callback",
-    "MIDropoutConfig": "midropout_config",
-    "NeuronScores": "scores",
-    "last_whole_checkpoint": "resuming",
-    "prune": "prune_model",
-    "score_neurons": "scoring",
+    "MIDropoutAlbertConfig": "models.configuration_midropout_albert",
+    "MIDropoutAlbertForSequenceClassification": "models.modeling_midropout_albert",
+    "MIDropoutAlbertModel": "models.modeling_midropout_albert",
+    "MIDropoutCallback": "training.callback",
+    "MIDropoutConfig": "pruning.config",
+    "NeuronScores": "scoring.scores",
+    "last_whole_checkpoint": "training.resuming",
+    "prune": "pruning.prune_model",
+    "score_neurons": "scoring.neurons",
 }
 
 if TYPE_CHECKING:
-    from .callback import MIDropoutCallback
-    from .configuration_midropout_albert import MIDropoutAlbertConfig
-    from .midropout_config import MIDropoutConfig
-    from .modeling_midropout_albert import MIDropoutAlbertForSequenceClassification, MIDropoutAlbertModel
-    from .prune_model import prune
-    from .resuming import last_whole_checkpoint
-    from .scores import NeuronScores
-    from .scoring import score_neurons
+    from .models.configuration_midropout_albert import MIDropoutAlbertConfig
+    from .models.modeling_midropout_albert import MIDropoutAlbertForSequenceClassification, MIDropoutAlbertModel
+    from .pruning.config import MIDropoutConfig
+    from .pruning.prune_model import prune
+    from .scoring.neurons import score_neurons
+    from .scoring.scores import NeuronScores
+    from .training.callback import MIDropoutCallback
+    from .training.resuming import last_whole_checkpoint
 
 
 def __getattr__(name: str):

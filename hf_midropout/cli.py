@@ -7,8 +7,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-from .interruption import received, stoppable
-from .terminal import printable
+from .utils.interruption import received, stoppable
+from .utils.terminal import printable
 from .version import __version__
 
 
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv[0] not in COMMANDS:
         print(f"hf-midropout: unknown command {argv[0]!r}: must be one of {', '.join(COMMANDS)}", file=sys.stderr)
         return 2
-    from .launcher import EXPECTED_PROCESSES
+    from .training.launcher import EXPECTED_PROCESSES
 
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a name that the terminal's encoding lacks must not end a training
@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(name: str, options: list[str]) -> int:
     """Runs the command `name`; returns its exit status."""
     from .commands.parser import UsageError
-    from .processes import FailedElsewhere
+    from .utils.processes import FailedElsewhere
 
     try:
         command = importlib.import_module(f".commands.{name}", __package__)

@@ -10,8 +10,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from hf_midropout.files import write_text
-from hf_midropout.model_card import compose
+from hf_midropout.reporting.model_card import compose
+from hf_midropout.utils.files import write_text
 
 
 ROOT = Path(__file__).parent.parent

@@ -9,15 +9,15 @@ import torch
 from conftest import NUM_LABELS, tiny_config
 
 from hf_midropout import MIDropoutAlbertForSequenceClassification, MIDropoutConfig, NeuronScores
-from hf_midropout.builtin_model import train_tokenizer
-from hf_midropout.figures import draw_figures
-from hf_midropout.files import write_json
 from hf_midropout.information import MutualInformation
-from hf_midropout.pruning import apply_selection
-from hf_midropout.pruning_record import PruningRecord, PruningRound
-from hf_midropout.report import FORMAT_VERSION, environment, model_sizes
-from hf_midropout.report_parts import REPORT_NAME
-from hf_midropout.selection import select
+from hf_midropout.models.builtin import train_tokenizer
+from hf_midropout.pruning.apply import apply_selection
+from hf_midropout.pruning.record import PruningRecord, PruningRound
+from hf_midropout.pruning.selection import select
+from hf_midropout.reporting.figures import draw_figures
+from hf_midropout.reporting.parts import REPORT_NAME
+from hf_midropout.reporting.report import FORMAT_VERSION, environment, model_sizes
+from hf_midropout.utils.files import write_json
 from hf_midropout.version import __version__
 
 

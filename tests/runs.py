@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save_file
 
-from hf_midropout.output_folder import OutputFolder
+from hf_midropout.training.output_folder import OutputFolder
 
 
 ARCHIVES = ("optimizer.pt", "scheduler.pt", "rng_state.pth", "training_args.bin")

@@ -7,7 +7,7 @@ import pytest
 from conftest import tiny_config
 
 from hf_midropout import MIDropoutAlbertForSequenceClassification
-from hf_midropout.data import load_text_classification
+from hf_midropout.data.datasets import load_text_classification
 
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
@@ -26,7 +26,7 @@ def test_python_blocks_run_and_print_what_they_say(tmp_path, monkeypatch, capsys
         "albert/albert-base-v2": str(tmp_path / "albert"),
     }
     monkeypatch.setattr(
-        "hf_midropout.builtin_model.load_text_classification",
+        "hf_midropout.models.builtin.load_text_classification",
         lambda: load_text_classification(max_train_rows=600, max_eval_rows=200),
     )
     names: dict = {}

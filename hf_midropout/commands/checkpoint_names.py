@@ -7,8 +7,8 @@ from pathlib import Path
 from safetensors import safe_open
 from transformers import TrainerCallback
 
-from ..checkpoint_checks import weight_files
-from ..output_folder import OutputFolder
+from ..checkpoints.checks import weight_files
+from ..training.output_folder import OutputFolder
 
 
 class CheckpointNames(TrainerCallback):
@@ -22,7 +22,7 @@ class CheckpointNames(TrainerCallback):
             self.output.writes(f"checkpoint-{state.global_step}")
 
     def on_step_end(self, args, state, control, **kwargs):
-        from .. import interruption
+        from ..utils import interruption
 
         interruption.check()
         if control.should_save:

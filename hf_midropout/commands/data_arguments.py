@@ -9,7 +9,7 @@ from .option_names import options_named
 
 
 if TYPE_CHECKING:
-    from ..data import TextClassificationData
+    from ..data.datasets import TextClassificationData
 
 
 def option(default, help: str, **metadata):
@@ -61,7 +61,7 @@ def load_data(args: DataArguments, **more) -> TextClassificationData:
     Raises:
         `ValueError`: as that does, naming the options of the command.
     """
-    from ..data import load_text_classification
+    from ..data.datasets import load_text_classification
 
     with options_named(type(args)):
         return load_text_classification(args.dataset, **args.reading(), **more)

@@ -9,10 +9,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from ..interruption import received
-from ..output_folder import OutputFolder
-from ..resuming import find_last_whole
-from ..run_record import RunRecord
+from ..training.output_folder import OutputFolder
+from ..training.resuming import find_last_whole
+from ..training.run_record import RunRecord
+from ..utils.interruption import received
 
 
 @dataclass

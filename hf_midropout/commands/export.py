@@ -59,7 +59,7 @@ def main(args: ExportArguments) -> None:
     """
     if not args.onnx and not args.stock:
         raise ValueError("Nothing to do: give --onnx, --stock FOLDER, or both.")
-    from ..hub import pull
+    from ..hub.publishing import pull
 
     local = Path(args.checkpoint).exists()
     folder = pull(args.checkpoint, trust_remote_code=args.trust_remote_code)
@@ -67,14 +67,14 @@ def main(args: ExportArguments) -> None:
     import torch
     from transformers.utils import logging as transformers_logging
 
-    from ..loading import load_checked_model
+    from ..checkpoints.loading import load_checked_model
 
     transformers_logging.disable_progress_bar()
     model = load_checked_model(folder, trust_remote_code=args.trust_remote_code, dtype=torch.float32)
     if args.stock:
         save_stock(model, folder, Path(args.stock))
     if args.onnx:
-        from ..onnx_export import export_onnx
+        from ..export.onnx import export_onnx
 
         target, name = (folder if local else Path(), "onnx/model.onnx")
         if args.output:
@@ -90,10 +90,10 @@ def save_stock(model, folder: Path, target: Path) -> None:
     """Writes the stock checkpoint, with tokenizer, report and card."""
     import shutil
 
-    from ..files import new_folder
-    from ..model_card import write_card
-    from ..report_parts import REPORT_NAME
-    from ..stock_export import to_stock
+    from ..export.stock import to_stock
+    from ..reporting.model_card import write_card
+    from ..reporting.parts import REPORT_NAME
+    from ..utils.files import new_folder
 
     if not hasattr(model, "masked_layers"):
         raise ValueError(f"--stock: {folder} holds a {type(model).__name__}, not a MIDropout model.")
@@ -118,9 +118,9 @@ def print_comparison(model, folder: Path, exported: Path) -> None:
 
     import torch
 
-    from ..json_files import read_json
-    from ..onnx_export import TIMED_SHAPES, compare_models
-    from ..report_parts import REPORT_NAME
+    from ..export.onnx import TIMED_SHAPES, compare_models
+    from ..reporting.parts import REPORT_NAME
+    from ..utils.json_files import read_json
 
     models: dict[str, Any] = {"this model": model}
     report = read_json(folder / REPORT_NAME) if (folder / REPORT_NAME).is_file() else {}

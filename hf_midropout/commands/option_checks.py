@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ..choices import CRITERION_NAMES, TINY_MAX_LENGTH
-from ..launcher import config_file
-from ..local_paths import DATA_SUFFIXES, is_meant_as_path, missing_path
-from ..output_place import check_name
+from ..training.launcher import config_file
+from ..training.output_place import check_name
+from ..utils.local_paths import DATA_SUFFIXES, is_meant_as_path, missing_path
 from .train_arguments import TrainArguments
 
 

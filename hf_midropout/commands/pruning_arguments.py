@@ -51,7 +51,7 @@ class PruningArguments:
 
     def pruning_config(self, seed: int):
         """The [`MIDropoutConfig`] that the options ask for; `seed` is that of the run."""
-        from ..midropout_config import MIDropoutConfig
+        from ..pruning.config import MIDropoutConfig
 
         values = {name: getattr(self, name) for name in PruningArguments.__dataclass_fields__}
         max_samples = values.pop("score_samples") or None

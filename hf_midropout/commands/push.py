@@ -48,8 +48,8 @@ def main(args: PushArguments) -> None:
         `ValueError`: for a checkpoint that is broken; nothing was sent.
         [`HubError`]: if the Hub refused, failed or could not be reached.
     """
-    from ..checkpoint_checks import checkpoint_folder
-    from ..hub import push
+    from ..checkpoints.checks import checkpoint_folder
+    from ..hub.publishing import push
 
     folder = checkpoint_folder(args.checkpoint)
     published = push(
@@ -61,7 +61,7 @@ def main(args: PushArguments) -> None:
     )
     print(f"Pushed {folder} to {published.url}, commit {published.commit[:10]}: {', '.join(published.files)}.")
     if args.verify:
-        from ..hub_verification import verify_published
+        from ..hub.verification import verify_published
 
         difference = verify_published(folder, published)
         print(

@@ -47,7 +47,7 @@ def main(args: ReportArguments) -> None:
         `ValueError`: for a checkpoint that is refused, or that has no report.
         [`HubError`]: if the Hub refused, failed or could not be reached.
     """
-    from ..hub import pull
+    from ..hub.publishing import pull
 
     local = Path(args.checkpoint).exists()
     folder = pull(args.checkpoint)
@@ -56,7 +56,7 @@ def main(args: ReportArguments) -> None:
     else:
         page, name = Path(args.output or "midropout_report.html"), args.checkpoint
 
-    from ..report_page import write_page
+    from ..reporting.page import write_page
 
     written = write_page(folder, page, name)
     print(f"Written: {written[0]}, and {len(written) - 1} figures in {written[1].parent}.")

@@ -13,7 +13,7 @@ from .score_checks import check_arguments, check_builtin_labels, check_label_nam
 
 
 if TYPE_CHECKING:
-    from ..data import TextClassificationData
+    from ..data.datasets import TextClassificationData
 
 
 POSITIONAL = ("checkpoint",)
@@ -76,7 +76,7 @@ def main(args: ScoreArguments) -> None:
 
     from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
-    from ..scoring import score_neurons
+    from ..scoring.neurons import score_neurons
 
     config = AutoConfig.from_pretrained(checkpoint, trust_remote_code=args.trust_remote_code)
     max_length = check_skeleton(args, config)
@@ -108,8 +108,8 @@ def main(args: ScoreArguments) -> None:
 
 def load_labelled_data(args: ScoreArguments, config) -> TextClassificationData:
     """The data, with labels of the kind that the model's config tells."""
-    from ..data_targets import load_texts_with_targets
-    from ..problem_types import find_problem_type
+    from ..data.targets import load_texts_with_targets
+    from ..scoring.problem_types import find_problem_type
 
     problem_type = find_problem_type(config)
     if problem_type == "single_label_classification":

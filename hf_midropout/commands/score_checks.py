@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..listing import listed
-from ..local_paths import check_dataset_name, is_meant_as_path, missing_path
+from ..utils.listing import listed
+from ..utils.local_paths import check_dataset_name, is_meant_as_path, missing_path
 from .option_names import options_named
 from .output_files import check_output_file
 
@@ -56,7 +56,7 @@ def find_checkpoint(name: str, trust_remote_code: bool = False) -> Path:
         `ValueError`: if there is none by this name, here or on the Hub, or if it is refused.
         [`HubError`]: if the Hub refused, failed or could not be reached.
     """
-    from ..checkpoint_checks import checkpoint_folder
+    from ..checkpoints.checks import checkpoint_folder
 
     path = Path(name).expanduser()
     if name.strip() and path.is_dir():
@@ -68,8 +68,8 @@ def find_checkpoint(name: str, trust_remote_code: bool = False) -> Path:
 
     from huggingface_hub.errors import LocalEntryNotFoundError
 
-    from ..hub import pull
-    from ..hub_errors import HubError
+    from ..hub.publishing import pull
+    from ..utils.hub_errors import HubError
 
     try:
         return pull(name, trust_remote_code=trust_remote_code)
@@ -92,7 +92,7 @@ def check_skeleton(args: ScoreArguments, config) -> int:
     import torch
     from transformers import AutoModelForSequenceClassification
 
-    from ..taps import find_layers
+    from ..scoring.taps import find_layers
 
     with torch.device("meta"):
         skeleton = AutoModelForSequenceClassification.from_config(config, trust_remote_code=args.trust_remote_code)
@@ -136,7 +136,7 @@ def check_label_names(id2label: dict[int, str], label_names: list[str]) -> None:
 
 def check_builtin_labels(id2label: dict[int, str]) -> None:
     """`ValueError` if the model is for other classes than the built-in data, which no dataset stands for."""
-    from ..builtin_data import AREAS
+    from ..data.builtin import AREAS
 
     try:
         check_label_names(id2label, list(AREAS))

@@ -8,11 +8,11 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from ..launcher import check_processes, launch
-from ..listing import listed
-from ..output_folder import OutputFolder
-from ..output_place import check_place
-from ..processes import is_alone, is_main_process, on_main_process
+from ..training.launcher import check_processes, launch
+from ..training.output_folder import OutputFolder
+from ..training.output_place import check_place
+from ..utils.listing import listed
+from ..utils.processes import is_alone, is_main_process, on_main_process
 from .data_arguments import load_data
 from .ending import Progress, ending_told
 from .option_checks import check_options
@@ -83,8 +83,8 @@ def train(args: TrainArguments, config, output: OutputFolder, progress: Progress
 
     from transformers import DataCollatorWithPadding, Trainer, set_seed
 
-    from ..callback import MIDropoutCallback
     from ..metrics import compute_metrics
+    from ..training.callback import MIDropoutCallback
     from .checkpoint_names import CheckpointNames, check_checkpoint_fits
 
     with arguments.main_process_first(desc="loading the data"):

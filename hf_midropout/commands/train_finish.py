@@ -6,8 +6,8 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from ..output_folder import OutputFolder
-from ..run_record import COMPACT
+from ..training.output_folder import OutputFolder
+from ..training.run_record import COMPACT
 from .train_arguments import TrainArguments
 from .train_summary import print_summary
 
@@ -31,16 +31,16 @@ def finish(
     """
     from transformers.utils import logging as transformers_logging
 
-    from ..calibration import reliability
-    from ..figures import draw_figures
-    from ..files import new_folder, write_json
-    from ..head_evaluation import collect_head_inputs
-    from ..inference import batches_for
-    from ..model_card import write_card
-    from ..pruning import verify_compaction
-    from ..report import REPORT_NAME, build_report
-    from ..report_parts import MADE_HERE, training_log
-    from ..sharding import full_module
+    from ..groups.sharding import full_module
+    from ..pruning.apply import verify_compaction
+    from ..pruning.calibration import reliability
+    from ..pruning.head_evaluation import collect_head_inputs
+    from ..reporting.figures import draw_figures
+    from ..reporting.model_card import write_card
+    from ..reporting.parts import MADE_HERE, training_log
+    from ..reporting.report import REPORT_NAME, build_report
+    from ..scoring.inference import batches_for
+    from ..utils.files import new_folder, write_json
 
     started = time.perf_counter()
     tokenizer = trainer.processing_class

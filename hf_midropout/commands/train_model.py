@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ..checkpoint_checks import MODEL_TYPE, checkpoint_folder, read_json
+from ..checkpoints.checks import MODEL_TYPE, checkpoint_folder, read_json
 from .train_arguments import TrainArguments
 
 
@@ -31,7 +31,7 @@ def find_model(args: TrainArguments) -> tuple[Path | None, str]:
     """
     if args.model is None:
         return None, "builtin"
-    from ..hub import pull
+    from ..hub.publishing import pull
 
     named = f"--model {args.model}"
     source = "local" if os.path.exists(args.model) else "hub"
@@ -67,7 +67,7 @@ def tokenizer_and_model(args: TrainArguments, folder: Path | None, data):
     head: dict[str, Any] = {"head_widths": args.head_widths, "head_activation": args.head_activation}
     head = {name: value for name, value in head.items() if value is not None}
     if folder is None:
-        from ..builtin_model import tiny_tokenizer_and_model
+        from ..models.builtin import tiny_tokenizer_and_model
 
         return tiny_tokenizer_and_model(data, **head)
     tokenizer = load_tokenizer(args, folder)
@@ -91,7 +91,7 @@ def load_model(args: TrainArguments, folder: Path, label_names: list[str], head:
     """The model in `folder`, with a head for `label_names`: a new one, unless the checkpoint is of MIDropout."""
     import torch
 
-    from ..modeling_midropout_albert import MIDropoutAlbertForSequenceClassification
+    from ..models.modeling_midropout_albert import MIDropoutAlbertForSequenceClassification
 
     try:
         model, found = MIDropoutAlbertForSequenceClassification.from_pretrained(

@@ -23,7 +23,7 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from hf_midropout.commands.train import main as train
 from hf_midropout.commands.train_arguments import TrainArguments
-from hf_midropout.files import write_json
+from hf_midropout.utils.files import write_json
 
 
 RESULTS = Path(__file__).parent / "results"

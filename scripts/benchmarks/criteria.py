@@ -21,17 +21,17 @@ from tqdm.auto import tqdm
 from transformers import AutoModel, AutoTokenizer
 
 from hf_midropout import MIDropoutAlbertConfig, NeuronScores
-from hf_midropout.compensation import COMPENSATIONS, Reconstruction
-from hf_midropout.criteria import CRITERIA, importance
-from hf_midropout.data import load_text_classification
-from hf_midropout.evidence import Evidence
-from hf_midropout.files import write_json
-from hf_midropout.head import HeadNetwork
-from hf_midropout.head_evaluation import HeadInputs
+from hf_midropout.data.datasets import load_text_classification
 from hf_midropout.information import NeuronStatistics
-from hf_midropout.modeling_midropout_albert import MIDropoutHead
-from hf_midropout.report import environment
-from hf_midropout.selection import select
+from hf_midropout.models.modeling_midropout_albert import MIDropoutHead
+from hf_midropout.pruning.criteria import CRITERIA, importance
+from hf_midropout.pruning.evidence import Evidence
+from hf_midropout.pruning.head import HeadNetwork
+from hf_midropout.pruning.head_evaluation import HeadInputs
+from hf_midropout.pruning.reconstruction import COMPENSATIONS, Reconstruction
+from hf_midropout.pruning.selection import select
+from hf_midropout.reporting.report import environment
+from hf_midropout.utils.files import write_json
 
 
 def make_parser() -> argparse.ArgumentParser:

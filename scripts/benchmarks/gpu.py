@@ -16,9 +16,9 @@ from pathlib import Path
 import torch
 from mutual_information_speed import draw, timed
 
-from hf_midropout.files import write_json
 from hf_midropout.information import NeuronStatistics, mutual_information
-from hf_midropout.report import environment
+from hf_midropout.reporting.report import environment
+from hf_midropout.utils.files import write_json
 
 
 RESULTS = Path(__file__).parent / "results"

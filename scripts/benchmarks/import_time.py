@@ -15,8 +15,8 @@ import sys
 from pathlib import Path
 from statistics import median
 
-from hf_midropout.files import write_json
-from hf_midropout.report import environment
+from hf_midropout.reporting.report import environment
+from hf_midropout.utils.files import write_json
 
 
 STATEMENTS = {

@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from sklearn.feature_selection import mutual_info_classif
 
-from hf_midropout.files import write_json
 from hf_midropout.information import NeuronStatistics, mutual_information
-from hf_midropout.report import environment
+from hf_midropout.reporting.report import environment
+from hf_midropout.utils.files import write_json
 
 
 RESULTS = Path(__file__).parent / "results"

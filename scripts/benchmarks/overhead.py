@@ -18,8 +18,8 @@ from torch import nn
 from transformers import AlbertForSequenceClassification
 
 from hf_midropout import MIDropoutAlbertForSequenceClassification
-from hf_midropout.files import write_json
-from hf_midropout.report import environment
+from hf_midropout.reporting.report import environment
+from hf_midropout.utils.files import write_json
 
 
 def plain_model(name: str, widths: list[int]) -> AlbertForSequenceClassification:

@@ -16,17 +16,17 @@ from mutual_information_speed import timed
 from transformers import AutoTokenizer
 
 from hf_midropout import MIDropoutAlbertForSequenceClassification
-from hf_midropout.compensation import Reconstruction
-from hf_midropout.data import load_text_classification
-from hf_midropout.evidence import CHUNK_ROWS
-from hf_midropout.files import write_json
-from hf_midropout.head import HeadNetwork
-from hf_midropout.head_evaluation import HeadInputs, collect_head_inputs
-from hf_midropout.inference import batches_for
-from hf_midropout.moments import moments_by_group
-from hf_midropout.report import environment
-from hf_midropout.selection import nested_selections
-from hf_midropout.sweep import sweep
+from hf_midropout.data.datasets import load_text_classification
+from hf_midropout.pruning.evidence import CHUNK_ROWS
+from hf_midropout.pruning.head import HeadNetwork
+from hf_midropout.pruning.head_evaluation import HeadInputs, collect_head_inputs
+from hf_midropout.pruning.moments import moments_by_group
+from hf_midropout.pruning.reconstruction import Reconstruction
+from hf_midropout.pruning.search import sweep
+from hf_midropout.pruning.selection import nested_selections
+from hf_midropout.reporting.report import environment
+from hf_midropout.scoring.inference import batches_for
+from hf_midropout.utils.files import write_json
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ import torch
 from transformers import Trainer, TrainingArguments, set_seed
 
 from hf_midropout import MIDropoutCallback, MIDropoutConfig
-from hf_midropout.builtin_model import builtin_task
+from hf_midropout.models.builtin import builtin_task
 
 
 STEPS, START = 36, 30

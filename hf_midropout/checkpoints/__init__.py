@@ -1,0 +1,1 @@
+"""Checkpoints of strangers: checked before anything loads them, then loaded."""

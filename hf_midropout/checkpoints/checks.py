@@ -1,0 +1,204 @@
+"""Checks a checkpoint's files before anything loads them: what comes from a stranger is data, never code."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
+
+from ..utils.json_files import MAX_JSON_BYTES, parse_json, read_json
+from ..utils.safe_paths import check_link, files_of
+from ..utils.terminal import one_line
+from .config_checks import MODEL_TYPE, check_values, check_widths, is_whole
+from .safetensors_checks import MAX_TENSORS, check_finite, read_header
+from .size_checks import MAX_WIDTH, Weights, check_sizes, check_total
+
+
+WEIGHTS = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+MAX_SHARDS = 1_000
+BUFFERS = ("mask", "drop_rate")
+"""Of each hidden layer of the head; checkpoints of earlier versions may lack one."""
+
+PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".dill", ".npy", ".npz", ".h5")
+READ_SUFFIXES = (".json", ".jinja", ".txt", ".model", ".md", ".html", ".py")
+"""Of files that transformers or this package read whole into memory."""
+
+LARGE_FILES = ("tokenizer.json", "vocab.json", "vocab.txt", "merges.txt", "spiece.model", "tokenizer.model")
+MAX_TOKENIZER_BYTES = 128 * 2**20
+
+
+def checkpoint_folder(path: str | os.PathLike) -> Path:
+    """
+    The folder with the checkpoint: `path` itself, or the `compact` one in the output of `hf-midropout train`.
+
+    Raises:
+        `ValueError`: if neither has a `config.json`.
+    """
+    path = Path(path)
+    if (path / "compact").is_symlink():
+        check_link(path, path / "compact")
+    for folder in (path / "compact", path):
+        if (folder / "config.json").is_file():
+            return folder
+    found = "" if path.is_dir() else "there is no such folder; " if not path.exists() else "this is a file; "
+    raise ValueError(
+        f"{path}: {found}must be a folder with a checkpoint (config.json), or the output of hf-midropout train."
+    )
+
+
+def check_checkpoint(
+    folder: str | os.PathLike, *, trust_remote_code: bool = False, no_pickles: bool = False
+) -> Weights:
+    """
+    Refuses a checkpoint that is not what it says it is, within a second or so, loading nothing.
+
+    Args:
+        folder (`str` or `os.PathLike`): A folder with a `config.json`.
+        trust_remote_code (`bool`, *optional*, defaults to `False`): Whether the user agreed to run code of the
+            checkpoint, should its model be neither in transformers nor in this package.
+        no_pickles (`bool`, *optional*, defaults to `False`): Refuse pickles even where no one would load them.
+
+    Returns:
+        [`Weights`]: the shapes and dtypes of its tensors.
+
+    Raises:
+        `ValueError`: with the reason: pickles, file names that lead elsewhere, sizes that are negative, huge or not
+            those of the weights, NaN weights, code without consent, JSON files that are too large.
+    """
+    folder = Path(folder)
+    check_files(files_of(folder), no_pickles=no_pickles)
+    if not (folder / "config.json").is_file():
+        raise ValueError(f"{folder} has no config.json: must be a folder with a checkpoint.")
+    config = read_json(folder / "config.json")
+    check_values(config)
+    if config.get("model_type") == MODEL_TYPE:
+        check_widths(config, MAX_WIDTH)
+    check_code(config, trust_remote_code)
+    if (folder / "tokenizer_config.json").is_file():
+        content = (folder / "tokenizer_config.json").read_bytes()
+        # "no limit" on lengths is written as 10**30
+        check_code(parse_json(content, "tokenizer_config.json", 10**40), trust_remote_code, "tokenizer_config.json")
+    weights = Weights()
+    for name in weight_files(folder):
+        for tensor, values in read_header(folder / name)[0].items():
+            weights.shapes[tensor], weights.dtypes[tensor] = tuple(values["shape"]), values["dtype"]
+        if len(weights.shapes) > MAX_TENSORS:
+            raise ValueError(f"The weights have more than {MAX_TENSORS:,} tensors.")
+    check_sizes(config, weights)
+    check_shapes(config, weights.shapes)
+    check_total(config, weights)
+    for name in weight_files(folder):
+        check_finite(folder / name)
+    return weights
+
+
+def check_files(sizes: dict[str, int], *, no_pickles: bool = False) -> None:
+    """`ValueError` for names and sizes that a checkpoint must not have; `sizes` in bytes, by path."""
+    check_names(sizes)
+    pickles = [name for name in sizes if name.lower().endswith(PICKLE_SUFFIXES)]
+    if not {WEIGHTS, INDEX} & sizes.keys():
+        found = f"only {', '.join(pickles[:3])}, which can run code when loaded" if pickles else "none"
+        raise ValueError(f"The weights must be in {WEIGHTS}: there is {found}.")
+    if pickles and no_pickles:
+        raise ValueError(f"{', '.join(pickles[:3])}: a pickle can run code when loaded; only safetensors are allowed.")
+    if "adapter_config.json" in sizes:
+        raise ValueError("adapter_config.json: adapters that name another checkpoint to load are not supported.")
+    for name, size in sizes.items():
+        if name.endswith(READ_SUFFIXES) and ("/" not in name or name.startswith("additional_chat_templates/")):
+            limit = MAX_TOKENIZER_BYTES if name in LARGE_FILES else MAX_JSON_BYTES
+            if size > limit:
+                raise ValueError(f"{one_line(name)} has {size:,} bytes: {limit:,} are allowed.")
+
+
+def check_names(names: Iterable[str]) -> None:
+    """`ValueError` for a path that could lead out of the folder it is put into."""
+    for name in names:
+        parts = PurePosixPath(name).parts
+        if (
+            not parts
+            or ".." in parts
+            or name.startswith("/")
+            or "\\" in name
+            or PureWindowsPath(name).drive
+            or not name.isprintable()
+        ):
+            raise ValueError(
+                f"The file name {name[:120]!r} is refused: it must be a plain path inside the checkpoint."
+            )
+
+
+def weight_files(folder: Path) -> list[str]:
+    """The names of the safetensors files, from the index if there is one; all exist, directly in `folder`."""
+    if (folder / WEIGHTS).is_file():
+        return [WEIGHTS]
+    weight_map = read_json(folder / INDEX).get("weight_map")
+    if not isinstance(weight_map, dict) or not all(isinstance(name, str) for name in weight_map.values()):
+        raise ValueError(f"{INDEX} has no weight_map of file names.")
+    names = sorted(set(weight_map.values()))
+    if len(names) > MAX_SHARDS:
+        raise ValueError(f"{INDEX} names {len(names):,} files: {MAX_SHARDS:,} are allowed.")
+    check_names(names)
+    for name in names:
+        if "/" in name or not name.endswith(".safetensors") or not (folder / name).is_file():
+            raise ValueError(f"{INDEX} names {one_line(name, 120)!r}: must be a safetensors file of the checkpoint.")
+    return names
+
+
+def check_code(content: dict[str, Any], trusted: bool, name: str = "config.json") -> None:
+    """`ValueError` if loading needs code that comes with the checkpoint, and the user did not agree to run it."""
+    if not content.get("auto_map") or trusted:
+        return
+    if name == "config.json" and content.get("model_type") == MODEL_TYPE:
+        return  # whose code is here
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES  # a second; brings no torch
+
+    if name == "config.json" and content.get("model_type") in CONFIG_MAPPING_NAMES:
+        return
+    raise ValueError(
+        f"{name} asks to run code that comes with the checkpoint ({one_line(content['auto_map'], 120)}): read that "
+        "code, then agree with --trust_remote_code true."
+    )
+
+
+def check_shapes(config: dict[str, Any], shapes: dict[str, tuple[int, ...]]) -> None:
+    """`ValueError` if the widths in `config.json` are not those of the weights."""
+    if not shapes:
+        raise ValueError("The weights hold no tensor.")
+    hidden = config.get("hidden_size")
+    if is_whole(hidden) and not any(hidden in shape for shape in shapes.values()):
+        raise ValueError(f"config.json: hidden_size={hidden}, but no weight has that width.")
+    if config.get("model_type") != MODEL_TYPE:
+        return
+    expected: dict[str, tuple[Any, ...]] = {
+        "albert.embeddings.word_embeddings.weight": (config.get("vocab_size"), config.get("embedding_size")),
+        "albert.embeddings.position_embeddings.weight": (
+            config.get("max_position_embeddings"), config.get("embedding_size"),
+        ),
+        "albert.encoder.albert_layer_groups.0.albert_layers.0.ffn.weight": (config.get("intermediate_size"), hidden),
+        "albert.pooler.weight": (hidden, hidden),
+    }  # fmt: skip
+    incoming = hidden
+    for index, width in enumerate(config["head_widths"]):
+        layer = f"classifier.layers.{index}"
+        expected[f"{layer}.dense.weight"] = (width, incoming)
+        for vector in ("dense.bias", *BUFFERS):
+            expected[f"{layer}.{vector}"] = (width,)
+        incoming = width
+    classes = len(config.get("id2label") or {}) or config.get("num_labels", 2)
+    expected["classifier.out_proj.weight"] = (classes, incoming)
+    expected["classifier.out_proj.bias"] = (classes,)
+    for name, shape in expected.items():
+        if name not in shapes and name.endswith(BUFFERS):
+            continue  # made anew, so that every neuron is kept
+        if name not in shapes:
+            raise ValueError(f"The weights lack {name}, which config.json asks for.")
+        if None not in shape and shapes[name] != shape:
+            raise ValueError(
+                f"config.json asks for {name} of shape {list(shape)}, the weights have {list(shapes[name])}."
+            )
+    extra = [name for name in shapes if name.startswith("classifier.layers.") and name not in expected]
+    if extra:
+        widths = one_line(config["head_widths"], 80)
+        raise ValueError(f"The weights hold {one_line(extra[0])}, which head_widths={widths} has no place for.")

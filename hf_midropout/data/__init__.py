@@ -1,0 +1,1 @@
+"""Text classification datasets from the Hub, from files, and built in."""

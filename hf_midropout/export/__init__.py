@@ -1,0 +1,1 @@
+"""Checkpoints in other formats, each with its proof of equality."""

@@ -1,0 +1,1 @@
+"""Checkpoints published, pulled and checked."""

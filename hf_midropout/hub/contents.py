@@ -1,0 +1,72 @@
+"""What is published of a checkpoint's folder; anything else there (optimizer states, pickles, notes) stays at home."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from fnmatch import fnmatch
+from pathlib import Path
+
+from ..checkpoints.checks import INDEX, WEIGHTS, weight_files
+from ..checkpoints.config_checks import MODEL_TYPE
+from ..utils.json_files import read_json
+from ..utils.safe_paths import files_of
+
+
+PUBLISHED = (
+    "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
+    "added_tokens.json", "chat_template.jinja", "spiece.model", "tokenizer.model", "vocab.json", "vocab.txt",
+    "merges.txt", "midropout_report.json", "midropout_report.html", "figures/*.png", "figures/*.svg",
+    "onnx/model.onnx",
+)  # fmt: skip
+CODE_FILES = ("configuration_midropout_albert.py", "modeling_midropout_albert.py")
+# Also in the configuration's file, whose import takes seconds; a test compares the two.
+AUTO_MAP = {
+    "AutoConfig": "configuration_midropout_albert.MIDropoutAlbertConfig",
+    "AutoModel": "modeling_midropout_albert.MIDropoutAlbertModel",
+    "AutoModelForSequenceClassification": "modeling_midropout_albert.MIDropoutAlbertForSequenceClassification",
+}
+BY_PATH = (".safetensors", ".onnx")
+"""Too large to hold in memory."""
+
+
+def published_contents(folder: Path) -> dict[str, Path | bytes]:
+    """
+    What is published of a checkpoint, without its card, by name in the repository: bytes, so that what is checked is
+    what is sent, or a path for weights.
+
+    Raises:
+        `ValueError`: for links that lead out of the folder.
+    """
+    weights = weight_files(folder)
+    weights += [INDEX] if weights != [WEIGHTS] else []
+    names = [
+        name for name in files_of(folder) if name in weights or any(fnmatch(name, pattern) for pattern in PUBLISHED)
+    ]
+    contents: dict[str, Path | bytes] = {
+        name: folder / name if name.endswith(BY_PATH) else (folder / name).read_bytes() for name in names
+    }
+    config = read_json(folder / "config.json")
+    if config.get("model_type") == MODEL_TYPE:
+        for name in CODE_FILES:
+            # The code of this version reads this version's checkpoints; what lies in the folder may have been edited.
+            contents[name] = (Path(__file__).parents[1] / "models" / name).read_bytes()
+        if config.get("auto_map") != AUTO_MAP:
+            contents["config.json"] = json.dumps(config | {"auto_map": AUTO_MAP}, indent=2, sort_keys=True).encode()
+    return contents
+
+
+def digests(contents: dict[str, Path | bytes]) -> dict[str, str]:
+    """The SHA-256 of each."""
+    return {name: sha256_of(content) for name, content in contents.items()}
+
+
+def sha256_of(content: Path | bytes) -> str:
+    """The SHA-256 of a file or of bytes, in hexadecimal digits."""
+    if isinstance(content, bytes):
+        return hashlib.sha256(content).hexdigest()
+    digest = hashlib.sha256()
+    with content.open("rb") as file:
+        while chunk := file.read(2**20):
+            digest.update(chunk)
+    return digest.hexdigest()

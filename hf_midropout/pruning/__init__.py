@@ -1,0 +1,1 @@
+"""What to drop, decided and done: configuration, criteria, selection, reconstruction, search, baselines, record."""

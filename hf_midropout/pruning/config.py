@@ -1,0 +1,260 @@
+"""What [`MIDropoutCallback`] is to do, and when."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ..choices import COMPENSATIONS, CRITERION_NAMES, METRICS
+
+
+ACTIONS = ("prune", "dropout", "reinitialize", "none")
+SCOPES = ("layer", "global")
+SEARCH = "search"
+DEFAULT_KEEP = 0.5
+
+
+@dataclass(frozen=True)
+class MIDropoutConfig:
+    """
+    What to drop, and when. Checked when it is made, and fixed from then on; change a copy (`dataclasses.replace`).
+
+    Args:
+        start (`float`, `int` or `str`, *optional*, defaults to 0.5):
+            Length of the initial phase, after which neurons are scored and dropped: a float in (0, 1) is a fraction of
+            the training steps, an int a number of optimizer steps, a string such as `"2 epochs"` a number of epochs.
+        threshold (`float` or `str`, *optional*):
+            Neurons with less mutual information than this are dropped, in bits, in (0, log2(number of classes)).
+            `"search"` takes the highest threshold at which the pruned network, before retraining, is non-inferior to
+            the dense one on the Trainer's `eval_dataset`.
+        keep (`float`, *optional*):
+            Instead of a threshold: the fraction of neurons to keep, in (0, 1), the most important ones. 0.5 if neither
+            is given.
+        scope (`str`, *optional*, defaults to `"layer"`):
+            `"layer"` keeps (or searches for) one fraction of each layer, `"global"` one threshold for all layers
+            together, as in the paper. A threshold in bits is always global.
+        criterion (`str`, *optional*, defaults to `"mutual_information"`):
+            What makes a neuron important: `"mutual_information"`; `"joint_information"`, which passes over neurons
+            that repeat others; `"magnitude"`, `"activation"`, `"taylor"` or `"random"`. See [`criteria`].
+        action (`str`, *optional*, defaults to `"prune"`):
+            What happens to a neuron that is not kept. `"prune"` sets its output to 0 for good; `"dropout"` sets it to
+            0 with probability `dropout_rate` in training only (Algorithm 1 of the paper); `"reinitialize"` draws its
+            incoming weights anew from N(0, 0.01^2); `"none"` scores and logs only.
+        dropout_rate (`float`, *optional*, defaults to 0.5):
+            That probability, in (0, 1).
+        graded (`bool`, *optional*, defaults to `False`):
+            Whether it falls linearly with a neuron's importance, from `dropout_rate` at 0 to 0 at the threshold.
+        rounds (`int`, *optional*, defaults to 1):
+            Times to score, drop and train on, evenly spaced from `start` to the end; every round drops the same
+            fraction, so that the last one reaches `keep`.
+        compensation (`str`, *optional*, defaults to `"least_squares"`):
+            Refit of the weights that read the kept neurons, by what these tell of the dropped ones: `"none"` (the
+            paper), `"mean"` or `"least_squares"`. Used with the action `"prune"`. See [`compensation`].
+        restart_learning_rate (`bool`, *optional*, defaults to `False`):
+            Whether the learning rate's schedule is run through again in every phase of retraining.
+        metric (`str`, *optional*, defaults to `"accuracy"`):
+            What the search compares: `"accuracy"`, `"macro_f1"` or `"loss"` (nats).
+        margin (`float`, *optional*, defaults to 0.01):
+            How much worse the pruned network may be before retraining, in the units of the metric.
+        alpha (`float`, *optional*, defaults to 0.05):
+            Error rate of that test, one-sided, in (0, 0.5).
+        max_samples (`int`, *optional*, defaults to 10000):
+            Training rows to score, drawn at random; `None` for all.
+        seed (`int`, *optional*, defaults to 0):
+            Seed of what is drawn.
+        eval_dataset (`str`, *optional*):
+            Where the Trainer's `eval_dataset` is a dictionary: the name of the one to search and compare on; the first
+            by default.
+
+    Raises:
+        `ValueError`: for values of the wrong type, out of range or at odds with each other.
+    """
+
+    start: float | int | str = 0.5
+    threshold: float | str | None = None
+    keep: float | None = None
+    scope: str = "layer"
+    criterion: str = "mutual_information"
+    action: str = "prune"
+    dropout_rate: float = 0.5
+    graded: bool = False
+    rounds: int = 1
+    compensation: str = "least_squares"
+    restart_learning_rate: bool = False
+    metric: str = "accuracy"
+    margin: float = 0.01
+    alpha: float = 0.05
+    max_samples: int | None = 10_000
+    seed: int = 0
+    eval_dataset: str | None = None
+
+    def __post_init__(self):
+        self._check_choices()
+        self._check_types()
+        if self.threshold is not None and self.keep is not None:
+            raise ValueError(f"threshold={self.threshold!r} and keep={self.keep}: give one of the two.")
+        if isinstance(self.threshold, str):
+            if self.threshold != SEARCH:
+                raise ValueError(f"threshold={self.threshold!r}: must be a number of bits or {SEARCH!r}.")
+        elif self.threshold is not None:
+            if self.criterion != "mutual_information":
+                raise ValueError(
+                    f"threshold={self.threshold} bits with criterion={self.criterion!r}, which is not in bits: "
+                    f"give keep or threshold={SEARCH!r}."
+                )
+            if not self.threshold > 0:
+                raise ValueError(
+                    f"threshold={self.threshold} bits would drop nothing: must be above 0 and below log2(classes)."
+                )
+        if self.keep is not None and not 0 < self.keep < 1:
+            raise ValueError(
+                f"keep={self.keep} would drop {'nothing' if self.keep >= 1 else 'everything'}: must be in (0, 1)."
+            )
+        if not 0 < self.dropout_rate < 1:
+            raise ValueError(f"dropout_rate={self.dropout_rate}: must be in (0, 1).")
+        if self.rounds < 1:
+            raise ValueError(f"rounds={self.rounds}: must be 1 or more.")
+        if self.rounds > 1 and (self.threshold is not None or self.action != "prune"):
+            raise ValueError(f"rounds={self.rounds}: several rounds need a final budget `keep` and action='prune'.")
+        if not 0 < self.margin < math.inf:
+            raise ValueError(f"margin={self.margin}: must be above 0, such as 0.01.")
+        if not 0 < self.alpha < 0.5:
+            raise ValueError(f"alpha={self.alpha}: must be in (0, 0.5).")
+        if self.max_samples is not None and self.max_samples < 2:
+            raise ValueError(f"max_samples={self.max_samples}: must be 2 or more, or None for all.")
+        self.start_step(max_steps=2, steps_per_epoch=1.0, check=False)
+
+    def _check_choices(self) -> None:
+        allowed = {
+            "scope": SCOPES,
+            "criterion": CRITERION_NAMES,
+            "action": ACTIONS,
+            "compensation": COMPENSATIONS,
+            "metric": METRICS,
+        }
+        for name, values in allowed.items():
+            value = getattr(self, name)
+            if value in values or (name == "criterion" and _is_registered(value)):
+                continue
+            raise ValueError(f"{name}={value!r}: must be one of {', '.join(map(repr, values))}.")
+
+    def _check_types(self) -> None:
+        # Exactly what JSON holds: a numpy number would be found out when the record is written, after the training.
+        numbers: dict[str, type] = {"keep": float, "dropout_rate": float, "margin": float, "alpha": float}
+        numbers |= {"rounds": int, "max_samples": int, "seed": int}
+        for name, kind in numbers.items():
+            value = getattr(self, name)
+            if value is None and name in ("keep", "max_samples"):
+                continue
+            if isinstance(value, bool) or not isinstance(value, (int, kind)):
+                raise ValueError(f"{name}={value!r} of type {type(value).__name__}: must be of type {kind.__name__}.")
+        for name in ("graded", "restart_learning_rate"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name}={getattr(self, name)!r}: must be True or False.")
+        if isinstance(self.threshold, bool) or not isinstance(self.threshold, (int, float, str, type(None))):
+            raise ValueError(f"threshold={self.threshold!r}: must be a number of bits or {SEARCH!r}.")
+        if not isinstance(self.eval_dataset, (str, type(None))):
+            raise ValueError(
+                f"eval_dataset={self.eval_dataset!r}: must be the name of one of the Trainer's eval datasets."
+            )
+
+    @property
+    def searches(self) -> bool:
+        """Whether the threshold is to be found by comparing networks on validation rows."""
+        return self.threshold == SEARCH and self.action != "none"
+
+    @property
+    def round_keeps(self) -> list[float | None]:
+        """The fraction of all neurons that each round leaves."""
+        if self.threshold is not None:
+            return [None]
+        keep = DEFAULT_KEEP if self.keep is None else self.keep
+        return [keep ** (number / self.rounds) for number in range(1, self.rounds + 1)]
+
+    def round_steps(self, max_steps: int, steps_per_epoch: float | None) -> list[int]:
+        """
+        The optimizer steps after which neurons are scored and dropped; see `start_step`.
+
+        Raises:
+            `ValueError`: if there are fewer steps than rounds.
+        """
+        first = self.start_step(max_steps, steps_per_epoch)
+        steps = [first + (max_steps - first) * number // self.rounds for number in range(self.rounds)]
+        if len(set(steps)) < self.rounds:
+            raise ValueError(
+                f"rounds={self.rounds}: only {max_steps - first} steps are left after step {first}; each round "
+                "needs one."
+            )
+        return steps
+
+    def start_step(self, max_steps: int, steps_per_epoch: float | None, check: bool = True) -> int:
+        """
+        The optimizer step after which neurons are scored.
+
+        Args:
+            max_steps (`int`): Optimizer steps of the whole training.
+            steps_per_epoch (`float`, *optional*): Optimizer steps of one epoch; `None` if the data have no length.
+            check (`bool`, *optional*, defaults to `True`): Whether the step must lie within the training.
+
+        Raises:
+            `ValueError`: if `start` is malformed, or leaves no step before or after it.
+        """
+        if isinstance(self.start, str):
+            match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*epochs?\s*", self.start)
+            if not match or float(match[1]) == 0:
+                raise ValueError(f"start={self.start!r}: a string must read like '2 epochs' or '0.5 epochs'.")
+            if steps_per_epoch is None:
+                raise ValueError(f"start={self.start!r}: the training data have no length; give a number of steps.")
+            step = round(float(match[1]) * steps_per_epoch)
+        elif isinstance(self.start, bool) or not isinstance(self.start, (int, float)):
+            raise ValueError(f"start={self.start!r}: must be a fraction, a number of steps, or like '2 epochs'.")
+        elif isinstance(self.start, int) and self.start >= 1:
+            step = self.start
+        elif isinstance(self.start, float) and 0 < self.start < 1:
+            step = max(1, math.floor(self.start * max_steps))
+        else:
+            raise ValueError(
+                f"start={self.start!r}: must be a fraction of the training in (0, 1), an int of at least 1 step, "
+                "or like '2 epochs'."
+            )
+        if check and max_steps < 2:
+            raise ValueError(
+                f"Training has {max_steps} optimizer step(s): needs at least 2, one before and one after pruning."
+            )
+        if check and not 1 <= step < max_steps:
+            raise ValueError(
+                f"start={self.start!r} is step {step}, but training has {max_steps} steps: "
+                f"must leave at least one step before and after, 1 to {max_steps - 1}."
+            )
+        return step
+
+    def check_classes(self, num_classes: int) -> None:
+        """
+        Raises:
+            `ValueError`: if `threshold` is one that no neuron can reach: I(a; y) <= H(y) <= log2(num_classes).
+        """
+        ceiling = math.log2(num_classes) if num_classes > 1 else 0.0
+        if isinstance(self.threshold, (int, float)) and self.threshold >= ceiling:
+            raise ValueError(
+                f"threshold={self.threshold} bits would drop everything: no neuron can carry more than "
+                f"log2({num_classes}) = {ceiling:.3f} bits about {num_classes} classes; must be below that."
+            )
+
+    def differences(self, other: dict[str, Any]) -> str:
+        """Fields with another value in `other`, what `to_dict` gave, such as "keep=0.25 (was 0.5)"; else ""."""
+        mine = self.to_dict()
+        return ", ".join(
+            f"{name}={mine[name]!r} (was {other.get(name)!r})" for name in mine if mine[name] != other.get(name)
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready content."""
+        return asdict(self)
+
+
+def _is_registered(criterion: Any) -> bool:
+    from .criteria import CRITERIA as REGISTERED  # torch: only where a name is not one of the package's
+
+    return criterion in REGISTERED

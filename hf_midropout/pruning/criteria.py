@@ -1,0 +1,81 @@
+"""How important each unit of a group is, by one criterion or another. A new criterion is one function here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from ..information.joint import greedy_log_determinant
+from .evidence import Evidence, GroupStatistics
+
+
+Importance = dict[str, torch.Tensor]
+"""`[K]` float64 on the CPU by group; the higher, the longer a unit is kept. Values compare within a group."""
+
+CRITERIA: dict[str, Callable[[GroupStatistics], torch.Tensor]] = {}
+CONTROLS = ("magnitude", "activation", "taylor", "random")
+
+
+def criterion(function):
+    """Registers a function that gives `[K]` importances of a group, under its name."""
+    CRITERIA[function.__name__] = function
+    return function
+
+
+def importance(evidence: Evidence, name: str) -> Importance:
+    """
+    The importance of every unit under the criterion `name`, a key of `CRITERIA`; -inf if it was dropped before.
+
+    Raises:
+        `ValueError`: if a value is NaN or infinite.
+    """
+    result = {}
+    for group in evidence.groups:
+        statistics = evidence.of(group)
+        values = CRITERIA[name](statistics).detach().double().cpu()
+        if not values.isfinite().all():
+            broken = int((~values.isfinite()).sum())
+            raise ValueError(f"criterion={name!r} gives no finite value for {broken} neurons of {group}.")
+        result[group] = values.masked_fill(~statistics.alive, -torch.inf)
+    return result
+
+
+@criterion
+def mutual_information(statistics: GroupStatistics) -> torch.Tensor:
+    """I(a; y) in bits (eq. 2 of the paper)."""
+    return statistics.bits
+
+
+@criterion
+def joint_information(statistics: GroupStatistics) -> torch.Tensor:
+    """
+    Rank in a greedy selection by joint Gaussian information about the label: a neuron that repeats others comes late.
+    The first neuron taken has K, the last one 1.
+    """
+    order = greedy_log_determinant(*statistics.class_moments.covariances()).order
+    return len(order) - order.argsort()
+
+
+@criterion
+def magnitude(statistics: GroupStatistics) -> torch.Tensor:
+    """Euclidean norm of the incoming weights."""
+    return statistics.incoming_weight.norm(dim=1)
+
+
+@criterion
+def activation(statistics: GroupStatistics) -> torch.Tensor:
+    """Standard deviation of the activation times the Euclidean norm of the outgoing weights."""
+    return statistics.moments.covariance.diagonal().clamp(min=0).sqrt() * statistics.outgoing_weight.norm(dim=0)
+
+
+@criterion
+def taylor(statistics: GroupStatistics) -> torch.Tensor:
+    """Mean of |activation x gradient of the loss|, the first-order change of a row's loss (Molchanov et al., 2017)."""
+    return statistics.taylor
+
+
+@criterion
+def random(statistics: GroupStatistics) -> torch.Tensor:
+    """A seeded draw: what a criterion has to beat."""
+    return statistics.random

@@ -1,0 +1,143 @@
+"""What to do to the neurons, decided in one place from everything that was measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
+
+from ..scoring.inference import frozen_inference
+from .baselines import one_shot_controls
+from .config import SEARCH, MIDropoutConfig
+from .criteria import Importance, importance
+from .evidence import Evidence
+from .head import HeadNetwork
+from .head_evaluation import HeadInputs
+from .noninferiority import compare_with_chance, rows_needed, too_few_rows
+from .reconstruction import Reconstruction, Refit
+from .search import Sweep, metrics, sweep
+from .selection import NothingToSelect, Selection, nested_selections, select
+
+
+REFITTED_LEVELS = 64
+
+
+@dataclass
+class Decision:
+    """
+    Args:
+        importance (`dict[str, torch.Tensor]`, *optional*): Of every neuron, by layer.
+        selection ([`Selection`], *optional*): Which neurons to keep; `None` if nothing is to be dropped.
+        refused (`str`, *optional*): Why not.
+        refit ([`Refit`], *optional*): New weights that go with it.
+        sweep ([`Sweep`], *optional*): The search of the threshold.
+        controls (`dict`, *optional*): What other criteria would give, see [`controls.one_shot_controls`].
+    """
+
+    importance: Importance | None = None
+    selection: Selection | None = None
+    refused: str | None = None
+    refit: Refit | None = None
+    sweep: Sweep | None = None
+    controls: dict[str, Any] | None = None
+
+
+def decide(config: MIDropoutConfig, evidence: Evidence, validation: HeadInputs | None, keep: float | None) -> Decision:
+    """
+    Args:
+        config ([`MIDropoutConfig`]): What was asked for.
+        evidence ([`Evidence`]): Scores, head and training rows.
+        validation ([`HeadInputs`], *optional*): For the search and the controls.
+        keep (`float`, *optional*): The budget of this round.
+    """
+    decision = Decision()
+    reconstruction = None
+    if config.compensation != "none" and config.action == "prune":
+        reconstruction = Reconstruction(evidence.network, evidence.groups, evidence.moments, config.compensation)
+    try:
+        values = decision.importance = importance(evidence, config.criterion)
+        if config.threshold == SEARCH:
+            assert validation is not None  # made sure of before training
+            check_search(config, evidence.network, validation)
+            levels = nested_selections(values, config.scope, limit=REFITTED_LEVELS if reconstruction else None)
+            decision.sweep = sweep(
+                evidence.network,
+                validation,
+                levels,
+                metric=config.metric,
+                margin=config.margin,
+                alpha=config.alpha,
+                reconstruction=reconstruction,
+            )
+            decision.selection = _searched(decision.sweep, levels)
+        else:
+            assert not isinstance(config.threshold, str)
+            decision.selection = select(values, threshold=config.threshold, keep=keep, scope=config.scope)
+    except NothingToSelect as refusal:
+        # A training of hours is not thrown away for a threshold that turned out wrong: it goes on, dense.
+        decision.refused = str(refusal)
+        return decision
+    if reconstruction:
+        decision.refit = reconstruction.refit(decision.selection.kept)
+    if validation is not None:
+        decision.controls = one_shot_controls(
+            evidence, validation, config.criterion, decision.selection, reconstruction
+        )
+    return decision
+
+
+def decide_once(config: MIDropoutConfig, evidence: Evidence, validation: HeadInputs | None, keep: float | None):
+    """`decide` on the main process, its decision on all: every rank must drop the same neurons."""
+    process = PartialState()
+    if process.num_processes == 1:
+        return decide(config, evidence, validation, keep)
+    outcome: list[Any] = [None]
+    if process.is_main_process:
+        try:
+            outcome = [decide(config, evidence, validation, keep)]
+        except Exception as error:  # the other ranks wait for an answer
+            outcome = [error]
+    decision = broadcast_object_list(outcome)[0]
+    if isinstance(decision, Exception):
+        raise decision
+    return decision
+
+
+def check_search(config: MIDropoutConfig, network: HeadNetwork, validation: HeadInputs) -> None:
+    """
+    Raises:
+        [`NothingToSelect`]: if there is nothing to be learned from a search: there are too few rows for its test, or
+            `network` is at chance, from where no pruning can make it worse.
+    """
+    labelled = validation.labelled()
+    hidden_states, labels = labelled.hidden_states, labelled.labels.to(labelled.hidden_states.device)
+    few = too_few_rows(config.metric, config.margin, config.alpha, len(labels))
+    if few:
+        raise NothingToSelect(f"threshold={SEARCH!r}: {few}")
+    with frozen_inference(network):
+        logits = network(hidden_states)
+    chance = compare_with_chance(config.metric, logits, labels)
+    if chance.p_value > config.alpha:
+        value = metrics(logits, labels)[config.metric]
+        raise NothingToSelect(
+            f"threshold={SEARCH!r}: the network is not shown to be better than one that ignores the text. On "
+            f"{len(labels):,} validation rows its {config.metric} is {value:.4f}, against {chance.value:.4f} by "
+            f"chance or the class frequencies: p = {chance.p_value:.3f} > {config.alpha}. Train longer before neurons "
+            "are scored (a later `start`), or give more validation rows."
+        )
+
+
+def _searched(result: Sweep, levels: list[Selection]) -> Selection:
+    if not levels:
+        raise NothingToSelect("threshold='search' has nothing to try: all neurons are equal, or one is left.")
+    if result.chosen is None:
+        first = result.levels[0]
+        rows = rows_needed(result.metric, result.margin, result.alpha, first.stderr**2 * result.rows)
+        raise NothingToSelect(
+            f"threshold='search': on {result.rows} validation rows even the least pruned network is not shown "
+            f"to be non-inferior: worse by {first.difference:.4f} ± {first.stderr:.4f} {result.metric}, margin "
+            f"{result.margin}, p = {first.p_value:.3f} > {result.alpha}. {rows:,} rows or so may show it."
+        )
+    return levels[result.chosen]

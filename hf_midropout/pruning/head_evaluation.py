@@ -1,0 +1,116 @@
+"""Evaluates many masks for the price of one: the encoder runs once, the small head as often as needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from accelerate import PartialState
+from accelerate.utils import gather_object
+from torch import nn
+from tqdm.auto import tqdm
+
+from ..information.checks import IGNORE_INDEX
+from ..metrics.text_classification import classification_metrics
+from ..scoring.inference import Batches, frozen_inference, split_labels, to_device
+
+
+@dataclass
+class HeadInputs:
+    """
+    What the head of a model receives for each row of a dataset, in the order of the dataset.
+
+    Args:
+        hidden_states (`torch.Tensor` of shape `[N, hidden_size]`): On the CPU, or the device of the model.
+        labels (`torch.Tensor` of shape `[N]`): Classes, on the CPU.
+    """
+
+    hidden_states: torch.Tensor
+    labels: torch.Tensor
+
+    def labelled(self) -> HeadInputs:
+        """Without the rows whose label is -100."""
+        index = (self.labels != IGNORE_INDEX).nonzero().flatten()
+        if len(index) == len(self.labels):
+            return self
+        return HeadInputs(self.hidden_states[index.to(self.hidden_states.device)], self.labels[index])
+
+    def split(self, rows: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Chunks of hidden states and labels, both on the device of the hidden states."""
+        labels = self.labels.to(self.hidden_states.device)
+        yield from zip(self.hidden_states.split(rows), labels.split(rows), strict=True)
+
+    def metrics(self, head: nn.Module, batch_size: int = 4096) -> dict[str, float]:
+        """Accuracy, macro F1, loss (nats) and calibration error of `head`, as it is masked now."""
+        dtype = next(head.parameters()).dtype  # under autocast the encoder's output is narrower than the weights
+        rows = self.labelled()
+        with frozen_inference(head):
+            logits = torch.cat([head(chunk.to(dtype)).float().cpu() for chunk, _ in rows.split(batch_size)])
+        return classification_metrics(logits.numpy(), rows.labels.numpy())
+
+
+class HeadInputCollector:
+    """
+    Context manager that keeps what the head of a model takes in during forward passes over batches.
+
+    Args:
+        model (`nn.Module`): With a `classifier`.
+        max_batches (`int`, *optional*): Batches to keep, by number; all by default.
+    """
+
+    def __init__(self, model: nn.Module, max_batches: int | None = None):
+        self.model = model
+        self.max_batches = max_batches
+        self.device = next(model.parameters()).device
+        self._received: list[torch.Tensor] = []
+        self._kept: list[tuple[int, torch.Tensor, torch.Tensor]] = []
+
+    def __enter__(self) -> HeadInputCollector:
+        self._handle = self.model.classifier.register_forward_pre_hook(
+            lambda module, args: self._received.append(args[0])
+        )
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self._handle.remove()
+
+    def observe(self, number: int, labels: torch.Tensor) -> None:
+        """To be called after the forward pass of batch `number`."""
+        hidden_states = self._received.pop()
+        self._received.clear()
+        if self.max_batches is None or number < self.max_batches:
+            self._kept.append((number, hidden_states, labels))
+
+    def gather(self) -> HeadInputs:
+        """The rows of all processes, in the order of the batches."""
+        collected = self._kept
+        if PartialState().num_processes > 1:
+            collected = gather_object([(number, values.cpu(), labels) for number, values, labels in collected])
+        if not collected:
+            raise ValueError("The dataset to evaluate is empty.")
+        collected.sort(key=lambda entry: entry[0])
+        return HeadInputs(
+            torch.cat([hidden_states for _, hidden_states, _ in collected]).to(self.device),
+            torch.cat([labels for _, _, labels in collected]).cpu(),
+        )
+
+
+def collect_head_inputs(model: nn.Module, batches: Batches, progress: bool = True) -> HeadInputs:
+    """
+    Runs the encoder of `model` once over `batches`; each process takes its share and gets the whole.
+
+    Raises:
+        `ValueError`: if the dataset is empty.
+    """
+    process = PartialState()
+    with frozen_inference(model), HeadInputCollector(model) as collector:
+        mine = batches.of_process(process.process_index, process.num_processes)
+        for number, batch in tqdm(
+            mine, desc="Evaluating", unit="batch", disable=not (progress and process.is_main_process)
+        ):
+            inputs, labels = split_labels(batch, batches.label_names)
+            model(**to_device(inputs, model))
+            if number is not None:
+                collector.observe(number, labels)
+    return collector.gather()

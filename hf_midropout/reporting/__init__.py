@@ -1,0 +1,1 @@
+"""The report of a training, its figures, page and model card."""

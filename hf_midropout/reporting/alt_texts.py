@@ -1,0 +1,87 @@
+"""What each figure of the report shows, in words: for readers who do not see it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..pruning.record import PruningRecord
+
+
+def architecture(record: PruningRecord, config: dict[str, Any]) -> str:
+    """Of `report_figures.architecture`."""
+    parts = [
+        f"layer {index} with {layer['kept']} of {layer['neurons']} neurons kept"
+        for index, layer in enumerate(record.layers(), 1)
+    ]
+    return (
+        f"From top to bottom: the text's tokens, the ALBERT encoder ({config.get('num_hidden_layers')} layers of "
+        f"{config.get('hidden_size')} units), {', '.join(parts)}, "
+        f"and {len(config.get('id2label') or [0, 1])} classes. "
+        "Every neuron is a dot, dark if it was kept, pale if it was dropped."
+    )
+
+
+def bits_per_layer(record: PruningRecord) -> str:
+    """Of `figures.bits_per_layer`."""
+    parts = []
+    for index, layer in enumerate(record.layers(), 1):
+        after = layer["mean_bits_after_of_kept"]
+        parts.append(
+            f"layer {index}: {layer['mean_bits_before']:.2f} for all neurons before pruning, "
+            f"{layer['mean_bits_before_of_kept']:.2f} for the kept ones"
+            + (f", {after:.2f} for these after retraining" if after is not None else "")
+        )
+    return (
+        f"Bar chart of the mean bits per neuron. {'; '.join(parts)}. The label has "
+        f"{record.before.label_entropy:.2f} bits."
+    ).replace("chart of the mean bits per neuron. layer", "chart of the mean bits per neuron. Layer")
+
+
+def bits_per_neuron(record: PruningRecord) -> str:
+    """Of `figures.histogram_of_bits`."""
+    parts = []
+    for index, (layer, scores) in enumerate(zip(record.layers(), record.before.layers.values(), strict=True), 1):
+        cut = layer["lowest_bits_kept"]
+        parts.append(
+            f"layer {index}: {len(scores.bits)} neurons from {scores.bits.min():.2f} to {scores.bits.max():.2f} bits"
+            + (f", the lowest kept with {cut:.2f}" if isinstance(cut, float) else "")
+        )
+    return f"Histograms of the bits of each neuron when neurons were dropped. {'; '.join(parts)}."
+
+
+def training_curve(record: PruningRecord, log: list[dict[str, float]]) -> str:
+    """Of `figures.training_curve`."""
+    what, steps = "dropped" if record.selection else "scored", ", ".join(str(each.step) for each in record.rounds)
+    text = f"Line chart of the loss over {record.max_steps} optimizer steps; neurons were {what} after step {steps}."
+    for key, name in (("loss", "Training"), ("eval_loss", "Validation")):
+        points = [entry[key] for entry in log if key in entry]
+        if points:
+            text += f" {name} loss goes from {points[0]:.2f} to {points[-1]:.2f}."
+    return text
+
+
+def sweep_curve(sweep: dict[str, Any]) -> str:
+    """Of `figures.sweep_curve`."""
+    first, last = sweep["levels"][0], sweep["levels"][-1]
+    text = (
+        f"Line chart of the {sweep['metric'].replace('_', ' ')} on validation rows over the neurons kept, before "
+        f"retraining: {first['value']:.3f} with {first['kept']} neurons, {last['value']:.3f} with {last['kept']}; "
+        f"{sweep['dense']:.3f} before pruning."
+    )
+    if sweep["chosen"] is not None:
+        chosen = sweep["levels"][sweep["chosen"]]
+        text += f" Chosen: {chosen['kept']} neurons with {chosen['value']:.3f}."
+    return text
+
+
+def reliability_diagram(test: dict[str, Any]) -> str:
+    """Of `report_figures.reliability_diagram`."""
+    points = test["calibration"]
+    gaps = [point["confidence"] - point["accuracy"] for point in points]
+    above = sum(gap > 0 for gap in gaps)
+    return (
+        f"Reliability diagram on {test['rows']} {test['split']} rows: accuracy over confidence in {len(points)} bins, "
+        f"less sure than right in {len(gaps) - above}, surer than right in {above}. Surest bin: confidence "
+        f"{points[-1]['confidence']:.2f}, accuracy {points[-1]['accuracy']:.2f}. Expected calibration error "
+        f"{test['expected_calibration_error']:.3f}."
+    )

@@ -1,0 +1,251 @@
+"""Forward passes that leave no trace: over agreed batches, in eval mode, without gradients, without random numbers."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count, islice
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import DataCollatorWithPadding, default_data_collator
+
+from ..utils.random_state import preserved_random_state
+
+
+LABEL_NAMES = ("labels", "label", "label_ids")
+
+NumberedBatch = tuple[int | None, dict[str, Any]]
+"""A batch and its number; `None` for a batch of another process, to be run and not counted."""
+
+
+@dataclass
+class FixedBatches:
+    """
+    The same batches whatever the number of processes: a seeded order of the dataset, cut into batches that are dealt
+    out in turn. A batch is never split, so its activations are the same on whichever process it runs. Where dataset or
+    collator draw random numbers, a batch's depend on its number alone, and no generator is moved on.
+
+    Args:
+        dataset (`datasets.Dataset` or `torch.utils.data.Dataset`): Map-style dataset of dictionaries.
+        batch_size (`int`): Items in a batch.
+        collate_fn (`Callable`): Makes a batch of a list of items.
+        keys (`frozenset[str]`, *optional*): Keys of an item to keep; all by default.
+        max_samples (`int`, *optional*): Items to use; all by default.
+        seed (`int`, *optional*): Shuffles the dataset; `None` keeps its order.
+        label_names (`Sequence[str]`, *optional*): Keys of a batch that may hold the labels.
+    """
+
+    dataset: Any
+    batch_size: int
+    collate_fn: Callable[[list], dict[str, Any]]
+    keys: frozenset[str] | None = None
+    max_samples: int | None = None
+    seed: int | None = None
+    label_names: Sequence[str] = LABEL_NAMES
+
+    def __post_init__(self):
+        size = len(self.dataset)
+        if self.seed is None:
+            order = torch.arange(size)
+        else:
+            order = torch.randperm(size, generator=torch.Generator().manual_seed(self.seed))
+        self.batches = list(order[: self.max_samples].split(self.batch_size))
+
+    def of_process(self, index: int, num_processes: int) -> DealtBatches:
+        """
+        The batches `index`, `index + num_processes`, ... with their numbers. A process that would have one less than
+        others gets one of theirs at the end, with `None` for its number: where weights are spread over processes, all
+        must run as many forward passes.
+        """
+        return DealtBatches(self, index, num_processes)
+
+
+@dataclass
+class DealtBatches:
+    """
+    One process's share of [`FixedBatches`]: a sized iterable of (batch number, batch), one for each round.
+
+    Args:
+        source ([`FixedBatches`]): All batches.
+        index (`int`): The process.
+        num_processes (`int`): Batches in a round.
+    """
+
+    source: FixedBatches
+    index: int
+    num_processes: int
+
+    def __len__(self) -> int:
+        return -(-len(self.source.batches) // self.num_processes)
+
+    def __iter__(self) -> Iterator[NumberedBatch]:
+        dataset = self.source.dataset
+        # As a DataLoader does: a `datasets.Dataset` reads many rows at once for little more than one.
+        read = getattr(dataset, "__getitems__", lambda rows: [dataset[row] for row in rows])
+        for first in range(0, len(self.source.batches), self.num_processes):
+            number = first + self.index
+            mine = number < len(self.source.batches)
+            with preserved_random_state(dataset, self.source.collate_fn, seed=number if mine else first):
+                items = read(self.source.batches[number if mine else first].tolist())
+                batch = collate(items, self.source.keys, self.source.collate_fn)
+            yield number if mine else None, batch
+
+
+@dataclass
+class StreamedBatches:
+    """
+    As [`FixedBatches`], of a dataset without a length: the first items that it gives, in its order. Every process
+    reads the stream and computes its share.
+    """
+
+    dataset: Any
+    batch_size: int
+    collate_fn: Callable[[list], dict[str, Any]]
+    keys: frozenset[str] | None = None
+    max_samples: int | None = None
+    label_names: Sequence[str] = LABEL_NAMES
+
+    def of_process(self, index: int, num_processes: int) -> Iterator[NumberedBatch]:
+        """As [`FixedBatches.of_process`]."""
+        items: Iterator[dict[str, Any]] = iter([])
+        first: dict[str, Any] = {}
+        place = num_processes - 1  # of the last batch read, in its round
+        for number in count():
+            with preserved_random_state(self.dataset, self.collate_fn, seed=number):
+                if number == 0:
+                    items = islice(self.dataset, self.max_samples)
+                chunk = list(islice(items, self.batch_size))
+                if not chunk:
+                    break
+                place = number % num_processes
+                batch = collate(chunk, self.keys, self.collate_fn) if place in (0, index) else {}
+            first = first if place else batch
+            if place == index:
+                yield number, batch
+        if place < index:
+            yield None, first
+
+
+@dataclass
+class LoaderBatches:
+    """
+    As [`FixedBatches`], of an iterable of batches that someone else collates; each process reads all and computes its
+    share.
+
+    Args:
+        loader (`Iterable[dict]`): Gives the batches, anew each time.
+        max_samples (`int`, *optional*): Items after which no batch is read; all by default.
+        label_names (`Sequence[str]`, *optional*): Keys of a batch that may hold the labels.
+    """
+
+    loader: Iterable[dict[str, Any]]
+    max_samples: int | None = None
+    label_names: Sequence[str] = LABEL_NAMES
+
+    def of_process(self, index: int, num_processes: int) -> Iterator[NumberedBatch]:
+        """As [`FixedBatches.of_process`]."""
+        batches: Iterator[dict[str, Any]] = iter([])
+        first: dict[str, Any] = {}
+        place, rows = num_processes - 1, 0
+        for number in count():
+            if self.max_samples is not None and rows >= self.max_samples:
+                break
+            with preserved_random_state(self.loader, seed=number):
+                if number == 0:
+                    batches = iter(self.loader)
+                batch = next(batches, None)
+            if batch is None:
+                break
+            place = number % num_processes
+            first = first if place else batch
+            rows += len(split_labels(batch, self.label_names)[1])
+            if place == index:
+                yield number, batch
+        if place < index:
+            yield None, first
+
+
+Batches = FixedBatches | StreamedBatches | LoaderBatches
+
+
+def collate(items: list[dict[str, Any]], keys: frozenset[str] | None, collate_fn) -> dict[str, Any]:
+    """A batch of `items`, of which only `keys` are kept."""
+    if keys is not None:
+        items = [{key: value for key, value in item.items() if key in keys} for item in items]
+    return collate_fn(items)
+
+
+def batches_for(
+    model: nn.Module,
+    dataset,
+    batch_size: int,
+    collate_fn: Callable[[list], dict[str, Any]] | None = None,
+    processing_class=None,
+    remove_unused_columns: bool = True,
+    max_samples: int | None = None,
+    seed: int | None = None,
+    label_names: Sequence[str] = LABEL_NAMES,
+) -> Batches:
+    """
+    [`FixedBatches`], or [`StreamedBatches`] of a dataset without a length, collated as the Trainer does by default,
+    without what `model.forward` does not take.
+    """
+    if collate_fn is None:
+        collate_fn = DataCollatorWithPadding(processing_class) if processing_class else default_data_collator
+    if max_samples is not None and max_samples < 1:
+        raise ValueError(f"max_samples={max_samples}: must be 1 or more, or None for all.")
+    if batch_size < 1:
+        raise ValueError(f"batch_size={batch_size}: must be 1 or more.")
+    keys = None
+    if remove_unused_columns:
+        keys = frozenset(inspect.signature(inner_model(model).forward).parameters) | {*LABEL_NAMES, *label_names}
+    if not hasattr(dataset, "__len__"):
+        return StreamedBatches(dataset, batch_size, collate_fn, keys, max_samples, label_names)
+    return FixedBatches(dataset, batch_size, collate_fn, keys, max_samples, seed, label_names)
+
+
+def inner_model(model: nn.Module) -> nn.Module:
+    """The model whose `forward` names its arguments, inside `torch.compile`, PEFT and data parallelism."""
+    while True:
+        if hasattr(model, "get_base_model"):
+            inner = model.get_base_model()
+        else:
+            inner = getattr(model, "_orig_mod", getattr(model, "module", None))
+        if not isinstance(inner, nn.Module) or inner is model:
+            return model
+        model = inner
+
+
+@contextmanager
+def frozen_inference(model: nn.Module) -> Iterator[None]:
+    """Context manager: `model` in eval mode, no gradients; afterwards its mode and random numbers are as before."""
+    training = {module: module.training for module in model.modules()}
+    device = next(model.parameters()).device
+    with torch.random.fork_rng([device] if device.type == "cuda" else []), torch.no_grad():
+        model.eval()
+        try:
+            yield
+        finally:
+            for module, mode in training.items():
+                module.training = mode
+
+
+def split_labels(batch: dict[str, Any], names: Sequence[str] = LABEL_NAMES) -> tuple[dict[str, Any], torch.Tensor]:
+    """A batch's inputs, and its labels, which are under one of `names`; `ValueError` if it has none."""
+    name = next((name for name in names if name in batch), None)
+    if name is None:
+        raise ValueError(f"A batch holds {', '.join(batch)} but no labels: needs one of {', '.join(names)}.")
+    return {key: value for key, value in batch.items() if key != name}, batch[name]
+
+
+def to_device(inputs: dict[str, Any], model: nn.Module) -> dict[str, Any]:
+    """Tensors of `inputs` on the device of `model`."""
+    device = next(model.parameters()).device
+    return {
+        key: value.to(device, non_blocking=True) if isinstance(value, torch.Tensor) else value
+        for key, value in inputs.items()
+    }

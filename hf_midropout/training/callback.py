@@ -1,0 +1,189 @@
+"""The callback that scores and drops neurons in the middle of a training: *when*, and little else."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from transformers import Trainer, TrainerCallback
+from transformers.trainer_callback import ExportableState
+from transformers.trainer_utils import has_length
+
+from ..groups.sharding import check_trainer, full_module
+from ..pruning.apply import is_pruned
+from ..pruning.config import MIDropoutConfig
+from ..pruning.data_checks import check_can_be_read_again, check_training, usable_validation
+from ..pruning.progress import PruningProgress
+from ..pruning.prune_model import check_prunable, head_inputs, prune_once
+from ..pruning.record import PruningRecord
+from ..scoring.inference import Batches
+from ..scoring.neurons import score_neurons
+from .learning_rate import restart_learning_rate
+from .trainer_access import TrainerReference
+from .trainer_data import training_batches, validation_batches
+
+
+logger = logging.getLogger(__name__)
+
+
+class MIDropoutCallback(TrainerCallback, ExportableState):
+    """
+    MI-Dropout inside a plain [`~transformers.Trainer`]: after an initial phase it scores every neuron of the head by
+    its mutual information with the label, drops the neurons that carry too little, and lets training go on. At the end
+    it scores again. Bits per layer and, if the Trainer has an `eval_dataset`, the metrics before and after go through
+    the Trainer's own logging; `midropout_record.json` in the output folder holds everything.
+
+    What happened so far is in every checkpoint, beside the masks, so that a resumed training goes on as it would have.
+    One object serves one training at a time; a new `train()` starts from nothing.
+
+    Args:
+        config ([`MIDropoutConfig`] or `dict`, *optional*): When and what to drop.
+        trainer ([`~transformers.Trainer`], *optional*): The one to work in, for `trainer.add_callback`. By default the
+            one whose event comes first.
+
+    Attributes:
+        record ([`PruningRecord`], *optional*): What happened, once it has.
+
+    Raises:
+        `ValueError`: when training begins, for a configuration that does not fit the model, the data or the training.
+
+    Example:
+
+    ```python
+    trainer = Trainer(model, args, train_dataset=train, callbacks=[MIDropoutCallback(MIDropoutConfig(keep=0.25))])
+    ```
+    """
+
+    def __init__(self, config: MIDropoutConfig | dict[str, Any] | None = None, trainer: Trainer | None = None):
+        # A dictionary is what a checkpoint holds, see `state`.
+        self.config = MIDropoutConfig(**config) if isinstance(config, dict) else config or MIDropoutConfig()
+        self._trainer = TrainerReference(trainer)
+        self._progress: PruningProgress | None = None
+        self._training: Batches | None = None
+        self._validation: Batches | None = None
+        self._running = False
+
+    @property
+    def record(self) -> PruningRecord | None:
+        """What happened in the last training, or up to now; `None` if no neuron was scored."""
+        return self._progress.record if self._progress else None
+
+    def state(self) -> dict[str, Any]:
+        # The masks and drop rates are in the weights; this is what else a resumed training has to know.
+        progress = self._progress.to_dict() if self._progress else None
+        return {"args": {"config": self.config.to_dict()}, "attributes": {"saved_progress": progress}}
+
+    def on_init_end(self, args, state, control, **kwargs):
+        check_trainer(self._trainer.find())  # before weights are sharded, where some settings fail in obscure ways
+
+    def on_train_begin(self, args, state, control, model=None, train_dataloader=None, lr_scheduler=None, **kwargs):
+        trainer = self._trainer.find()
+        check_trainer(trainer)
+        self._take_the_lead(trainer)
+        check_prunable(model, self.config)
+        check_can_be_read_again(getattr(train_dataloader, "dataset", train_dataloader))
+        self._training = training_batches(trainer, model, self.config, train_dataloader)
+        check_training(self._training, model, self.config)
+        self._validation = usable_validation(
+            lambda: validation_batches(trainer, model, self.config), model, self.config
+        )
+        steps_per_epoch = None
+        if has_length(train_dataloader):
+            steps_per_epoch = -(-len(train_dataloader) // args.gradient_accumulation_steps)
+        self._progress = self._begin(trainer, state, steps_per_epoch, is_pruned(model))
+        self._running = True
+        if self.config.restart_learning_rate:
+            restart_learning_rate(lr_scheduler, self._progress.steps, state.max_steps)
+        # The Trainer fails at its next checkpoint if the state it resumed from lacks one of its callbacks.
+        state.stateful_callbacks[type(self).__name__] = self.state()
+
+    def _take_the_lead(self, trainer: Trainer) -> None:
+        """Comes before the Trainer's loggers, which close at the end of training, when the last scores are logged."""
+        callbacks = trainer.callback_handler.callbacks
+        if sum(isinstance(callback, MIDropoutCallback) for callback in callbacks) > 1:
+            raise ValueError("The Trainer has more than one MIDropoutCallback: they would drop each other's neurons.")
+        callbacks.remove(self)
+        callbacks.insert(0, self)
+
+    def _begin(self, trainer, state, steps_per_epoch: float | None, pruned: bool) -> PruningProgress:
+        if state.global_step > 0:
+            saved = state.stateful_callbacks.get(type(self).__name__) or {}
+            saved = saved.get("attributes", {}).get("saved_progress")
+            return PruningProgress.resume(
+                saved, self.config, state.global_step, state.max_steps, steps_per_epoch, pruned
+            )
+        if self._running and trainer.args.auto_find_batch_size and self._progress and self._progress.rounds_done:
+            logger.warning(
+                "The Trainer starts again with a smaller batch; neurons dropped at step %d of the first attempt stay "
+                "dropped.",
+                self._progress.steps[self._progress.rounds_done - 1],
+            )
+            return self._progress.replanned(0, state.max_steps)
+        if pruned:
+            raise ValueError("The model already has dropped neurons: start from its compact() form.")
+        return PruningProgress.begin(self.config, state.max_steps, steps_per_epoch)
+
+    def on_step_end(self, args, state, control, model=None, optimizer=None, **kwargs):
+        progress = self._progress
+        assert progress is not None and self._training is not None  # since training began
+        if state.global_step not in progress.steps[progress.rounds_done :][:1]:
+            return
+        trainer = self._trainer.get()
+        result = prune_once(
+            model,
+            self._training,
+            self._validation,
+            self.config,
+            self.config.round_keeps[progress.rounds_done],
+            step=state.global_step,
+            optimizer=optimizer,
+            progress=not args.disable_tqdm,
+        )
+        if result.selection is not None:
+            # A best checkpoint from before would bring the dropped neurons back under `load_best_model_at_end`.
+            state.best_metric = state.best_global_step = state.best_model_checkpoint = None
+        if not result.validation:
+            self._validation = None  # told once
+        if progress.record is None:
+            progress.record = PruningRecord(self.config.to_dict(), state.max_steps)
+        progress.record.rounds.append(result)
+        progress.record.max_steps = state.max_steps
+        self._publish(trainer, progress.record)
+
+    def on_train_end(self, args, state, control, model=None, **kwargs):
+        self._running = False
+        progress = self._progress
+        assert progress is not None  # since training began
+        if progress.record is None:
+            logger.warning(
+                "MIDropoutCallback never fired: training ended at step %d of %d, and neurons were to be scored after "
+                "step %d. Nothing was dropped.",
+                state.global_step, state.max_steps, progress.steps[0],
+            )  # fmt: skip
+            return
+        trainer, show = self._trainer.get(), not args.disable_tqdm
+        progress.record.after = score_neurons(model, self._training, progress=show)
+        validation = head_inputs(model, self._validation, show)
+        if validation is not None:
+            progress.record.after_retraining = validation.metrics(full_module(model.classifier, model.config))
+        self._publish(trainer, progress.record)
+
+    def _publish(self, trainer, record: PruningRecord) -> None:
+        if trainer.is_world_process_zero():
+            record.save(trainer.args.output_dir)
+        ended = record.after is not None
+        logs: dict[str, float] = {}
+        for layer in record.layers():
+            key = "mean_bits_after_of_kept" if ended else "mean_bits_before"
+            logs[f"midropout/{'after' if ended else 'before'}/bits/{layer['name']}"] = layer[key]
+            logs[f"midropout/{'after' if ended else 'before'}/neurons_kept/{layer['name']}"] = layer["kept"]
+        moments = {"after_retraining": record.after_retraining} if ended else record.rounds[-1].validation
+        for moment, values in moments.items():
+            if isinstance(values, dict):
+                logs |= {f"midropout/{moment}/{name}": value for name, value in values.items()}
+        trainer.log(logs)
+
+    def on_push_begin(self, args, state, control, **kwargs):
+        from .pushes import prepare_push
+
+        prepare_push(self._trainer.get(), self.record)

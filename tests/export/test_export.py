@@ -1,0 +1,148 @@
+"""ONNX against PyTorch, and heads that stock ALBERT can express."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from checkpoints import save_checkpoint
+from conftest import tiny_config
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from hf_midropout import MIDropoutAlbertForSequenceClassification
+from hf_midropout.cli import main
+from hf_midropout.export.onnx import OnnxExportError, export_onnx, random_inputs
+from hf_midropout.export.stock import NotExpressible, linear_equivalent, to_stock
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    return save_checkpoint(tmp_path_factory.mktemp("out") / "compact")
+
+
+@pytest.fixture
+def folder(checkpoint, tmp_path):
+    return Path(shutil.copytree(checkpoint, tmp_path / "compact"))
+
+
+def model_of(**config) -> MIDropoutAlbertForSequenceClassification:
+    torch.manual_seed(1)
+    return MIDropoutAlbertForSequenceClassification(tiny_config(**config)).eval()
+
+
+def logits(model, inputs) -> torch.Tensor:
+    with torch.no_grad():
+        return model(**inputs).logits
+
+
+def test_onnx_takes_any_batch_and_length_and_is_compared(folder, capsys):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    assert main(["export", "--onnx", str(folder.parent)]) == 0
+    printed = capsys.readouterr().out
+    assert "logits equal PyTorch's within" in printed and "before pruning (12, 8, 6 neurons)" in printed
+    rows = [line.split() for line in printed.splitlines() if line.startswith(("before pruning", "this model"))]
+    parameters = [int(row[-4].replace(",", "")) for row in rows]
+    megabytes = [float(row[-3]) for row in rows]
+    assert parameters[0] > parameters[1] and megabytes[0] >= megabytes[1] > 0
+    assert all(float(row[place]) > 0 for row in rows for place in (-2, -1))
+    session = onnxruntime.InferenceSession(folder / "onnx" / "model.onnx", providers=["CPUExecutionProvider"])
+    assert [value.name for value in session.get_inputs()] == ["input_ids", "attention_mask"]
+    model = AutoModelForSequenceClassification.from_pretrained(folder)
+    for batch, length in ((1, 3), (4, 16), (7, 5)):  # none of these was traced
+        inputs = random_inputs(model, batch, length, seed=9)
+        (actual,) = session.run(None, {name: tensor.numpy() for name, tensor in inputs.items()})
+        assert (torch.from_numpy(actual) - logits(model, inputs)).abs().max() < 1e-4
+
+
+def test_an_onnx_model_that_differs_is_not_written(tiny_model, tmp_path, monkeypatch):
+    pytest.importorskip("onnxscript")
+    from hf_midropout.export import onnx as onnx_export
+
+    content = onnx_export.to_onnx(tiny_model)
+    tiny_model.classifier.out_proj.bias.data += 0.1
+    monkeypatch.setattr(onnx_export, "to_onnx", lambda model: content)
+    with pytest.raises(OnnxExportError, match=r"differ by 1\.00e-01: 1e-04 is allowed"):
+        export_onnx(tiny_model, tmp_path / "model.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_linear_head_is_one_layer():
+    model = model_of(head_activation="linear")
+    model.classifier.layers[0].mask[3:7] = False
+    stock, difference = to_stock(model)
+    assert type(stock).__module__.startswith("transformers.") and difference < 1e-5
+    inputs = random_inputs(model, 5, 9, seed=4)
+    assert (logits(model, inputs) - logits(stock, inputs)).abs().max() < 1e-5
+    compact, _ = to_stock(model.compact())
+    assert (logits(stock, inputs) - logits(compact, inputs)).abs().max() < 1e-5
+
+
+def test_relu_neurons_that_never_change_sign_are_linear():
+    model = model_of()
+    for layer in model.classifier.layers:
+        layer.dense.bias.data += 100.0
+    model.classifier.layers[1].dense.bias.data[0] = -1e5  # never on
+    model.classifier.layers[2].dense.weight.data[2] = 0  # constant
+    stock, _ = to_stock(model, atol=1e-2)  # 100 in float32 leaves fewer digits
+    inputs = random_inputs(model, 5, 9, seed=4)
+    torch.testing.assert_close(logits(model, inputs), logits(stock, inputs), rtol=1e-4, atol=1e-2)
+
+
+@pytest.mark.parametrize("activation", ["relu", "gelu", "tanh"])
+def test_a_head_that_bends_is_refused(activation):
+    with pytest.raises(NotExpressible, match=rf"12 of 12 neurons of layer 1 bend \({activation}\)"):
+        linear_equivalent(model_of(head_activation=activation))
+
+
+def test_the_bound_is_that_of_a_tanh():
+    """A neuron on for every value in [-1, 1] counts as linear; a hair less and it does not."""
+    model = model_of(head_widths=[1])
+    dense = model.classifier.layers[0].dense
+    dense.bias.data[0] = dense.weight.data.double().abs().sum().float() * 1.0001
+    linear_equivalent(model)
+    dense.bias.data[0] *= 0.999
+    with pytest.raises(NotExpressible, match="1 of 1 neurons of layer 1"):
+        linear_equivalent(model)
+
+
+def test_a_stock_checkpoint_needs_neither_package_nor_trust(folder, tmp_path, capsys):
+    assert main(["export", str(folder), "--stock", str(tmp_path / "stock")]) == 1
+    assert "bend (relu)" in capsys.readouterr().err and not (tmp_path / "stock").exists()
+
+    model_of(head_activation="linear", vocab_size=80).compact().save_pretrained(folder)
+    config = json.loads((folder / "config.json").read_text())
+    assert main(["export", str(folder), "--stock", str(tmp_path / "stock")]) == 0
+    names = {path.name for path in (tmp_path / "stock").iterdir()}
+    assert not any(name.endswith(".py") for name in names) and {"README.md", "tokenizer.json"} <= names
+    stock_config = json.loads((tmp_path / "stock" / "config.json").read_text())
+    assert stock_config["model_type"] == "albert" and "auto_map" not in stock_config
+    assert {"head_widths", "auto_map"} <= set(config)
+    code = """
+import json, sys
+sys.modules["hf_midropout"] = None  # importing it raises
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+model = AutoModelForSequenceClassification.from_pretrained(sys.argv[1])
+inputs = AutoTokenizer.from_pretrained(sys.argv[1])("opens a socket", return_tensors="pt")
+with torch.no_grad():
+    print(json.dumps([type(model).__name__, model(**inputs).logits.tolist()]))
+"""
+    done = subprocess.run([sys.executable, "-c", code, tmp_path / "stock"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    name, answer = json.loads(done.stdout)
+    assert name == "AlbertForSequenceClassification"
+    model = AutoModelForSequenceClassification.from_pretrained(folder)
+    inputs = AutoTokenizer.from_pretrained(folder)("opens a socket", return_tensors="pt")
+    assert (torch.tensor(answer) - logits(model, inputs)).abs().max() < 1e-5
+    assert "import hf_midropout" not in (tmp_path / "stock" / "README.md").read_text()
+    assert main(["export", str(folder), "--stock", str(tmp_path / "stock")]) == 1
+    assert "exists already" in capsys.readouterr().err
+
+
+def test_nothing_to_do_is_told(folder, capsys):
+    assert main(["export", str(folder)]) == 1
+    assert "give --onnx, --stock FOLDER, or both" in capsys.readouterr().err

@@ -1,0 +1,70 @@
+"""The Auto classes know our model whatever is imported in whatever order; each order needs a fresh interpreter."""
+
+import json
+from pathlib import Path
+
+from conftest import run_python
+
+
+ROOT = Path(__file__).parents[2]
+
+
+CODE = """
+import json, os, sys
+import torch  # what takes longest, once for all orders: transformers itself is imported anew in each
+
+ENTRIES = [
+    "AutoConfig", "AutoModelForSequenceClassification", "AlbertForSequenceClassification", "AutoTokenizer",
+    "PreTrainedModel", "Trainer", "pipeline",
+]
+ORDERS = [["import hf_midropout", f"from transformers import {entry}"] for entry in ENTRIES] + [
+    ["import hf_midropout", "import transformers.quantizers.auto"],
+    ["from transformers import Trainer, AutoModelForSequenceClassification", "import hf_midropout"],
+    ["from hf_midropout import MIDropoutAlbertForSequenceClassification"],
+    ["from hf_midropout import MIDropoutAlbertConfig"],
+    ["from hf_midropout.commands import train", "from transformers import Trainer"],
+]
+
+def built(order):
+    for statement in order:
+        exec(statement)
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+    config = AutoConfig.for_model(
+        "midropout_albert", vocab_size=9, embedding_size=4, hidden_size=4, num_hidden_layers=1, num_attention_heads=1,
+        intermediate_size=4, head_widths=[2], num_labels=3,
+    )
+    from transformers import AutoModel
+    classes = {type(auto.from_config(config)).__module__ for auto in (AutoModelForSequenceClassification, AutoModel)}
+    return " ".join(sorted(classes))
+
+for order in ORDERS:
+    sys.stdout.flush()
+    if os.fork() == 0:
+        try:
+            result = built(order)
+        except Exception as error:
+            result = repr(error)[:300]
+        print(json.dumps([order, result]), flush=True)
+        os._exit(0)
+    os.wait()
+"""
+
+
+def test_every_order_of_imports_registers_the_classes():
+    results = [json.loads(line) for line in run_python(CODE, cwd=ROOT)]
+    assert len(results) == 12
+    for order, module in results:
+        assert module == "hf_midropout.models.modeling_midropout_albert", order
+
+
+def test_import_brings_neither_torch_nor_transformers():
+    code = "import sys, hf_midropout; print([name for name in ('torch', 'transformers') if name in sys.modules])"
+    assert run_python(code, cwd=ROOT) == ["[]"]
+
+
+def test_public_names_are_listed():
+    import hf_midropout
+
+    assert set(hf_midropout.__all__) <= set(dir(hf_midropout))
+    for name in hf_midropout.__all__:
+        assert getattr(hf_midropout, name) is not None

@@ -1,0 +1,59 @@
+import dataclasses
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from hf_midropout import MIDropoutConfig, choices
+from hf_midropout.pruning import criteria, noninferiority
+from hf_midropout.pruning import reconstruction as compensation
+
+
+def test_choices_are_what_the_functions_offer():
+    assert list(choices.CRITERION_NAMES) == list(criteria.CRITERIA)
+    assert choices.METRICS is noninferiority.METRICS and choices.COMPENSATIONS is compensation.COMPENSATIONS
+
+
+def test_a_criterion_of_ones_own_can_be_chosen(monkeypatch):
+    with pytest.raises(ValueError, match="criterion='mine': must be one of 'mutual_information'"):
+        MIDropoutConfig(criterion="mine")
+    monkeypatch.setitem(criteria.CRITERIA, "mine", criteria.magnitude)
+    assert MIDropoutConfig(criterion="mine").criterion == "mine"
+
+
+def test_it_is_fixed_and_copies_can_be_changed():
+    config = MIDropoutConfig()
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        config.keep = 7
+    assert dataclasses.replace(config, threshold="search").keep is None
+    with pytest.raises(ValueError, match="keep=7"):
+        dataclasses.replace(config, keep=7)
+    assert MIDropoutConfig(**json.loads(json.dumps(config.to_dict()))) == config
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"keep": "0.5"}, {"keep": np.float32(0.5)}, {"keep": True}, {"threshold": [1.0]}, {"threshold": True},
+        {"rounds": 2.0}, {"rounds": True}, {"margin": "0.01"}, {"margin": float("nan")}, {"margin": float("inf")},
+        {"alpha": None}, {"seed": 1.5}, {"max_samples": 2.5}, {"max_samples": "10"}, {"graded": 1}, {"start": None},
+        {"start": np.int64(3)}, {"dropout_rate": np.float32(0.5)}, {"scope": ["layer"]}, {"criterion": None},
+        {"eval_dataset": 3}, {"restart_learning_rate": "yes"}, {"keep": float("nan")},
+    ],
+)  # fmt: skip
+def test_wrong_types_name_the_option(values):
+    with pytest.raises(ValueError, match=next(iter(values))):
+        MIDropoutConfig(**values)
+
+
+@pytest.mark.parametrize("steps", [0, 1])
+def test_a_training_too_short_for_two_phases_is_told_without_an_empty_range(steps):
+    with pytest.raises(ValueError, match=rf"{steps} optimizer step\(s\): needs at least 2"):
+        MIDropoutConfig().start_step(steps, None)
+
+
+def test_options_are_checked_without_torch():
+    code = "import sys; from hf_midropout.pruning.config import MIDropoutConfig; MIDropoutConfig(keep=0.3); "
+    subprocess.run([sys.executable, "-c", code + "assert 'torch' not in sys.modules"], check=True)

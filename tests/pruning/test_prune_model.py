@@ -1,0 +1,74 @@
+import copy
+
+import pytest
+import torch
+from conftest import make_rows
+
+from hf_midropout import MIDropoutCallback, MIDropoutConfig, prune
+from hf_midropout.scoring.inference import batches_for
+
+
+@pytest.fixture
+def trained(make_trainer):
+    trainer = make_trainer()
+    trainer.train()
+    return trainer.model.eval()
+
+
+def test_prune_equals_the_callback_at_the_last_step(make_trainer, train_rows, valid_rows):
+    """The callback is a thin layer over the same function."""
+    config = MIDropoutConfig(start=7, keep=0.5)
+    plain = make_trainer(max_steps=7, lr_scheduler_type="constant")
+    plain.train()
+    result = prune(plain.model, train_rows, valid_rows, config, batch_size=32, progress=False)
+    callback = MIDropoutCallback(config)
+    trainer = make_trainer([callback], lr_scheduler_type="constant")
+    trainer.train()
+    (done,) = callback.record.rounds
+    assert {name: mask.tolist() for name, mask in done.selection.kept.items()} == {
+        name: mask.tolist() for name, mask in result.selection.kept.items()
+    }
+    for name, layer in done.scores.layers.items():
+        assert torch.equal(layer.bits, result.scores.layers[name].bits)
+    assert done.validation == result.validation and done.controls == result.controls
+    assert plain.model.compact().config.head_widths == [6, 4, 3]
+
+
+def test_searches_on_validation_rows(trained, train_rows, valid_rows):
+    with pytest.raises(ValueError, match="give an eval_dataset|validation"):
+        prune(trained, train_rows, config=MIDropoutConfig(threshold="search"))
+    dense = copy.deepcopy(trained)
+    result = prune(trained, train_rows, valid_rows, MIDropoutConfig(threshold="search", margin=0.3), progress=False)
+    assert result.sweep is not None or result.refused
+    if result.selection is None:
+        assert torch.equal(trained.classifier.layers[0].dense.weight, dense.classifier.layers[0].dense.weight)
+
+
+def test_batches_are_taken_as_they_are(trained, train_rows):
+    batches = batches_for(trained, train_rows, 16)
+    result = prune(trained, batches, config=MIDropoutConfig(keep=0.5), progress=False)
+    assert result.scores.num_samples == 128 and result.validation == {} and result.controls is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"config": MIDropoutConfig(rounds=2)}, "rounds=2: without training in between there is one round"),
+        ({"config": MIDropoutConfig(threshold=1.6)}, r"log2\(3\)"),
+        ({"train": make_rows(20, 1).select([])}, "empty"),
+        ({"train": make_rows(20, 1).remove_columns("labels")}, "no labels"),
+    ],
+)
+def test_mistakes_are_found_before_any_change(trained, train_rows, changes, message):
+    before = copy.deepcopy(trained.state_dict())
+    with pytest.raises(ValueError, match=message):
+        prune(trained, **{"train": train_rows, "progress": False, **changes})
+    for name, tensor in trained.state_dict().items():
+        assert torch.equal(tensor, before[name])
+
+
+def test_twice_is_refused(trained, train_rows):
+    prune(trained, train_rows, progress=False)
+    with pytest.raises(ValueError, match=r"already has dropped neurons: start from its compact\(\) form"):
+        prune(trained, train_rows, progress=False)
+    prune(trained.compact(), train_rows, progress=False)

@@ -1,0 +1,59 @@
+"""Invariants 2 and 3, in processes that really are started (gloo on the CPU)."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+TESTS = Path(__file__).parents[1]
+PROCESSES = (1, 2, 4)
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory) -> dict[int, list[dict]]:
+    """What each process saw, by number of processes."""
+    folder = tmp_path_factory.mktemp("distributed")
+    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    environment["PYTHONPATH"] = f"{TESTS}:{TESTS.parent}"
+    for number in PROCESSES:
+        several = ["--multi_gpu"] if number > 1 else ["--cpu"]
+        command = [sys.executable, "-m", "accelerate.commands.launch", *several, "--num_processes", str(number),
+                   "--main_process_port", "0", str(TESTS / "distributed_run.py"), str(folder)]  # fmt: skip
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-4000:]
+    return {
+        number: [json.loads((folder / f"{number}_{rank}.json").read_text()) for rank in range(number)]
+        for number in PROCESSES
+    }
+
+
+@pytest.mark.parametrize("case", ["all rows", "stream", "few rows"])
+def test_scores_do_not_depend_on_the_number_of_processes(results, case):
+    seen = {(rank[case]["digest"], rank[case]["samples"]) for ranks in results.values() for rank in ranks}
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize("case", ["frozen, keep", "frozen, search"])
+def test_neither_do_masks(results, case):
+    ranks = [rank[case] for ranks in results.values() for rank in ranks]
+    assert all(rank["refused"] is None for rank in ranks)
+    assert all(rank["masks"] == ranks[0]["masks"] for rank in ranks)
+    assert not all(all(mask) for mask in ranks[0]["masks"])
+
+
+@pytest.mark.parametrize("case", ["frozen, keep", "frozen, search", "learning"])
+def test_masks_and_weights_are_equal_on_all_ranks(results, case):
+    for ranks in results.values():
+        for rank in ranks[1:]:
+            for what in ("masks", "weights", "eval_loss"):
+                assert rank[case][what] == ranks[0][case][what], what
+
+
+def test_one_reduction_of_counts_and_its_bytes(results):
+    assert all(rank["all rows"]["bytes"] == 0 for rank in results[1])
+    counted = {rank["all rows"]["bytes"] for number in (2, 4) for rank in results[number]}
+    assert len(counted) == 1 and counted.pop() > 26 * 3 * 4

@@ -1,0 +1,61 @@
+"""Invariant 6: a run that is killed and resumed ends in the same weights and masks, wherever it was killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers.trainer_utils import get_last_checkpoint
+
+
+TESTS = Path(__file__).parents[1]
+
+
+def run(folder: Path, kill_at: str, restore: bool = False, checkpoint: str | None = None) -> int:
+    environment = {**os.environ, "PYTHONPATH": f"{TESTS}:{TESTS.parent}", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(TESTS / "interrupted_run.py"), str(folder), kill_at]
+    command += ["restore" if restore else "no", *([checkpoint] if checkpoint else [])]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode in (0, -signal.SIGKILL), done.stderr[-3000:]
+    return done.returncode
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> dict[str, torch.Tensor]:
+    folder = tmp_path_factory.mktemp("whole")
+    assert run(folder, "never") == 0
+    assert json.loads((folder / "steps.json").read_text()) == [3, 6]
+    state = load_file(folder / "end")
+    assert [int(state[f"classifier.layers.{layer}.mask"].sum()) for layer in range(3)] == [3, 2, 2]
+    return state
+
+
+# Neurons are scored after steps 3 and 6, and every step has a checkpoint.
+@pytest.mark.parametrize(
+    ("kill_at", "restore"),
+    [
+        ("2", False),  # before scoring
+        ("scoring 1", False),  # in the middle of it: the last checkpoint is of step 2
+        ("3", True),  # just after the neurons were dropped
+        ("5", False),  # between rounds
+        ("scoring 2", True),
+        ("6", False),
+        ("8", True),
+    ],
+)
+def test_killed_and_resumed(whole, tmp_path, kill_at, restore):
+    assert run(tmp_path, kill_at, restore) == -signal.SIGKILL
+    checkpoint = get_last_checkpoint(str(tmp_path))
+    expected = {"scoring 1": 2, "scoring 2": 5}.get(kill_at) or int(kill_at)
+    assert checkpoint.endswith(f"checkpoint-{expected}")
+    assert run(tmp_path, "never", restore, checkpoint) == 0
+    state = load_file(tmp_path / "end")
+    assert state.keys() == whole.keys()
+    for name, tensor in whole.items():
+        assert torch.equal(state[name], tensor), name
+    assert json.loads((tmp_path / "steps.json").read_text()) == [3, 6]
