@@ -68,6 +68,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             if not launched:  # the launcher speaks for all
                 reason = str(error) if isinstance(error, KeyboardInterrupt) else ""
                 print(f"\nhf-midropout {argv[0]}: {reason or 'stopped.'}", file=sys.stderr)
+            # Where a KeyboardInterrupt has passed through the execution of a string, as in dataclasses while modules
+            # are imported, Python ends by SIGINT, whatever the status, unless another string is executed after it.
+            exec("")
             return 128 + (signum or 2)
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from .option_names import as_options
+from .option_names import options_named
 
 
 if TYPE_CHECKING:
@@ -56,18 +54,6 @@ class DataArguments:
         }
 
 
-@contextmanager
-def naming_options(args: Any) -> Iterator[None]:
-    """Context manager: errors name the options of the command (`args`, a dataclass) rather than a function's."""
-    try:
-        yield
-    except ValueError as error:
-        message = as_options(str(error), type(args))
-        if message == str(error):
-            raise
-        raise ValueError(message) from error
-
-
 def load_data(args: DataArguments, **more) -> TextClassificationData:
     """
     `load_text_classification` with the options of a command, and `more` of its arguments.
@@ -77,5 +63,5 @@ def load_data(args: DataArguments, **more) -> TextClassificationData:
     """
     from ..data.datasets import load_text_classification
 
-    with naming_options(args):
+    with options_named(type(args)):
         return load_text_classification(args.dataset, **args.reading(), **more)

@@ -42,7 +42,9 @@ def ending_told(progress: Progress) -> Iterator[None]:
         if is_disk_full(error):
             raise OSError(f"No space left on the device of {progress.output.path}. {kept(progress)}") from error
         if is_write_failure(error):
-            raise OSError(f"{progress.output.path} could not be written. {kept(progress)}") from error
+            raise OSError(
+                f"{progress.output.path} could not be written: is its disk full? {kept(progress)}"
+            ) from error
         if progress.output.left:
             _add_note(error, kept(progress))
         raise

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -14,14 +11,12 @@ from typing import Any
 from ..choices import CRITERION_NAMES, TINY_MAX_LENGTH
 from ..training.launcher import config_file
 from ..training.output_place import check_name
-from .pruning_arguments import PruningArguments
+from ..utils.local_paths import DATA_SUFFIXES, is_meant_as_path, missing_path
 from .train_arguments import TrainArguments
 
 
 MAX_HEAD_WIDTH = 1_000_000
 MAX_SEED = 2**32 - 1
-DATA_SUFFIXES = (".parquet", ".csv", ".tsv", ".json", ".jsonl")
-HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 # Options, what is allowed, and how to say it. Those of `PruningArguments` are checked by MIDropoutConfig.
 LIMITS: tuple[tuple[tuple[str, ...], Any, str], ...] = (
@@ -87,14 +82,11 @@ def check_source(option: str, value: str | None) -> None:
     if value is None:
         return
     check_name(f"--{option}", value)
-    path = Path(value)
-    if not value or (
-        not path.exists()
-        and (value[0] in "./~" or path.suffix.lower() in DATA_SUFFIXES or not HUB_ID.fullmatch(value))
-    ):
-        what = "folder" if option == "model" else "file or folder"
-        raise ValueError(f"--{option} {value or repr(value)}: there is no such {what}, and it is no id of the Hub.")
-    if os.path.exists(value) and not os.access(value, os.R_OK):
+    there = bool(value.strip()) and Path(value).exists()
+    if not there and is_meant_as_path(value, DATA_SUFFIXES if option == "dataset" else ()):
+        example = "albert/albert-base-v2" if option == "model" else "fancyzhx/ag_news"
+        raise ValueError(f"--{option} {value}: {missing_path(value)} Nor is it an id on the Hub, such as {example}.")
+    if there and not os.access(value, os.R_OK):
         raise ValueError(f"--{option} {value}: may not be read.")
 
 
@@ -102,21 +94,3 @@ def as_typed(name: str, value: Any) -> str:
     """An option as it is given in the shell."""
     values = value if isinstance(value, list) else [value]
     return " ".join([f"--{name}", *map(str, values)])
-
-
-@contextmanager
-def options_named() -> Iterator[None]:
-    """Context manager: in a `ValueError`, names that the package's functions give their arguments become options."""
-    names = {field.name: field.name for field in (*fields(PruningArguments), *fields(TrainArguments))}
-    names |= {"max_samples": "score_samples", "subset": "dataset_config"}
-    try:
-        yield
-    except ValueError as error:
-        text = re.sub(
-            r"(?<![\w.-])([a-z_0-9]+)=",
-            lambda match: f"--{names[match[1]]} " if match[1] in names else match[0],
-            str(error),
-        )
-        if text == str(error):
-            raise
-        raise type(error)(text).with_traceback(error.__traceback__) from error.__cause__

@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 
 
-RENAMED = {"subset": "dataset_config"}
-"""Arguments of functions whose option has another name."""
+RENAMED = {"subset": "dataset_config", "max_samples": "score_samples"}
+"""Arguments of functions whose option has another name, in commands that have no option of theirs."""
+
+
+@contextmanager
+def options_named(arguments: type) -> Iterator[None]:
+    """Context manager: errors name the options of a command (`arguments`, a dataclass) rather than a function's."""
+    try:
+        yield
+    except ValueError as error:
+        message = as_options(str(error), arguments)
+        if message == str(error):
+            raise
+        raise ValueError(message) from error
 
 
 def as_options(message: str, arguments: type) -> str:

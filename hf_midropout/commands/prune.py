@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .data_arguments import DataArguments, load_data, naming_options, option
+from .data_arguments import DataArguments, load_data, option
+from .option_names import options_named
 from .parser import command_parser
 from .prune_checks import check_arguments, check_checkpoint
 from .score_checks import check_label_names, find_checkpoint, skeleton_of, tokens_to_cut_to
@@ -92,7 +93,7 @@ def main(args: PruneArguments) -> None:
     ).eval()
     held_out = "test" if "test" in data.splits else "validation"
     rows = data.tokenize(tokenizer, max_length, list(dict.fromkeys([args.split, held_out])))
-    with naming_options(args):
+    with options_named(type(args)):
         batches = batches_for(
             model, rows[args.split], args.batch_size, processing_class=tokenizer, max_samples=args.max_samples,
             seed=args.seed,

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .data_arguments import DataArguments, load_data, naming_options, option
+from .data_arguments import DataArguments, load_data, option
+from .option_names import options_named
 from .parser import command_parser
 from .score_checks import check_arguments, check_builtin_labels, check_label_names, check_skeleton, find_checkpoint
 
@@ -86,7 +87,7 @@ def main(args: ScoreArguments) -> None:
         print(f"  {note}")
     tokenizer = AutoTokenizer.from_pretrained(checkpoint, trust_remote_code=args.trust_remote_code)
     model = AutoModelForSequenceClassification.from_pretrained(checkpoint, trust_remote_code=args.trust_remote_code)
-    with naming_options(args):
+    with options_named(type(args)):
         scores = score_neurons(
             model,
             data.tokenize(tokenizer, max_length, [args.split])[args.split],
@@ -117,5 +118,5 @@ def load_labelled_data(args: ScoreArguments, config) -> TextClassificationData:
         data = load_data(args)
         check_label_names(config.id2label, data.label_names)
         return data
-    with naming_options(args):
+    with options_named(type(args)):
         return load_texts_with_targets(args.dataset, args.split, problem_type, config.num_labels, **args.reading())

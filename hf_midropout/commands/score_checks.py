@@ -23,8 +23,8 @@ def check_arguments(args: ScoreArguments) -> None:
     """`ValueError` for an option whose value makes no sense by itself."""
     if args.split not in SPLITS:
         raise ValueError(f"--split {args.split}: must be one of {', '.join(SPLITS)}.")
-    if args.max_samples < 0:
-        raise ValueError(f"--max_samples {args.max_samples}: must be 1 or more, or 0 for all rows.")
+    if args.max_samples < 0 or args.max_samples == 1:
+        raise ValueError(f"--max_samples {args.max_samples}: must be 2 or more, or 0 for all rows.")
     if args.batch_size < 1:
         raise ValueError(f"--batch_size {args.batch_size}: must be 1 or more.")
     if not 0 <= args.seed < 2**64:
@@ -73,8 +73,9 @@ def find_checkpoint(name: str, trust_remote_code: bool = False) -> Path:
     try:
         return pull(name, trust_remote_code=trust_remote_code)
     except (HubError, LocalEntryNotFoundError) as error:
-        why = "HF_HUB_OFFLINE is set." if isinstance(error, LocalEntryNotFoundError) else str(error)
-        raise HubError(f"--checkpoint {name}: there is no such folder, and none came from the Hub. {why}") from error
+        offline = "there is no such folder, and HF_HUB_OFFLINE is set."
+        why = offline if isinstance(error, LocalEntryNotFoundError) else str(error)
+        raise HubError(f"--checkpoint {name}: {why}") from error
 
 
 def check_skeleton(args: ScoreArguments, config) -> int:
@@ -88,10 +89,9 @@ def check_skeleton(args: ScoreArguments, config) -> int:
         `ValueError`: for `--layers` that match none, and more tokens than the model has positions for.
     """
     from ..scoring.taps import find_layers
-    from .data_arguments import naming_options
 
     skeleton = skeleton_of(config, args.trust_remote_code)
-    with naming_options(args):
+    with options_named(type(args)):
         find_layers(skeleton, args.layers)
     return tokens_to_cut_to(args.max_length, skeleton)
 

@@ -15,7 +15,8 @@ from ..utils.listing import listed
 from ..utils.processes import is_alone, is_main_process, on_main_process
 from .data_arguments import load_data
 from .ending import Progress, ending_told
-from .option_checks import check_options, options_named
+from .option_checks import check_options
+from .option_names import options_named
 from .parser import command_parser
 from .train_arguments import TrainArguments
 
@@ -44,7 +45,7 @@ def main(args: TrainArguments) -> Path | None:
         `OSError`: for a model or dataset that cannot be read, or an output folder that cannot be written.
     """
     check_options(args)
-    with options_named():
+    with options_named(type(args)):
         config = args.pruning_config(args.seed)
     given = {f"--{name}": getattr(args, name) for name in ("model", "dataset", "accelerate_config")}
     path = check_place(args.output_dir, given)
@@ -68,12 +69,13 @@ def train(args: TrainArguments, config, output: OutputFolder, progress: Progress
     from .trainer_arguments import training_arguments
 
     def hold() -> tuple[str | None, dict[str, str]]:
-        stack.enter_context(output)
+        stack.push(output)  # first: a signal between entering and noting that would leave the folder behind
+        output.__enter__()
         return output.checkpoint, output.skipped
 
     if is_alone():
         hold()
-    model_folder = find_model(args)
+    model_folder, model_source = find_model(args)
     arguments = training_arguments(args)
     check_processes(arguments.world_size)
     checkpoint, skipped = (output.checkpoint, output.skipped) if is_alone() else on_main_process(hold)
@@ -85,7 +87,7 @@ def train(args: TrainArguments, config, output: OutputFolder, progress: Progress
     from ..training.callback import MIDropoutCallback
     from .checkpoint_names import CheckpointNames, check_checkpoint_fits
 
-    with arguments.main_process_first(desc="loading the data"), options_named():
+    with arguments.main_process_first(desc="loading the data"):
         data = load_data(
             args,
             validation_fraction=args.validation_fraction,
@@ -99,7 +101,7 @@ def train(args: TrainArguments, config, output: OutputFolder, progress: Progress
             print(f"{name} is skipped: {reason}")
         if checkpoint:
             print(f"Going on from {checkpoint}.")
-    with options_named():
+    with options_named(type(args)):
         config.check_classes(len(data.label_names))
 
     set_seed(args.seed)
@@ -123,14 +125,14 @@ def train(args: TrainArguments, config, output: OutputFolder, progress: Progress
     on_main_process(output.begin)
     progress.trainer = trainer
     training_started = time.perf_counter()
-    with options_named():
+    with options_named(type(args)):
         trainer.train(resume_from_checkpoint=checkpoint)
     seconds = {"preparation": training_started - started, "training": time.perf_counter() - training_started}
     if callback.record is None:
         raise ValueError(f"Training ended without a record of scores in {args.output_dir}: give a smaller --start.")
     from .train_finish import finish
 
-    return finish(args, output, data, tokenized, trainer, callback.record, seconds)
+    return finish(args, model_source, output, data, tokenized, trainer, callback.record, seconds)
 
 
 def print_data(data) -> None:

@@ -13,7 +13,14 @@ from .train_summary import print_summary
 
 
 def finish(
-    args: TrainArguments, output: OutputFolder, data, tokenized, trainer, record, seconds: dict[str, float]
+    args: TrainArguments,
+    model_source: str,
+    output: OutputFolder,
+    data,
+    tokenized,
+    trainer,
+    record,
+    seconds: dict[str, float],
 ) -> Path:
     """
     Compacts the trained model, proves it equal, tests it, and saves it with its report and figures. To be called on
@@ -30,7 +37,7 @@ def finish(
     from ..pruning.head_evaluation import collect_head_inputs
     from ..reporting.figures import draw_figures
     from ..reporting.model_card import write_card
-    from ..reporting.parts import training_log
+    from ..reporting.parts import MADE_HERE, training_log
     from ..reporting.report import REPORT_NAME, build_report
     from ..scoring.inference import batches_for
     from ..utils.files import new_folder, write_json
@@ -57,7 +64,8 @@ def finish(
     report = build_report(
         record,
         data,
-        args.model or "tiny ALBERT, made on the spot",
+        args.model or MADE_HERE,
+        model_source,
         masked,
         compact,
         difference,

@@ -11,6 +11,8 @@ from .train_arguments import TrainArguments
 
 
 SAMPLE_TEXTS = 200
+SAMPLE_CHARACTERS = 2_000
+SAMPLE_TOKENS = 512
 MOST_UNKNOWN = 0.5
 TINY_HIDDEN_SIZE = 128
 TOKENIZER_FILES = (
@@ -18,22 +20,23 @@ TOKENIZER_FILES = (
 )  # fmt: skip
 
 
-def find_model(args: TrainArguments) -> Path | None:
+def find_model(args: TrainArguments) -> tuple[Path | None, str]:
     """
-    The folder with the checkpoint that `--model` names, fetched from the Hub if it is there; `None` without one.
+    The folder with the checkpoint that `--model` names, fetched from the Hub if it is there, and which of the two:
+    `"local"` or `"hub"`; `None` and `"builtin"` without one.
 
     Raises:
         `ValueError`: if there is none, or it is not a whole checkpoint of ALBERT with safetensors and a tokenizer.
         `OSError`: if the Hub could not be reached.
     """
     if args.model is None:
-        return None
+        return None, "builtin"
     from ..hub.publishing import pull
 
     named = f"--model {args.model}"
+    source = "local" if os.path.exists(args.model) else "hub"
     try:
-        local = str(checkpoint_folder(args.model)) if os.path.exists(args.model) else args.model
-        folder = pull(local)
+        folder = pull(str(checkpoint_folder(args.model)) if source == "local" else args.model)
         config = read_json(folder / "config.json")
     except ValueError as error:
         raise ValueError(f"{named}: {str(error).removeprefix(f'{args.model}: ')}") from None
@@ -49,7 +52,7 @@ def find_model(args: TrainArguments) -> Path | None:
     limit = config.get("max_position_embeddings", 512)
     if args.max_length is not None and args.max_length > limit:
         raise ValueError(f"--max_length {args.max_length}: {args.model} takes at most {limit} tokens.")
-    return folder
+    return folder, source
 
 
 def tokenizer_and_model(args: TrainArguments, folder: Path | None, data):
@@ -159,10 +162,13 @@ def check_tokenizer(named: str, tokenizer, vocab_size: int) -> None:
 
 
 def check_texts(named: str, tokenizer, texts: list[str]) -> None:
-    """`ValueError` if most of a sample of texts, by characters, is unknown to `tokenizer`."""
+    """`ValueError` if most of the beginnings of a sample of texts, by characters, is unknown to `tokenizer`."""
     if tokenizer.unk_token_id is None or not tokenizer.is_fast:
         return
-    encoded = tokenizer(list(texts), add_special_tokens=False, return_offsets_mapping=True)
+    encoded = tokenizer(
+        [text[:SAMPLE_CHARACTERS] for text in texts], add_special_tokens=False, return_offsets_mapping=True,
+        truncation=True, max_length=SAMPLE_TOKENS,
+    )  # fmt: skip
     unknown = total = 0
     for ids, offsets in zip(encoded["input_ids"], encoded["offset_mapping"], strict=True):
         for token, (begin, end) in zip(ids, offsets, strict=True):

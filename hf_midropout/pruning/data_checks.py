@@ -11,6 +11,7 @@ from torch import nn
 
 from ..information.checks import IGNORE_INDEX, check_labels
 from ..scoring.inference import Batches, FixedBatches, frozen_inference, split_labels, to_device
+from ..scoring.label_checks import classes_in_column, columns_of
 from ..scoring.problem_types import check_dataset
 from .config import MIDropoutConfig
 
@@ -28,7 +29,7 @@ def check_training(batches: Batches, model: nn.Module, config: MIDropoutConfig) 
         `ValueError`: if the rows of `batches` cannot be scored.
     """
     if isinstance(batches, FixedBatches):
-        check_dataset(batches.dataset, model.config.num_labels)
+        check_dataset(batches.dataset, model.config.num_labels, label_names=batches.label_names)
     elif config.max_samples is None:
         raise ValueError("max_samples=None: a stream may not end; give the number of rows to score.")
     try:
@@ -49,6 +50,7 @@ def usable_validation(make: Any, model: nn.Module, config: MIDropoutConfig) -> B
     try:
         batches = make()
         if batches is not None:
+            check_validation_column(batches, model.config.num_labels)
             check_batches(batches, model, model.config.num_labels)
     except UnusableData as error:
         if searches:
@@ -76,12 +78,11 @@ def check_batches(batches: Batches, model: nn.Module, num_classes: int) -> None:
     the outcome.
 
     Raises:
-        [`UnusableData`]: if that fails, or if a column that is cheap to read holds a label that is no class.
+        [`UnusableData`]: if that fails.
     """
     try:
         if isinstance(batches, FixedBatches) and not batches.batches:
             raise ValueError("there are no rows.")
-        check_column(batches, num_classes)
         with frozen_inference(model):
             numbered = next(iter(batches.of_process(0, 1)), None)
             if numbered is None:
@@ -94,15 +95,17 @@ def check_batches(batches: Batches, model: nn.Module, num_classes: int) -> None:
         raise UnusableData(said if type(error) is ValueError else f"{type(error).__name__}: {said}") from error
 
 
-def check_column(batches: Batches, num_classes: int) -> None:
-    """`ValueError` if the labels, where a dataset has them in a column, are no classes or all hidden."""
-    if not isinstance(batches, FixedBatches):
+def check_validation_column(batches: Batches, num_classes: int) -> None:
+    """[`UnusableData`] if the labels, where a dataset has them in a column, are no classes or all hidden."""
+    if not isinstance(batches, FixedBatches) or not len(batches.dataset):
         return
-    dataset = batches.dataset
-    columns = getattr(dataset, "column_names", None) or []
+    columns = columns_of(batches.dataset)
     column = next((name for name in batches.label_names if name in columns), None)
-    if column is not None:
-        check_labelled(torch.as_tensor(dataset.with_format("torch", columns=[column])[column][:]), num_classes)
+    try:
+        if column is not None and not classes_in_column(batches.dataset, column, num_classes):
+            raise ValueError(f"all {len(batches.dataset):,} labels in column {column!r} are {IGNORE_INDEX}.")
+    except ValueError as error:
+        raise UnusableData(str(error)) from error
 
 
 def check_labelled(labels: torch.Tensor, num_classes: int) -> None:

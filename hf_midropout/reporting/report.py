@@ -26,6 +26,7 @@ def build_report(
     record: PruningRecord,
     data: TextClassificationData,
     model_name: str,
+    model_source: str,
     masked: nn.Module,
     compact: nn.Module,
     largest_logit_difference: float,
@@ -40,6 +41,7 @@ def build_report(
         record ([`PruningRecord`]): What happened to the neurons.
         data ([`TextClassificationData`]): What was trained on.
         model_name (`str`): The checkpoint that training started from.
+        model_source (`str`): How it was loaded: `"hub"`, `"local"` or `"builtin"`, as [`source_of`] gives.
         masked, compact (`nn.Module`): The model before and after compaction.
         largest_logit_difference (`float`): Between the two, on real inputs.
         test (`dict`): Metrics of the compact model on rows that nothing was chosen with, `"split"` and `"rows"`.
@@ -51,7 +53,7 @@ def build_report(
         "hf_midropout_version": __version__,
         "model": {
             "base_model": model_name,
-            "base_model_source": source_of(model_name),
+            "base_model_source": model_source,
             **model_sizes(masked, compact),
             "largest_logit_difference": largest_logit_difference,
         },

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import datasets
@@ -20,12 +20,17 @@ BATCH_ROWS = 1 << 16
 
 def check_classes_column(dataset: datasets.Dataset, column: str, num_classes: int) -> None:
     """`ValueError` unless `column` holds integer classes in 0..num_classes-1 or -100, and two of them at least."""
+    check_present(classes_in_column(dataset, column, num_classes), f"Column {column!r}")
+
+
+def classes_in_column(dataset: datasets.Dataset, column: str, num_classes: int) -> set[int]:
+    """The classes that `column` holds; `ValueError` unless they are integers in 0..num_classes-1 or -100."""
     check_class_type(dataset.features[column], dataset, column)
     present: set[int] = set()
     for first, values in _batches(dataset, column):
         check_class_values(values, num_classes, f"column {column!r}", first)
         present.update(np.unique(values).tolist())
-    check_present(present, f"Column {column!r}")
+    return present - {IGNORE_INDEX}
 
 
 def check_class_type(feature: Any, dataset: datasets.Dataset, column: str) -> None:
@@ -72,9 +77,8 @@ def check_class_values(values: np.ndarray, num_classes: int, where: str, first: 
 
 def check_present(present: set[int], where: str) -> None:
     """`ValueError` unless there are two classes among the labels `present`."""
-    classes = sorted(present - {IGNORE_INDEX})
-    if len(classes) < 2:
-        raise ValueError(f"{where} holds {len(classes)} class(es) {classes}: needs 2 at least.")
+    if len(present) < 2:
+        raise ValueError(f"{where} holds {len(present)} class(es) {sorted(present)}: needs 2 at least.")
 
 
 def check_binary_column(dataset: datasets.Dataset, column: str, num_labels: int) -> None:
@@ -113,7 +117,7 @@ def check_target_column(dataset: datasets.Dataset, column: str, bins: int) -> No
         raise ValueError(f"All {len(dataset):,} regression targets are {lowest:g}: needs 2 values at least.")
 
 
-def check_listed_rows(rows: list, names: tuple[str, ...], num_classes: int) -> None:
+def check_listed_rows(rows: list, names: Sequence[str], num_classes: int) -> None:
     """The same for classes in a list of dictionaries, as far as they are plain integers."""
     present: set[int] = set()
     name = next((name for name in names if isinstance(rows[0], dict) and name in rows[0]), None)
@@ -123,7 +127,7 @@ def check_listed_rows(rows: list, names: tuple[str, ...], num_classes: int) -> N
             return  # a tensor, or what the collator says more about
         check_class_values(np.array([value]), num_classes, repr(name), number)
         present.add(value)
-    check_present(present, f"{name!r} of the rows")
+    check_present(present - {IGNORE_INDEX}, f"{name!r} of the rows")
 
 
 def _batches(dataset: datasets.Dataset, column: str) -> Iterator[tuple[int, np.ndarray]]:

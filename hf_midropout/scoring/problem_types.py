@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from .inference import LABEL_NAMES
 from .label_checks import (
     check_binary_column,
@@ -19,7 +21,12 @@ def find_problem_type(config) -> str:
     return getattr(config, "problem_type", None) or ("regression" if one_number else "single_label_classification")
 
 
-def check_dataset(dataset, num_classes: int, problem_type: str = "single_label_classification") -> None:
+def check_dataset(
+    dataset,
+    num_classes: int,
+    problem_type: str = "single_label_classification",
+    label_names: Sequence[str] = LABEL_NAMES,
+) -> None:
     """
     Looks at the labels before any compute, where the dataset has them in a column, or is a list. Rows of other
     datasets are not read: that may be slow, or draw random numbers.
@@ -28,6 +35,7 @@ def check_dataset(dataset, num_classes: int, problem_type: str = "single_label_c
         dataset (`datasets.Dataset`, `torch.utils.data.Dataset` or `list`): Rows.
         num_classes (`int`): Classes or binary labels of the model; of regression targets, their bins.
         problem_type (`str`, *optional*): As in a model's config.
+        label_names (`Sequence[str]`, *optional*): Columns that may hold the labels.
 
     Raises:
         `ValueError`: for several datasets or none, an empty one, labels that are not what `problem_type` says, or
@@ -39,9 +47,9 @@ def check_dataset(dataset, num_classes: int, problem_type: str = "single_label_c
     if len(dataset) == 0:
         raise ValueError("The dataset to score is empty: needs labelled rows of 2 classes at least.")
     if isinstance(dataset, (list, tuple)) and problem_type == "single_label_classification":
-        check_listed_rows(list(dataset), LABEL_NAMES, num_classes)
+        check_listed_rows(list(dataset), label_names, num_classes)
     columns = columns_of(dataset)
-    column = next((name for name in LABEL_NAMES if name in columns), None)
+    column = next((name for name in label_names if name in columns), None)
     if column is None:
         return
     check = {

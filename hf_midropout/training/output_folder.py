@@ -9,6 +9,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ..utils.files import clean_up
+from ..utils.interruption import uninterrupted
 from .resuming import find_last_whole
 from .run_record import COMPACT, LOCK, LOGS, PRUNING_RECORD, RECORD, RunRecord, is_result, remove_written
 
@@ -52,17 +53,21 @@ class OutputFolder:
 
     def __enter__(self) -> OutputFolder:
         try:
-            self._make()
-            self._acquire()
-            self._recover()
-            self._check()
+            # Between making something and noting it, a signal would leave it there.
+            with uninterrupted():
+                self._make()
+                self._acquire()
+                self._recover()
+                self._check()
+                return self
         except BaseException as error:
-            self._leave()
+            with uninterrupted():
+                self._leave()
             if isinstance(error, OSError) and error.strerror:
                 raise OSError(f"--output_dir {self.path} cannot be used: {error.strerror}.") from error
             raise
-        return self
 
+    @uninterrupted()
     def __exit__(self, kind, error, trace) -> None:
         try:
             if error is not None and self._begun and not self.finished:
@@ -70,6 +75,7 @@ class OutputFolder:
         finally:
             self._leave()
 
+    @uninterrupted()
     def begin(self) -> None:
         """Everything else was checked and loaded: an earlier run is moved aside, and this one is recorded."""
         if self.resume and self.record:
@@ -100,6 +106,7 @@ class OutputFolder:
         RunRecord(wrote=[COMPACT]).save(aside)
         return aside / COMPACT
 
+    @uninterrupted()
     def finish(self) -> None:
         """The result of this run is saved: what it replaces is removed."""
         assert self.record is not None
@@ -127,7 +134,8 @@ class OutputFolder:
         if self.record is not None:
             RunRecord(id=self.record.id, wrote=self.record.wrote, finished=self.record.finished).save(self.path)
         elif not os.path.lexists(self.path / RECORD) and set(os.listdir(self.path)) <= {LOCK}:
-            RunRecord().save(self.path)
+            self.record = RunRecord()  # before it is written, or `_leave` would not know of it
+            self.record.save(self.path)
 
     def _recover(self) -> None:
         """Tidies up after a run that was killed."""
@@ -250,9 +258,9 @@ class OutputFolder:
                 (self.path / RECORD).unlink(missing_ok=True)
                 (self.path / LOCK).unlink(missing_ok=True)
         self._lock.release()
-        for path in reversed(self._made):
+        while self._made:
             with suppress(OSError):
-                path.rmdir()
+                self._made.pop().rmdir()
 
 
 def _listed(names: list[str]) -> str:

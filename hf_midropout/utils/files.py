@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from .interruption import uninterrupted
 from .renaming import exchange
 
 
@@ -67,17 +68,18 @@ def new_folder(path: str | os.PathLike, former: str | os.PathLike | None = None)
             for name in files:
                 _sync(Path(folder, name))
             _sync(Path(folder))
-        if os.path.lexists(path):
-            if exchange(filling, path):
-                os.rename(filling, replaced)
+        with uninterrupted():
+            if not os.path.lexists(path):
+                os.rename(filling, path)
             else:
-                # For a moment there is nothing at `path`; killed just then, `clean_up` puts the former one back.
-                os.rename(path, replaced)
-                _rename_or_put_back(filling, path, replaced)
-            if former is not None:
-                os.rename(replaced, former)
-        else:
-            os.rename(filling, path)
+                if exchange(filling, path):
+                    os.rename(filling, replaced)
+                else:
+                    # For a moment there is nothing at `path`; killed just then, `clean_up` puts the former one back.
+                    os.rename(path, replaced)
+                    _rename_or_put_back(filling, path, replaced)
+                if former is not None:
+                    os.rename(replaced, former)
         _sync(path.parent)
     finally:
         shutil.rmtree(beside, ignore_errors=True)

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 
 
 _received: list[int] = []
+_holds = 0
+_came_in_hold = False
 
 
 def received() -> int | None:
@@ -29,6 +31,22 @@ def check() -> None:
 
 
 @contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Context manager: the `KeyboardInterrupt` of a first signal that comes during the body is raised after it."""
+    global _holds, _came_in_hold
+    _holds += 1
+    try:
+        yield
+    finally:
+        _holds -= 1
+        came = _came_in_hold and not _holds
+        if came:
+            _came_in_hold = False
+    if came:
+        raise KeyboardInterrupt
+
+
+@contextmanager
 def stoppable(*, launched: bool = False) -> Iterator[None]:
     """
     Context manager: the first Ctrl-C or SIGTERM raises `KeyboardInterrupt`, so that what is half done is tidied up;
@@ -44,11 +62,14 @@ def stoppable(*, launched: bool = False) -> Iterator[None]:
         return
 
     def stop(signum, frame) -> None:
+        global _came_in_hold
         if _received and not launched:
             os._exit(128 + signum)
         if not _received:
             _received.append(signum)
-            raise KeyboardInterrupt
+            if not _holds:
+                raise KeyboardInterrupt
+            _came_in_hold = True
 
     signals = [signal.SIGINT] if launched else [signal.SIGINT, signal.SIGTERM]
     former = {each: signal.getsignal(each) for each in signals}

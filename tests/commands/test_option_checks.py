@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from hf_midropout.cli import main
-from hf_midropout.commands.option_checks import check_options, options_named
+from hf_midropout.commands.option_checks import check_options
 from hf_midropout.commands.train_arguments import TrainArguments
 
 
@@ -30,8 +30,13 @@ from hf_midropout.commands.train_arguments import TrainArguments
         ({"trainer": ["output_dir=/"]}, "--trainer output_dir=/: give --output_dir / instead"),
         ({"trainer": ["seed=3"]}, "give --seed 3 instead"),
         ({"trainer": ["logging_steps"]}, "must be name=value"),
-        ({"model": "./nowhere"}, "--model ./nowhere: there is no such folder, and it is no id of the Hub"),
-        ({"dataset": "nowhere.csv"}, "--dataset nowhere.csv: there is no such file or folder"),
+        (
+            {"model": "./nowhere"},
+            "--model ./nowhere: There is no file or folder './nowhere'. Nor is it an id",
+        ),
+        ({"dataset": "nowhere.csv"}, "--dataset nowhere.csv: There is no file or folder 'nowhere.csv'. Nor is it"),
+        ({"dataset": "tests/test_option_check.py"}, "Near names in its folder: test_option_checks.py"),
+        ({"dataset": ""}, "The name '' is empty."),
         ({"dataset": "a\udcff"}, "is not valid UTF-8"),
     ],
 )
@@ -44,11 +49,6 @@ def test_each_is_told_as_it_was_typed(options, message):
 def test_the_defaults_pass():
     check_options(TrainArguments())
     check_options(TrainArguments(model="albert/albert-base-v2", dataset="fancyzhx/ag_news", max_length=512))
-
-
-def test_names_of_arguments_become_those_of_options():
-    with pytest.raises(ValueError, match=r"^--score_samples 1: not x=2, --keep 3\.$"), options_named():
-        raise ValueError("max_samples=1: not x=2, keep=3.")
 
 
 def test_a_bad_value_is_told_without_torch():

@@ -1,5 +1,8 @@
-from hf_midropout.commands.option_names import as_options
+import pytest
+
+from hf_midropout.commands.option_names import as_options, options_named
 from hf_midropout.commands.score import ScoreArguments
+from hf_midropout.commands.train_arguments import TrainArguments
 
 
 def test_options_are_named_as_they_are_written():
@@ -12,3 +15,9 @@ def test_options_are_named_as_they_are_written():
     assert told("layers='*.fnn' matches") == "--layers '*.fnn' matches"
     for message in ("max_length=5 of no_seed=4", "x.seed=3", "seed==3", "--seed=3", "`unknown` and unknown=3"):
         assert told(message) == message.replace("max_length=5", "--max_length 5")
+
+
+@pytest.mark.parametrize(("arguments", "option"), [(TrainArguments, "score_samples"), (ScoreArguments, "max_samples")])
+def test_errors_name_the_options_of_their_command(arguments, option):
+    with pytest.raises(ValueError, match=rf"^--{option} 1: not x=2, --seed 3\.$"), options_named(arguments):
+        raise ValueError("max_samples=1: not x=2, seed=3.")

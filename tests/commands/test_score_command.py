@@ -74,7 +74,8 @@ def test_the_output_of_a_training_is_taken(output, data_folder, tmp_path, capsys
     ("options", "message"),
     [
         (["--split", "foo"], "--split foo: must be one of train, validation, test"),
-        (["--max_samples", "-5"], "--max_samples -5: must be 1 or more, or 0 for all"),
+        (["--max_samples", "-5"], "--max_samples -5: must be 2 or more, or 0 for all"),
+        (["--max_samples", "1"], "--max_samples 1: must be 2 or more, or 0 for all"),
         (["--seed", "-1"], "--seed -1: must be at least 0"),
         (["--batch_size", "0"], "--batch_size 0: must be 1 or more"),
         (["--max_length", "2"], "--max_length 2: must be 3 or more"),
@@ -109,11 +110,11 @@ def test_folders_that_cannot_be_written_to_are_asked_for(nothing_is_loaded, tmp_
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("outt", "outt: there is no such folder, and none came from the Hub"),
+        ("outt", "--checkpoint outt: Pulling outt failed: .* There is no folder of that name here either"),
         ("./outt", r"There is no file or folder './outt'. Near names in its folder: out"),
         ("out/compat", "There is no file or folder 'out/compat'. Near names in its folder: compact"),
         ("out/compact/config.json", "this is a file; name the folder"),
-        ("user/model", "user/model: there is no such folder, and none came from the Hub. .*HF_HUB_OFFLINE"),
+        ("user/model", "--checkpoint user/model: Pulling user/model failed: HF_HUB_OFFLINE"),
         ("", "The name '' is empty"),
         ("empty", "empty: .*config.json"),
     ],

@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 from checkpoints import contents
+from huggingface_hub import ModelCard
 from runs import tree
 from safetensors.torch import load_file, save_file
 from test_cli import train
-from transformers import AlbertConfig, AlbertForMaskedLM, AlbertModel, BertConfig, BertModel
+from transformers import AlbertConfig, AlbertForMaskedLM, AlbertModel, AutoTokenizer, BertConfig, BertModel
 
 from hf_midropout.cli import main
+from hf_midropout.commands.train_model import check_texts
 from hf_midropout.commands.train_summary import format_p, print_controls
 from hf_midropout.commands.trainer_arguments import assignments
 from hf_midropout.models.builtin import train_tokenizer
@@ -81,11 +83,29 @@ def test_models_that_do_not_fit(models, data_folder, tmp_path, name, message, ca
     assert list(tmp_path.iterdir()) == []
 
 
+def test_long_texts_are_compared_with_a_tokenizer_by_their_beginnings(models, monkeypatch, caplog):
+    tokenizer = AutoTokenizer.from_pretrained(models / "base")
+    read, encode = [], type(tokenizer)._encode_plus
+
+    def recorded(self, text, *args, **options):
+        read.extend(map(len, text))
+        return encode(self, text, *args, **options)
+
+    monkeypatch.setattr(type(tokenizer), "_encode_plus", recorded)
+    check_texts("x", tokenizer, ["ball goal team match " * 10_000] * 3)
+    assert read == [2_000] * 3 and caplog.text == ""
+
+
 @pytest.mark.parametrize("name", ["base", "masked"])
-def test_stock_models_train(models, data_folder, tmp_path, name):
-    assert train(data_folder, tmp_path / "out", "--model", str(models / name)) == 0
+def test_stock_models_train(models, data_folder, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(models.parent)
+    named = f"{models.name}/{name}"  # as ids on the Hub are written
+    assert train(data_folder, tmp_path / "out", "--model", named) == 0
     report = json.loads((tmp_path / "out" / "compact" / "midropout_report.json").read_text())
-    assert report["model"]["base_model"] == str(models / name)
+    assert report["model"]["base_model"] == named
+    assert report["model"]["base_model_source"] == report["data"]["source"] == "local"
+    card = ModelCard.load(tmp_path / "out" / "compact" / "README.md")
+    assert card.data.base_model is card.data.datasets is None and named not in card.content
     # the output folder of a run is a model too
     options = ["--model", str(tmp_path / "out"), "--head_widths", "8", "4"]
     assert train(data_folder, tmp_path / "next", *options) == 0

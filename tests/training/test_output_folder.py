@@ -5,12 +5,16 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 from runs import finished_run, save_checkpoint, save_compact, tree
 
+from hf_midropout.training import output_folder
 from hf_midropout.training.output_folder import OutputFolder
+from hf_midropout.training.run_record import RunRecord
 from hf_midropout.utils.files import _name_beside, new_folder
+from hf_midropout.utils.interruption import stoppable
 
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -151,6 +155,49 @@ def test_a_failed_run_leaves_no_empty_folders(tmp_path):
     with pytest.raises(Failure), OutputFolder(tmp_path / "a" / "b"):
         raise Failure
     assert [path.name for path in tmp_path.iterdir()] == ["a"], "what was there stays"
+
+
+def interrupted(line: int, work) -> bool:
+    """Runs `work`, with SIGINT before the `line`-th line of output_folder.py; whether it has that many."""
+
+    def in_module(frame, event, arg):
+        nonlocal line
+        line -= event == "line"
+        if event == "line" and line == 0:
+            signal.raise_signal(signal.SIGINT)
+        return in_module
+
+    former = sys.gettrace()
+    with stoppable(), suppress(KeyboardInterrupt, Failure):
+        sys.settrace(lambda frame, *_: in_module if frame.f_code.co_filename == output_folder.__file__ else None)
+        try:
+            work()
+        finally:
+            sys.settrace(former)
+    return line <= 0
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_ctrl_c_at_any_line(tmp_path, there):
+    """Of a run that fails before its first checkpoint, in a new folder or in that of an earlier run."""
+    out = finished_run(tmp_path / "out") if there else tmp_path / "a" / "out"
+    before = tree(tmp_path)
+
+    def work():
+        with OutputFolder(out, overwrite=there) as output:
+            output.begin()
+            output.writes("checkpoint-3")
+            (out / "checkpoint-3").mkdir()
+            raise Failure
+
+    line = 1
+    while interrupted(line, work):
+        assert tree(tmp_path) == before and [path.name for path in tmp_path.iterdir()] == ["out"] * there, line
+        assert not there or sorted(RunRecord.load(out).there(out)) == [
+            "checkpoint-5", "compact", "midropout_record.json",
+        ]  # fmt: skip
+        line += 1
+    assert line > 50
 
 
 KILLED = """

@@ -38,6 +38,15 @@ def test_unusable_validation_rows_are_left_out_with_a_warning(make_trainer, capl
     assert caplog.text.count("The validation rows cannot be used") == 1
 
 
+def test_labels_that_a_transform_makes_are_those_that_count(make_trainer, caplog):
+    words = relabelled(VALID, [f"word {label}" for label in VALID["labels"]])
+    rows = words.with_transform(lambda batch: {**batch, "labels": [int(each[-1]) for each in batch["labels"]]})
+    callback = MIDropoutCallback(MIDropoutConfig(start=4, keep=0.5))
+    trainer = make_trainer([callback], eval_dataset=rows)
+    trainer.train()
+    assert "cannot be used" not in caplog.text and callback.record.validation
+
+
 @pytest.mark.parametrize("what", UNUSABLE)
 def test_a_search_on_unusable_rows_is_refused_before_training(make_trainer, what):
     trainer = make_trainer([MIDropoutCallback(MIDropoutConfig(threshold="search"))], eval_dataset=UNUSABLE[what])
