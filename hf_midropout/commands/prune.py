@@ -4,47 +4,19 @@ from __future__ import annotations
 
 import copy
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .data_arguments import DataArguments, load_data, option
+from .data_arguments import load_data
 from .option_names import options_named
 from .parser import command_parser
+from .prune_arguments import PruneArguments
 from .prune_checks import check_arguments, check_checkpoint
 from .score_checks import check_label_names, find_checkpoint, skeleton_of, tokens_to_cut_to
 
 
 POSITIONAL = ("checkpoint",)
 REPORT = "midropout_pruning.json"
-
-
-@dataclass(kw_only=True)
-class PruneArguments(DataArguments):
-    """Options of `hf-midropout prune`; each field is `--field`."""
-
-    checkpoint: str = field(
-        metadata={"help": "The fine-tuned classifier: a local folder or a Hub id. The option's name may be left out."}
-    )
-    output_dir: str = field(metadata={"help": "Folder for the smaller classifier: a new or an empty one."})
-    keep: float = option(0.25, "Fraction of each layer's feed-forward neurons to keep, in (0, 1).")
-    criterion: str = option(
-        "prediction_information",
-        "What makes a neuron important: prediction_information (bits about the prediction that only it carries), "
-        "prediction_variance, brain_surgeon, mask_fisher, mutual_information, joint_information, magnitude, "
-        "activation, taylor or random.",
-    )
-    split: str = option("train", "Split to measure and reconstruct on. Labels play no part in prediction_information.")
-    max_samples: int = option(2048, "Rows of it to use, drawn at random.")
-    compare: bool = option(True, "Also prune by magnitude, activation and random neurons, to compare with.")
-    max_length: int | None = option(
-        None, "Tokens to cut texts to. None: 128, or as many as the model takes if that is less."
-    )
-    batch_size: int = option(32, "Rows per batch.")
-    seed: int = option(0, "Seed of the draws.")
-    trust_remote_code: bool = option(
-        False, "Run code that comes with the checkpoint, should its model be neither in transformers nor here."
-    )
 
 
 def make_parser():
@@ -98,12 +70,16 @@ def main(args: PruneArguments) -> None:
             model, rows[args.split], args.batch_size, processing_class=tokenizer, max_samples=args.max_samples,
             seed=args.seed,
         )  # fmt: skip
-    test = batches_for(model, rows[held_out], args.batch_size, processing_class=tokenizer)
+    test = batches_for(
+        model, rows[held_out], args.batch_size, processing_class=tokenizer, max_samples=args.max_eval_samples,
+        seed=args.seed,
+    )  # fmt: skip
+    compared = min(args.max_eval_samples, len(rows[held_out]))
     print(f"Data: {data.name}; {min(args.max_samples, len(rows[args.split])):,} {args.split} rows to measure with, "
-          f"{len(rows[held_out]):,} {held_out} rows to compare on.", flush=True)  # fmt: skip
+          f"{compared:,} {held_out} rows to compare on.", flush=True)  # fmt: skip
 
     started = time.perf_counter()
-    evidence = measure_encoder(model, batches, args.seed)
+    evidence = measure_encoder(model, batches, args.seed, [args.criterion])
     print(f"Measured {len(evidence.groups)} layers in {time.perf_counter() - started:.0f} s.", flush=True)
     others = [name for name in ("activation", "magnitude", "random") if args.compare and name != args.criterion]
     results: dict[str, dict[str, Any]] = {"dense": evaluate(model, test)}
@@ -123,7 +99,7 @@ def main(args: PruneArguments) -> None:
         "unexplained": done.unexplained,
         "parameters": sizes,
         "split": held_out,
-        "rows": len(rows[held_out]),
+        "rows": compared,
         "results": {
             name: {key: value for key, value in result.items() if key != "logits"} for name, result in results.items()
         },

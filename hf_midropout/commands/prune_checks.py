@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..utils.local_paths import check_dataset_name
-
-
-if TYPE_CHECKING:
-    from .prune import PruneArguments
+from .prune_arguments import PruneArguments
 
 
 FEWEST_ROWS = 100

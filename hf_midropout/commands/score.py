@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .data_arguments import DataArguments, load_data, option
+from .data_arguments import load_data
 from .option_names import options_named
 from .parser import command_parser
+from .score_arguments import ScoreArguments
 from .score_checks import check_arguments, check_builtin_labels, check_label_names, check_skeleton, find_checkpoint
 
 
@@ -17,37 +17,6 @@ if TYPE_CHECKING:
 
 
 POSITIONAL = ("checkpoint",)
-
-
-@dataclass(kw_only=True)
-class ScoreArguments(DataArguments):
-    """Options of `hf-midropout score`; each field is `--field`."""
-
-    checkpoint: str = field(
-        metadata={
-            "help": "The classifier: a local folder, the output of hf-midropout train, or a Hub id. The option's name "
-            "may be left out."
-        }
-    )
-    split: str = option("train", "Split to score on: train, validation or test.")
-    layers: list[str] | None = field(
-        default=None,
-        metadata={
-            "help": "Patterns of module names, with * and ?, such as '*.ffn'. None: the head's layers of a MIDropout "
-            "checkpoint."
-        },
-    )
-    max_samples: int = option(10_000, "Rows to score with, drawn at random; 0 for all.")
-    max_length: int | None = option(
-        None, "Tokens to cut texts to. None: 128, or as many as the model takes if that is less."
-    )
-    batch_size: int = option(64, "Rows per batch.")
-    seed: int = option(0, "Seed of the draw.")
-    output: str | None = option(None, "File for the scores, named *.json. None: only the table on the terminal.")
-    figure: str | None = option(None, "File for a histogram of bits, named *.png. None: no figure.")
-    trust_remote_code: bool = option(
-        False, "Run code that comes with the checkpoint, should its model be neither in transformers nor here."
-    )
 
 
 def make_parser():

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..utils.listing import listed
 from ..utils.local_paths import check_dataset_name, is_meant_as_path, missing_path
+from .option_names import options_named
 from .output_files import check_output_file
-
-
-if TYPE_CHECKING:
-    from .score import ScoreArguments
+from .score_arguments import ScoreArguments
 
 
 SPLITS = ("train", "validation", "test")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -17,6 +18,7 @@ from .selection import Selection, select_counts
 from .sequential_reconstruction import SequentialReconstruction
 
 
+DERIVATIVES = {"taylor", "mask_fisher"}
 MULTIPLE = 32
 """Widths are multiples of this: others can be slower than wider ones."""
 
@@ -81,7 +83,7 @@ def prune_encoder(
     """
     started = time.perf_counter()
     dense = evidence.network if evidence is not None else copy.deepcopy(model)
-    evidence = evidence or measure_encoder(dense, batches, seed)
+    evidence = evidence or measure_encoder(dense, batches, seed, [criterion])
     measured = time.perf_counter()
     ranked = importance(evidence, criterion)
     counts = {name: width_for(keep, len(values)) for name, values in ranked.items()}
@@ -101,10 +103,14 @@ def prune_encoder(
     return EncoderPruning(ranked, selection, reconstruction.left, seconds)
 
 
-def measure_encoder(model: nn.Module, batches: Batches, seed: int = 0) -> EncoderEvidence:
-    """What criteria need of the feed-forward neurons of `model`, over `batches`; see [`EncoderEvidence`]."""
+def measure_encoder(
+    model: nn.Module, batches: Batches, seed: int = 0, criteria: Sequence[str] = ()
+) -> EncoderEvidence:
+    """What `criteria`, and all that cost no more, need of the feed-forward neurons of `model`, over `batches`."""
     groups = find_groups(model, "encoder")
-    evidence = EncoderEvidence(model, groups, model.config.num_labels, seed)
+    evidence = EncoderEvidence(
+        model, groups, model.config.num_labels, seed, derivatives=bool(DERIVATIVES & {*criteria})
+    )
     return evidence.gather((batch for _, batch in batches.of_process(0, 1)), batches.label_names)
 
 

@@ -77,12 +77,15 @@ class EncoderEvidence:
         groups (`dict[str, PrunableGroup]`): Feed-forward neurons of its encoder.
         num_classes (`int`): C.
         seed (`int`, *optional*, defaults to 0): Seed of what is drawn.
+        derivatives (`bool`, *optional*, defaults to `False`): Whether to gather `taylor` and `mask_fisher` too, at
+            more than the cost of all else.
     """
 
     network: nn.Module
     groups: Groups
     num_classes: int
     seed: int = 0
+    derivatives: bool = False
     labels: list[torch.Tensor] = field(default_factory=list)
     logits: list[torch.Tensor] = field(default_factory=list)
 
@@ -135,7 +138,7 @@ class EncoderEvidence:
                     handle.remove()
             outputs = [output for pairs in captured.values() for _, output in pairs]
             pulls = list(self._gradients(logits, outputs))
-            label_gradients = self._label_gradients(logits, labels, outputs)
+            label_gradients = self._label_gradients(logits, labels, outputs) if self.derivatives else None
         shown = inputs.get("attention_mask")
         self.labels.append(labels.cpu())
         self.logits.append(logits.detach().cpu())
@@ -143,7 +146,13 @@ class EncoderEvidence:
         for name, pairs in captured.items():
             for units, output in pairs:
                 mask = torch.ones(output.shape[:2], device=output.device) if shown is None else shown.to(output)
-                self._sum(self.sums[name], name, units, mask, [pull[place] for pull in pulls], label_gradients[place])
+                own = [pull[place] for pull in pulls]
+                self._sum(self.sums[name], units, mask, own)
+                if label_gradients is not None:
+                    weight = self.network.get_submodule(self.groups[name].consumer).weight
+                    self._sum_derivatives(
+                        self.sums[name], units * mask[..., None], weight, own, label_gradients[place]
+                    )
                 place += 1
 
     def _gradients(self, logits: torch.Tensor, outputs: list[torch.Tensor]):
@@ -167,24 +176,23 @@ class EncoderEvidence:
         loss = nn.functional.cross_entropy(logits, labels.to(logits.device), reduction="sum")
         return torch.autograd.grad(loss, outputs)
 
-    def _sum(self, sums: TokenSums, name: str, units, mask, pulls: list[torch.Tensor], label_gradient) -> None:
-        weight = self.network.get_submodule(self.groups[name].consumer).weight
+    def _sum(self, sums: TokenSums, units: torch.Tensor, mask: torch.Tensor, pulls: list[torch.Tensor]) -> None:
         counted = mask > 0
         sums.add_activations(units[counted])
         sums.rows += len(units)
         reach = torch.zeros_like(mask)
-        per_row = torch.zeros(len(units), sums.units, device=units.device)
         for pull in pulls:
             reach += pull.square().sum(-1)
             flat = pull[counted]
             sums.fisher += (flat.t() @ flat).double()
-            per_row += torch.einsum("btk,btk->bk", units * mask[..., None], pull @ weight).square()
-        sums.mask_fisher += per_row.sum(0).double()
-        sums.taylor += (
-            torch.einsum("btk,btk->bk", units * mask[..., None], label_gradient @ weight).abs().sum(0).double()
-        )
         sums.weights.append((counted & (reach > 0)).float())
-        sums.averages.append(((units * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)).cpu())
+        average = torch.einsum("btk,bt->bk", units, mask / mask.sum(1, keepdim=True))
+        sums.averages.append(average.cpu())
+
+    def _sum_derivatives(self, sums: TokenSums, units, weight, pulls: list[torch.Tensor], label_gradient) -> None:
+        squares = sum(torch.einsum("btk,btk->bk", units, pull @ weight).square() for pull in pulls)
+        sums.mask_fisher += squares.sum(0).double()
+        sums.taylor += torch.einsum("btk,btk->bk", units, label_gradient @ weight).abs().sum(0).double()
 
     def of(self, name: str) -> TokenStatistics:
         """What was measured of one group."""
@@ -259,7 +267,7 @@ class TokenStatistics:
 
     @property
     def mask_fisher(self) -> torch.Tensor:
-        """`[K]`: mean square of the derivative of a row's log-likelihood by the neuron's mask (Kwon et al., 2022)."""
+        """`[K]` mean square of the derivative of a row's log-likelihood by the neuron's mask (Kwon et al., 2022)."""
         return self._sums.mask_fisher / self._sums.rows
 
     @property

@@ -1,0 +1,38 @@
+"""The options of `hf-midropout prune`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .data_arguments import DataArguments, option
+
+
+@dataclass(kw_only=True)
+class PruneArguments(DataArguments):
+    """Options of `hf-midropout prune`; each field is `--field`."""
+
+    checkpoint: str = field(
+        metadata={"help": "The fine-tuned classifier: a local folder or a Hub id. The option's name may be left out."}
+    )
+    output_dir: str = field(metadata={"help": "Folder for the smaller classifier: a new or an empty one."})
+    keep: float = option(0.25, "Fraction of each layer's feed-forward neurons to keep, in (0, 1).")
+    criterion: str = option(
+        "prediction_information",
+        "What makes a neuron important: prediction_information (bits about the prediction that only it carries), "
+        "prediction_variance, brain_surgeon, mask_fisher, mutual_information, joint_information, magnitude, "
+        "activation, taylor or random.",
+    )
+    split: str = option("train", "Split to measure and reconstruct on. Labels play no part in prediction_information.")
+    max_samples: int = option(2048, "Rows of it to use, drawn at random.")
+    max_eval_samples: int = option(
+        2000, "Rows of test, or else of validation, to compare networks on, drawn at random."
+    )
+    compare: bool = option(True, "Also prune by magnitude, activation and random neurons, to compare with.")
+    max_length: int | None = option(
+        None, "Tokens to cut texts to. None: 128, or as many as the model takes if that is less."
+    )
+    batch_size: int = option(32, "Rows per batch.")
+    seed: int = option(0, "Seed of the draws.")
+    trust_remote_code: bool = option(
+        False, "Run code that comes with the checkpoint, should its model be neither in transformers nor here."
+    )
