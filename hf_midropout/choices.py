@@ -1,7 +1,7 @@
 """What may be chosen by name, and limits, for those who must know before torch is imported."""
 
-CRITERION_NAMES = ("mutual_information", "joint_information", "magnitude", "activation", "taylor", "random")
-COMPENSATIONS = ("none", "mean", "least_squares")
+CRITERION_NAMES = ("mutual_information", "joint_information", "magnitude", "std_times_norm", "taylor", "random")
+RECONSTRUCTIONS = ("none", "mean", "least_squares")
 METRICS = ("accuracy", "macro_f1", "loss")
 
 TINY_MAX_LENGTH = 512

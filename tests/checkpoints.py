@@ -12,7 +12,7 @@ from hf_midropout import MIDropoutAlbertForSequenceClassification, MIDropoutConf
 from hf_midropout.information import MutualInformation
 from hf_midropout.models.builtin import train_tokenizer
 from hf_midropout.pruning.apply import apply_selection
-from hf_midropout.pruning.record import PruningRecord, PruningRound
+from hf_midropout.pruning.record import PruningRecord, PruningStep
 from hf_midropout.pruning.selection import select
 from hf_midropout.reporting.figures import draw_figures
 from hf_midropout.reporting.parts import REPORT_NAME
@@ -57,7 +57,7 @@ def made_up_report(masked, compact, record: PruningRecord) -> dict:
 
 
 def save_checkpoint(
-    folder: Path, max_shard_size: str = "1GB", sweep: dict | None = None, controls: dict | None = None
+    folder: Path, max_shard_size: str = "1GB", sweep: dict | None = None, baselines: dict | None = None
 ) -> Path:
     """Saves it in `folder`; the same every time."""
     torch.manual_seed(0)
@@ -69,13 +69,15 @@ def save_checkpoint(
     config = MIDropoutConfig(keep=0.5)
     before = made_up_scores(widths, 1.0)
     bits = {name: layer.bits for name, layer in before.layers.items()}
-    done = PruningRound(
-        50, before, select(bits, keep=0.5), sweep=sweep, controls=controls,
+    done = PruningStep(
+        50, before, select(bits, keep=0.5), sweep=sweep, baselines=baselines,
         validation={"rows": 40, "before_pruning": METRICS, "after_pruning": METRICS},
         seconds={"scoring": 0.1, "total": 0.2},
     )  # fmt: skip
     after = made_up_scores(widths, 1.4)
-    record = PruningRecord(config.to_dict(), max_steps=100, rounds=[done], after=after, after_retraining=METRICS)
+    record = PruningRecord(
+        config.to_dict(), max_steps=100, pruning_steps=[done], after=after, after_retraining=METRICS
+    )
     apply_selection(masked, done.selection)
     compact = masked.compact()
     compact.save_pretrained(folder, max_shard_size=max_shard_size)

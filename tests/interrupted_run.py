@@ -64,7 +64,7 @@ def main() -> None:
     model = MIDropoutAlbertForSequenceClassification(tiny_config(head_dropout=0.1))
     rows = make_rows(128, seed=2)
     callbacks = [
-        MIDropoutCallback(MIDropoutConfig(start=3, keep=0.25, rounds=2, restart_learning_rate=True)),
+        MIDropoutCallback(MIDropoutConfig(start=3, keep=0.25, pruning_steps=2, rewind_learning_rate=True)),
     ]
     if kill_at.startswith("scoring"):
         rows = DyingRows(rows, int(kill_at.split()[1]))
@@ -79,7 +79,7 @@ def main() -> None:
     trainer.train(resume_from_checkpoint=checkpoint)
     save_file({name: tensor.contiguous() for name, tensor in trainer.model.state_dict().items()}, folder / "end")
     record = json.loads((folder / "midropout_record.json").read_text())
-    (folder / "steps.json").write_text(json.dumps([each["step"] for each in record["rounds"]]))
+    (folder / "steps.json").write_text(json.dumps([each["step"] for each in record["pruning_steps"]]))
 
 
 if __name__ == "__main__":

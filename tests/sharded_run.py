@@ -47,7 +47,7 @@ def make_trainer(kind: str, folder: Path, training: dict, **options) -> Trainer:
         save_steps=1, eval_strategy="steps", eval_steps=3, disable_tqdm=True, report_to=[], seed=7, use_cpu=True,
         dataloader_pin_memory=False, accelerator_config={"use_configured_state": True}, **values,
     )  # fmt: skip
-    config = MIDropoutConfig(**{"start": 2, "keep": 0.25, "rounds": 2, **options})
+    config = MIDropoutConfig(**{"start": 2, "keep": 0.25, "pruning_steps": 2, **options})
     torch.manual_seed(0)
     model = MIDropoutAlbertForSequenceClassification(tiny_config(head_dropout=0.1))
     if values["learning_rate"] == 0:
@@ -69,9 +69,9 @@ def seen(trainer: Trainer) -> dict:
     return {
         "state": {name: tensor.detach().clone() for name, tensor in model.state_dict().items()},
         "masks": [layer.mask.tolist() for layer in model.classifier.layers],
-        "scores": [digest([layer.bits for layer in each.scores.layers.values()]) for each in record.rounds],
-        "steps": [each.step for each in record.rounds],
-        "validation": [each.validation for each in record.rounds] + [record.after_retraining],
+        "scores": [digest([layer.bits for layer in each.scores.layers.values()]) for each in record.pruning_steps],
+        "steps": [each.step for each in record.pruning_steps],
+        "validation": [each.validation for each in record.pruning_steps] + [record.after_retraining],
         "refused": record.refused,
     }
 
@@ -111,8 +111,8 @@ def frozen(kind: str, folder: Path) -> dict:
     results = {}
     for case, options in {
         "keep": {},
-        "search": {"keep": None, "threshold": "search", "margin": 0.2, "rounds": 1},
-        "few rows": {"max_samples": 8},  # one batch: the second process has none
+        "search": {"keep": None, "threshold": "search", "margin": 0.2, "pruning_steps": 1},
+        "few rows": {"score_samples": 8},  # one batch: the second process has none
     }.items():
         trainer = make_trainer(kind, folder, {"learning_rate": 0.0}, **options)
         trainer.train()
@@ -126,7 +126,7 @@ def learning(kind: str, folder: Path) -> dict:
     for case, (training, options) in {
         "prune": ({"save_strategy": "steps"}, {}),
         # DeepSpeed rounds in another order where it accumulates, which is too much for what starts from nothing.
-        "reinitialize": ({"gradient_accumulation_steps": 1}, {"action": "reinitialize", "rounds": 1}),
+        "reinitialize": ({"gradient_accumulation_steps": 1}, {"action": "reinitialize", "pruning_steps": 1}),
         "bf16": ({"bf16": True}, {}),
     }.items():
         trainer = make_trainer(kind, folder / case, training, **options)

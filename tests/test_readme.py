@@ -20,7 +20,7 @@ def test_python_blocks_run_and_print_what_they_say(tmp_path, monkeypatch, capsys
     substitutes = {
         # four steps instead of four epochs, few rows, and a checkpoint that is here instead of one on the Hub
         "num_train_epochs=4": "max_steps=4, use_cpu=True, disable_tqdm=True, save_strategy='no'",
-        "keep=0.25": "keep=0.25, max_samples=200",
+        "keep=0.25": "keep=0.25, score_samples=200",
         'eval_dataset=data["validation"]': 'eval_dataset=data["validation"].select(range(64))',
         'score_neurons(model, data["validation"]': 'score_neurons(model, data["validation"].select(range(200))',
         "albert/albert-base-v2": str(tmp_path / "albert"),

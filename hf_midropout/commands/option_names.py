@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import fields
 
 
-RENAMED = {"subset": "dataset_config", "max_samples": "score_samples"}
+RENAMED = {"subset": "dataset_config"}
 """Arguments of functions whose option has another name, in commands that have no option of theirs."""
 
 

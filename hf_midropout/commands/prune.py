@@ -81,7 +81,7 @@ def main(args: PruneArguments) -> None:
     started = time.perf_counter()
     evidence = measure_encoder(model, batches, args.seed, [args.criterion])
     print(f"Measured {len(evidence.groups)} layers in {time.perf_counter() - started:.0f} s.", flush=True)
-    others = [name for name in ("activation", "magnitude", "random") if args.compare and name != args.criterion]
+    others = [name for name in ("std_times_norm", "magnitude", "random") if args.compare and name != args.criterion]
     results: dict[str, dict[str, Any]] = {"dense": evaluate(model, test)}
     for name in [args.criterion, *others]:
         narrow = copy.deepcopy(model)

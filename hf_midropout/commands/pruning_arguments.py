@@ -29,7 +29,7 @@ class PruningArguments:
     criterion: str = option(
         "mutual_information",
         "What makes a neuron important: mutual_information, joint_information (passes over neurons that repeat "
-        "others), or a control: magnitude, activation, taylor, random.",
+        "others), or a baseline: magnitude, activation, taylor, random.",
     )
     action: str = option(
         "prune",
@@ -38,12 +38,12 @@ class PruningArguments:
     )
     dropout_rate: float = option(0.5, "Probability with which the action 'dropout' sets an output to 0.")
     graded: bool = option(False, "Let that probability fall linearly with importance, to 0 at the threshold.")
-    rounds: int = option(1, "Times to score, drop and train on, from --start to the end, down to --keep.")
-    compensation: str = option(
+    pruning_steps: int = option(1, "Times to score, drop and train on, from --start to the end, down to --keep.")
+    reconstruction: str = option(
         "least_squares",
         "Refit of the weights that read the kept neurons: 'least_squares', 'mean' (biases only), 'none' (paper).",
     )
-    restart_learning_rate: bool = option(False, "Run through the learning rate's schedule again in retraining.")
+    rewind_learning_rate: bool = option(False, "Run through the learning rate's schedule again in retraining.")
     metric: str = option("accuracy", "What the search compares: accuracy, macro_f1 or loss (nats).")
     margin: float = option(0.01, "How much worse the search lets the pruned network be, in units of the metric.")
     alpha: float = option(0.05, "Error rate of the search's test, one-sided.")
@@ -54,10 +54,10 @@ class PruningArguments:
         from ..pruning.config import MIDropoutConfig
 
         values = {name: getattr(self, name) for name in PruningArguments.__dataclass_fields__}
-        max_samples = values.pop("score_samples") or None
+        values["score_samples"] = values["score_samples"] or None
         for name in ("start", "threshold"):
             try:
                 values[name] = json.loads(values[name])
             except (TypeError, ValueError):
                 pass  # a word such as 'search', or None
-        return MIDropoutConfig(**values, max_samples=max_samples, seed=seed)
+        return MIDropoutConfig(**values, seed=seed)

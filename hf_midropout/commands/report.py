@@ -35,7 +35,7 @@ def make_parser():
         ReportArguments,
         "report",
         "Makes one HTML page that needs no network, and figures as SVG and PNG, from the report of a "
-        "checkpoint: architecture, bits per layer and neuron, training, calibration, controls.",
+        "checkpoint: architecture, bits per layer and neuron, training, calibration, baselines.",
     )
 
 

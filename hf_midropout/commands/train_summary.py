@@ -29,12 +29,12 @@ def print_summary(report: dict[str, Any], folder: Path, figures: list[str]) -> N
         )
     if pruning["refused"]:
         print(f"\nNothing was dropped: {pruning['refused']}")
-    last = pruning["rounds"][-1]
+    last = pruning["pruning_steps"][-1]
     if last["sweep"]:
         print_search(last["sweep"])
-    if last["controls"]:
-        print_controls(last["controls"], pruning["config"]["criterion"])
-    scoring = sum(each["seconds"]["scoring"] for each in pruning["rounds"])
+    if last["baselines"]:
+        print_baselines(last["baselines"], pruning["config"]["criterion"])
+    scoring = sum(each["seconds"]["scoring"] for each in pruning["pruning_steps"])
     print(
         f"\nHead: {model['head_parameters_before']:,} -> {model['head_parameters_after']:,} parameters; "
         f"model: {model['parameters_before']:,} -> {model['parameters_after']:,}."
@@ -63,9 +63,9 @@ def print_search(sweep: dict[str, Any]) -> None:
     )
 
 
-def print_controls(controls: dict[str, Any], criterion: str) -> None:
+def print_baselines(baselines: dict[str, Any], criterion: str) -> None:
     """One row for each criterion at the same budget, the best first."""
-    ranked = sorted(controls["one_shot"].items(), key=lambda entry: -entry[1]["accuracy"])
+    ranked = sorted(baselines["one_shot"].items(), key=lambda entry: -entry[1]["accuracy"])
     spreads = {name: spread(metrics) for name, metrics in ranked}
     width = max(map(len, spreads.values()))
     heading = "right after pruning, the same number of neurons chosen by"

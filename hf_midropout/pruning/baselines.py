@@ -6,7 +6,7 @@ import statistics
 from dataclasses import replace
 from typing import Any
 
-from .criteria import CONTROLS, importance
+from .criteria import BASELINES, importance
 from .evidence import Evidence
 from .head_evaluation import HeadInputs
 from .reconstruction import Reconstruction
@@ -17,7 +17,7 @@ from .selection import Selection, select_counts
 RANDOM_DRAWS = 5
 
 
-def one_shot_controls(
+def one_shot_baselines(
     evidence: Evidence,
     validation: HeadInputs,
     criterion: str,
@@ -25,8 +25,8 @@ def one_shot_controls(
     reconstruction: Reconstruction | None = None,
 ) -> dict[str, Any]:
     """
-    Validation metrics right after pruning, without retraining, under `criterion` and under every control, each keeping
-    as many neurons of each layer as `selection` does, and refitted in the same way.
+    Validation metrics right after pruning, without retraining, under `criterion` and every baseline, each keeping as
+    many neurons of each layer as `selection` does, and refitted in the same way.
 
     Returns:
         `dict`: `"rows"`, and `"one_shot"` with accuracy, macro F1 and loss (nats) by criterion; for `"random"` the
@@ -34,7 +34,7 @@ def one_shot_controls(
     """
     candidates = {criterion: [selection]}
     counts = {name: kept for name, (kept, _) in selection.widths.items()}
-    for name in ("mutual_information", *CONTROLS):
+    for name in ("mutual_information", *BASELINES):
         if name == criterion:
             continue
         draws = RANDOM_DRAWS if name == "random" else 1

@@ -7,7 +7,7 @@ import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ..choices import COMPENSATIONS, CRITERION_NAMES, METRICS
+from ..choices import CRITERION_NAMES, METRICS, RECONSTRUCTIONS
 
 
 ACTIONS = ("prune", "dropout", "reinitialize", "none")
@@ -37,7 +37,7 @@ class MIDropoutConfig:
             together, as in the paper. A threshold in bits is always global.
         criterion (`str`, *optional*, defaults to `"mutual_information"`):
             What makes a neuron important: `"mutual_information"`; `"joint_information"`, which passes over neurons
-            that repeat others; `"magnitude"`, `"activation"`, `"taylor"` or `"random"`. See [`criteria`].
+            that repeat others; `"magnitude"`, `"std_times_norm"`, `"taylor"` or `"random"`. See [`criteria`].
         action (`str`, *optional*, defaults to `"prune"`):
             What happens to a neuron that is not kept. `"prune"` sets its output to 0 for good; `"dropout"` sets it to
             0 with probability `dropout_rate` in training only (Algorithm 1 of the paper); `"reinitialize"` draws its
@@ -46,13 +46,13 @@ class MIDropoutConfig:
             That probability, in (0, 1).
         graded (`bool`, *optional*, defaults to `False`):
             Whether it falls linearly with a neuron's importance, from `dropout_rate` at 0 to 0 at the threshold.
-        rounds (`int`, *optional*, defaults to 1):
-            Times to score, drop and train on, evenly spaced from `start` to the end; every round drops the same
+        pruning_steps (`int`, *optional*, defaults to 1):
+            Times to score, drop and train on, evenly spaced from `start` to the end; every time the same
             fraction, so that the last one reaches `keep`.
-        compensation (`str`, *optional*, defaults to `"least_squares"`):
+        reconstruction (`str`, *optional*, defaults to `"least_squares"`):
             Refit of the weights that read the kept neurons, by what these tell of the dropped ones: `"none"` (the
-            paper), `"mean"` or `"least_squares"`. Used with the action `"prune"`. See [`compensation`].
-        restart_learning_rate (`bool`, *optional*, defaults to `False`):
+            paper), `"mean"` or `"least_squares"`. Used with the action `"prune"`. See [`reconstruction`].
+        rewind_learning_rate (`bool`, *optional*, defaults to `False`):
             Whether the learning rate's schedule is run through again in every phase of retraining.
         metric (`str`, *optional*, defaults to `"accuracy"`):
             What the search compares: `"accuracy"`, `"macro_f1"` or `"loss"` (nats).
@@ -60,7 +60,7 @@ class MIDropoutConfig:
             How much worse the pruned network may be before retraining, in the units of the metric.
         alpha (`float`, *optional*, defaults to 0.05):
             Error rate of that test, one-sided, in (0, 0.5).
-        max_samples (`int`, *optional*, defaults to 10000):
+        score_samples (`int`, *optional*, defaults to 10000):
             Training rows to score, drawn at random; `None` for all.
         seed (`int`, *optional*, defaults to 0):
             Seed of what is drawn.
@@ -80,13 +80,13 @@ class MIDropoutConfig:
     action: str = "prune"
     dropout_rate: float = 0.5
     graded: bool = False
-    rounds: int = 1
-    compensation: str = "least_squares"
-    restart_learning_rate: bool = False
+    pruning_steps: int = 1
+    reconstruction: str = "least_squares"
+    rewind_learning_rate: bool = False
     metric: str = "accuracy"
     margin: float = 0.01
     alpha: float = 0.05
-    max_samples: int | None = 10_000
+    score_samples: int | None = 10_000
     seed: int = 0
     eval_dataset: str | None = None
 
@@ -114,16 +114,18 @@ class MIDropoutConfig:
             )
         if not 0 < self.dropout_rate < 1:
             raise ValueError(f"dropout_rate={self.dropout_rate}: must be in (0, 1).")
-        if self.rounds < 1:
-            raise ValueError(f"rounds={self.rounds}: must be 1 or more.")
-        if self.rounds > 1 and (self.threshold is not None or self.action != "prune"):
-            raise ValueError(f"rounds={self.rounds}: several rounds need a final budget `keep` and action='prune'.")
+        if self.pruning_steps < 1:
+            raise ValueError(f"pruning_steps={self.pruning_steps}: must be 1 or more.")
+        if self.pruning_steps > 1 and (self.threshold is not None or self.action != "prune"):
+            raise ValueError(
+                f"pruning_steps={self.pruning_steps}: several steps need a final budget `keep` and action='prune'."
+            )
         if not 0 < self.margin < math.inf:
             raise ValueError(f"margin={self.margin}: must be above 0, such as 0.01.")
         if not 0 < self.alpha < 0.5:
             raise ValueError(f"alpha={self.alpha}: must be in (0, 0.5).")
-        if self.max_samples is not None and self.max_samples < 2:
-            raise ValueError(f"max_samples={self.max_samples}: must be 2 or more, or None for all.")
+        if self.score_samples is not None and self.score_samples < 2:
+            raise ValueError(f"score_samples={self.score_samples}: must be 2 or more, or None for all.")
         self.start_step(max_steps=2, steps_per_epoch=1.0, check=False)
 
     def _check_choices(self) -> None:
@@ -131,7 +133,7 @@ class MIDropoutConfig:
             "scope": SCOPES,
             "criterion": CRITERION_NAMES,
             "action": ACTIONS,
-            "compensation": COMPENSATIONS,
+            "reconstruction": RECONSTRUCTIONS,
             "metric": METRICS,
         }
         for name, values in allowed.items():
@@ -143,14 +145,14 @@ class MIDropoutConfig:
     def _check_types(self) -> None:
         # Exactly what JSON holds: a numpy number would be found out when the record is written, after the training.
         numbers: dict[str, type] = {"keep": float, "dropout_rate": float, "margin": float, "alpha": float}
-        numbers |= {"rounds": int, "max_samples": int, "seed": int}
+        numbers |= {"pruning_steps": int, "score_samples": int, "seed": int}
         for name, kind in numbers.items():
             value = getattr(self, name)
-            if value is None and name in ("keep", "max_samples"):
+            if value is None and name in ("keep", "score_samples"):
                 continue
             if isinstance(value, bool) or not isinstance(value, (int, kind)):
                 raise ValueError(f"{name}={value!r} of type {type(value).__name__}: must be of type {kind.__name__}.")
-        for name in ("graded", "restart_learning_rate"):
+        for name in ("graded", "rewind_learning_rate"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name}={getattr(self, name)!r}: must be True or False.")
         if isinstance(self.threshold, bool) or not isinstance(self.threshold, (int, float, str, type(None))):
@@ -166,25 +168,25 @@ class MIDropoutConfig:
         return self.threshold == SEARCH and self.action != "none"
 
     @property
-    def round_keeps(self) -> list[float | None]:
-        """The fraction of all neurons that each round leaves."""
+    def keep_schedule(self) -> list[float | None]:
+        """The fraction of all neurons that each pruning step leaves."""
         if self.threshold is not None:
             return [None]
         keep = DEFAULT_KEEP if self.keep is None else self.keep
-        return [keep ** (number / self.rounds) for number in range(1, self.rounds + 1)]
+        return [keep ** (number / self.pruning_steps) for number in range(1, self.pruning_steps + 1)]
 
-    def round_steps(self, max_steps: int, steps_per_epoch: float | None) -> list[int]:
+    def step_schedule(self, max_steps: int, steps_per_epoch: float | None) -> list[int]:
         """
         The optimizer steps after which neurons are scored and dropped; see `start_step`.
 
         Raises:
-            `ValueError`: if there are fewer steps than rounds.
+            `ValueError`: if there are fewer optimizer steps than pruning steps.
         """
         first = self.start_step(max_steps, steps_per_epoch)
-        steps = [first + (max_steps - first) * number // self.rounds for number in range(self.rounds)]
-        if len(set(steps)) < self.rounds:
+        steps = [first + (max_steps - first) * number // self.pruning_steps for number in range(self.pruning_steps)]
+        if len(set(steps)) < self.pruning_steps:
             raise ValueError(
-                f"rounds={self.rounds}: only {max_steps - first} steps are left after step {first}; each round "
+                f"pruning_steps={self.pruning_steps}: only {max_steps - first} steps are left after step {first}; each "
                 "needs one."
             )
         return steps

@@ -16,7 +16,7 @@ Importance = dict[str, torch.Tensor]
 """`[K]` float64 on the CPU by group; the higher, the longer a unit is kept. Values compare within a group."""
 
 CRITERIA: dict[str, Callable[..., torch.Tensor]] = {}
-CONTROLS = ("magnitude", "activation", "taylor", "random")
+BASELINES = ("magnitude", "std_times_norm", "taylor", "random")
 
 
 def criterion(function):

@@ -30,8 +30,8 @@ def check_training(batches: Batches, model: nn.Module, config: MIDropoutConfig) 
     """
     if isinstance(batches, FixedBatches):
         check_dataset(batches.dataset, model.config.num_labels, label_names=batches.label_names)
-    elif config.max_samples is None:
-        raise ValueError("max_samples=None: a stream may not end; give the number of rows to score.")
+    elif config.score_samples is None:
+        raise ValueError("score_samples=None: a stream may not end; give the number of rows to score.")
     try:
         check_batches(batches, model, model.config.num_labels)
     except UnusableData as error:
@@ -67,7 +67,7 @@ def usable_validation(make: Any, model: nn.Module, config: MIDropoutConfig) -> B
 def warn_without_validation(error: Exception) -> None:
     """Tells that there will be no comparison on validation rows, and why."""
     logger.warning(
-        "The validation rows cannot be used: %s Pruning goes on without; the report will lack metrics and controls.",
+        "The validation rows cannot be used: %s Pruning goes on without; the report will lack metrics and baselines.",
         error,
     )
 

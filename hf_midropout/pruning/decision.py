@@ -9,7 +9,7 @@ from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 
 from ..scoring.inference import frozen_inference
-from .baselines import one_shot_controls
+from .baselines import one_shot_baselines
 from .config import SEARCH, MIDropoutConfig
 from .criteria import Importance, importance
 from .evidence import Evidence
@@ -33,7 +33,7 @@ class Decision:
         refused (`str`, *optional*): Why not.
         refit ([`Refit`], *optional*): New weights that go with it.
         sweep ([`Sweep`], *optional*): The search of the threshold.
-        controls (`dict`, *optional*): What other criteria would give, see [`controls.one_shot_controls`].
+        baselines (`dict`, *optional*): What other criteria would give, see [`baselines.one_shot_baselines`].
     """
 
     importance: Importance | None = None
@@ -41,7 +41,7 @@ class Decision:
     refused: str | None = None
     refit: Refit | None = None
     sweep: Sweep | None = None
-    controls: dict[str, Any] | None = None
+    baselines: dict[str, Any] | None = None
 
 
 def decide(config: MIDropoutConfig, evidence: Evidence, validation: HeadInputs | None, keep: float | None) -> Decision:
@@ -49,13 +49,13 @@ def decide(config: MIDropoutConfig, evidence: Evidence, validation: HeadInputs |
     Args:
         config ([`MIDropoutConfig`]): What was asked for.
         evidence ([`Evidence`]): Scores, head and training rows.
-        validation ([`HeadInputs`], *optional*): For the search and the controls.
+        validation ([`HeadInputs`], *optional*): For the search and the baselines.
         keep (`float`, *optional*): The budget of this round.
     """
     decision = Decision()
     reconstruction = None
-    if config.compensation != "none" and config.action == "prune":
-        reconstruction = Reconstruction(evidence.network, evidence.groups, evidence.moments, config.compensation)
+    if config.reconstruction != "none" and config.action == "prune":
+        reconstruction = Reconstruction(evidence.network, evidence.groups, evidence.moments, config.reconstruction)
     try:
         values = decision.importance = importance(evidence, config.criterion)
         if config.threshold == SEARCH:
@@ -82,7 +82,7 @@ def decide(config: MIDropoutConfig, evidence: Evidence, validation: HeadInputs |
     if reconstruction:
         decision.refit = reconstruction.refit(decision.selection.kept)
     if validation is not None:
-        decision.controls = one_shot_controls(
+        decision.baselines = one_shot_baselines(
             evidence, validation, config.criterion, decision.selection, reconstruction
         )
     return decision

@@ -27,7 +27,7 @@ class PruningProgress:
     @property
     def rounds_done(self) -> int:
         """Times that neurons were scored so far."""
-        return len(self.record.rounds) if self.record else 0
+        return len(self.record.pruning_steps) if self.record else 0
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready content for a checkpoint's `trainer_state.json`."""
@@ -40,8 +40,8 @@ class PruningProgress:
 
     @classmethod
     def begin(cls, config: MIDropoutConfig, max_steps: int, steps_per_epoch: float | None) -> PruningProgress:
-        """Of a training from its start; `ValueError` as in [`MIDropoutConfig.round_steps`]."""
-        return cls(config, config.round_steps(max_steps, steps_per_epoch), max_steps)
+        """Of a training from its start; `ValueError` as in [`MIDropoutConfig.step_schedule`]."""
+        return cls(config, config.step_schedule(max_steps, steps_per_epoch), max_steps)
 
     @classmethod
     def resume(
@@ -92,14 +92,14 @@ class PruningProgress:
         return cls(config, list(saved["steps"]), saved["max_steps"], record).replanned(step, max_steps)
 
     def replanned(self, step: int, max_steps: int) -> PruningProgress:
-        """The same; if `max_steps` changed, the rounds to come are spread evenly over the steps after `step`."""
-        done, left = self.rounds_done, self.config.rounds - self.rounds_done
+        """The same; if `max_steps` changed, what is left is spread evenly over the steps after `step`."""
+        done, left = self.rounds_done, self.config.pruning_steps - self.rounds_done
         if max_steps == self.max_steps or left == 0:
             return PruningProgress(self.config, self.steps, max_steps, self.record)
         to_come = [step + (max_steps - step) * number // (left + 1) for number in range(1, left + 1)]
         if len({step, *to_come}) <= left:
             raise ValueError(
-                f"rounds={self.config.rounds}: {left} rounds are left, but only {max_steps - step} steps after step "
-                f"{step}; each round needs one, and retraining another."
+                f"pruning_steps={self.config.pruning_steps}: {left} of them are left, but only {max_steps - step} optimizer "
+                f"steps after step {step}; each needs one, and retraining another."
             )
         return PruningProgress(self.config, self.steps[:done] + to_come, max_steps, self.record)

@@ -23,7 +23,7 @@ from .evidence import Evidence
 from .head import HeadNetwork
 from .head_checks import check_head
 from .head_evaluation import HeadInputCollector, HeadInputs, collect_head_inputs
-from .record import PruningRound
+from .record import PruningStep
 
 
 HEAD_ROWS = 10_000
@@ -42,7 +42,7 @@ def prune(
     collate_fn: Callable[[list], dict[str, Any]] | None = None,
     batch_size: int = 32,
     progress: bool = True,
-) -> PruningRound:
+) -> PruningStep:
     """
     Scores the neurons of a trained classifier, drops those that `config` does not keep, and refits the weights that
     read the others. The model is changed in place: dropped neurons are 0, and `model.compact()` removes them.
@@ -51,15 +51,15 @@ def prune(
         model ([`MIDropoutAlbertForSequenceClassification`]): A trained classifier.
         train (`datasets.Dataset` or `torch.utils.data.Dataset`): Labelled rows to score with; as in [`score_neurons`].
         validation (`datasets.Dataset` or `torch.utils.data.Dataset`, *optional*): Labelled rows to compare networks
-            on: for `threshold="search"`, and for the metrics and controls of the result.
-        config ([`MIDropoutConfig`], *optional*): What to drop. `start` and `restart_learning_rate` play no role.
+            on: for `threshold="search"`, and for the metrics and baselines of the result.
+        config ([`MIDropoutConfig`], *optional*): What to drop. `start` and `rewind_learning_rate` play no role.
         processing_class ([`~transformers.PreTrainedTokenizerBase`], *optional*): Tokenizer to pad with.
         collate_fn (`Callable`, *optional*): Makes a batch of a list of rows; by default as the Trainer does.
         batch_size (`int`, *optional*, defaults to 32): Rows in a batch, per process.
         progress (`bool`, *optional*, defaults to `True`): Shows progress bars.
 
     Returns:
-        [`PruningRound`]: scores, the neurons kept, metrics before and after, controls at the same budget.
+        [`PruningStep`]: scores, the neurons kept, metrics before and after, baselines at the same budget.
 
     Raises:
         `ValueError`: for a configuration that does not fit the model or the data, before any compute.
@@ -72,8 +72,8 @@ def prune(
     ```
     """
     config = config or MIDropoutConfig()
-    if config.rounds > 1:
-        raise ValueError(f"rounds={config.rounds}: without training in between there is one round.")
+    if config.pruning_steps > 1:
+        raise ValueError(f"pruning_steps={config.pruning_steps}: without training in between there is one.")
     check_prunable(model, config)
     if is_pruned(model):
         raise ValueError("The model already has dropped neurons: start from its compact() form.")
@@ -83,10 +83,10 @@ def prune(
             return dataset
         return batches_for(model, dataset, batch_size, collate_fn, processing_class, **options)
 
-    training = batches(train, max_samples=config.max_samples, seed=config.seed)
+    training = batches(train, max_samples=config.score_samples, seed=config.seed)
     check_training(training, model, config)
     compared = usable_validation(lambda: None if validation is None else batches(validation), model, config)
-    return prune_once(model, training, compared, config, config.round_keeps[0], progress=progress)
+    return prune_once(model, training, compared, config, config.keep_schedule[0], progress=progress)
 
 
 def check_prunable(model: nn.Module, config: MIDropoutConfig) -> None:
@@ -119,15 +119,15 @@ def prune_once(
     step: int = 0,
     optimizer=None,
     progress: bool = True,
-) -> PruningRound:
+) -> PruningStep:
     """
-    One round, on every process.
+    One pruning step, on every process.
 
     Args:
         model (`nn.Module`): With a MI-Dropout head, as the Trainer has it: sharded or not.
         training, validation (`Batches`): Rows to score with and to compare on.
         config ([`MIDropoutConfig`]): What was asked for.
-        keep (`float`, *optional*): The fraction of all neurons that this round leaves; `None` for a threshold.
+        keep (`float`, *optional*): The fraction of all neurons that this step leaves; `None` for a threshold.
         step (`int`, *optional*, defaults to 0): Optimizer step after which it happens.
         optimizer (`torch.optim.Optimizer`, *optional*): Forgets what it remembers of weights that are drawn anew.
         progress (`bool`, *optional*, defaults to `True`): Shows progress bars.
@@ -136,7 +136,7 @@ def prune_once(
     collector = HeadInputCollector(model, max_batches=-(-HEAD_ROWS // getattr(training, "batch_size", 1)))
     with collector:
         scores = score_neurons(model, training, progress=progress, observe=collector.observe)
-    result = PruningRound(step, scores)
+    result = PruningStep(step, scores)
     inputs, compared = collector.gather(), head_inputs(model, validation, progress)
     head = full_module(model.classifier, model.config)
     if compared is not None:
@@ -148,7 +148,7 @@ def prune_once(
             with frozen_inference(model):
                 evidence = Evidence(scores, HeadNetwork(head), inputs, config.seed)
                 decision = decide_once(config, evidence, compared, keep)
-        result.refused, result.controls, result.selection = decision.refused, decision.controls, decision.selection
+        result.refused, result.baselines, result.selection = decision.refused, decision.baselines, decision.selection
         result.sweep = decision.sweep.to_dict() if decision.sweep else None
         if decision.selection is None:
             logger.warning("%s Nothing is dropped.", decision.refused)

@@ -19,7 +19,7 @@ RECORD_NAME = "midropout_record.json"
 
 
 @dataclass
-class PruningRound:
+class PruningStep:
     """
     One time that neurons were scored and acted on.
 
@@ -29,7 +29,7 @@ class PruningRound:
         selection (`Selection`, *optional*): What was kept; `None` if nothing was dropped.
         refused (`str`, *optional*): Why nothing was dropped although it was asked for.
         sweep (`dict`, *optional*): The search of the threshold, see [`sweep.Sweep`].
-        controls (`dict`, *optional*): Other criteria at the same budget, see [`controls.one_shot_controls`].
+        baselines (`dict`, *optional*): Other criteria at the same budget, see [`baselines.one_shot_baselines`].
         validation (`dict`): Metrics of the validation rows `"before_pruning"` and `"after_pruning"`, and their number
             `"rows"`; empty without validation data.
         seconds (`dict`): Wall time: `"scoring"` and `"total"`.
@@ -40,7 +40,7 @@ class PruningRound:
     selection: Selection | None = None
     refused: str | None = None
     sweep: dict[str, Any] | None = None
-    controls: dict[str, Any] | None = None
+    baselines: dict[str, Any] | None = None
     validation: dict[str, Any] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -55,7 +55,7 @@ class PruningRound:
         return content
 
     @classmethod
-    def from_dict(cls, content: dict[str, Any]) -> PruningRound:
+    def from_dict(cls, content: dict[str, Any]) -> PruningStep:
         """Reads what `to_dict` gave."""
         scores = NeuronScores.from_dict(content["scores"])
         selection = None
@@ -74,43 +74,43 @@ class PruningRecord:
     Args:
         config (`dict`): The [`MIDropoutConfig`] as a dictionary.
         max_steps (`int`): Optimizer steps of the whole training.
-        rounds (`list[PruningRound]`): In order; usually one.
+        pruning_steps (`list[PruningStep]`): In order; usually one.
         after (`NeuronScores`, *optional*): Scores at the end of training, dropped neurons at 0 bits.
         after_retraining (`dict`, *optional*): Metrics of the validation rows at the end of training.
     """
 
     config: dict[str, Any]
     max_steps: int
-    rounds: list[PruningRound] = field(default_factory=list)
+    pruning_steps: list[PruningStep] = field(default_factory=list)
     after: NeuronScores | None = None
     after_retraining: dict[str, float] | None = None
 
     @property
     def step(self) -> int:
-        """Optimizer step of the first round."""
-        return self.rounds[0].step
+        """Optimizer step of the first pruning step."""
+        return self.pruning_steps[0].step
 
     @property
     def before(self) -> NeuronScores:
         """Scores of all neurons, before any was dropped."""
-        return self.rounds[0].scores
+        return self.pruning_steps[0].scores
 
     @property
     def selection(self) -> Selection | None:
         """The neurons kept in the end; `None` if nothing was dropped."""
-        return next((each.selection for each in reversed(self.rounds) if each.selection), None)
+        return next((each.selection for each in reversed(self.pruning_steps) if each.selection), None)
 
     @property
     def refused(self) -> str | None:
-        """Why nothing was dropped in the last round, although it was asked for."""
-        return self.rounds[-1].refused
+        """Why nothing was dropped in the last pruning step, although it was asked for."""
+        return self.pruning_steps[-1].refused
 
     @property
     def validation(self) -> dict[str, Any]:
-        """Metrics before the first round, after the last one, and at the end; their number of rows."""
-        moments = {**self.rounds[-1].validation, **self.rounds[0].validation}
-        if "after_pruning" in self.rounds[-1].validation:
-            moments["after_pruning"] = self.rounds[-1].validation["after_pruning"]
+        """Metrics before the first pruning step, after the last one, and at the end; their number of rows."""
+        moments = {**self.pruning_steps[-1].validation, **self.pruning_steps[0].validation}
+        if "after_pruning" in self.pruning_steps[-1].validation:
+            moments["after_pruning"] = self.pruning_steps[-1].validation["after_pruning"]
         if self.after_retraining:
             moments["after_retraining"] = self.after_retraining
         return moments
@@ -137,7 +137,7 @@ class PruningRecord:
         ]
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready content; `from_dict` reads it back. What follows from the rounds is spelled out for readers."""
+        """JSON-ready content; `from_dict` reads it back. What follows from others is spelled out for readers."""
         return {
             "config": self.config,
             "max_steps": self.max_steps,
@@ -146,7 +146,7 @@ class PruningRecord:
             "layers": self.layers(),
             "validation": self.validation,
             "refused": self.refused,
-            "rounds": [each.to_dict() for each in self.rounds],
+            "pruning_steps": [each.to_dict() for each in self.pruning_steps],
             "after": self.after.to_dict() if self.after else None,
             "after_retraining": self.after_retraining,
         }
@@ -157,7 +157,7 @@ class PruningRecord:
         return cls(
             content["config"],
             content["max_steps"],
-            [PruningRound.from_dict(each) for each in content["rounds"]],
+            [PruningStep.from_dict(each) for each in content["pruning_steps"]],
             NeuronScores.from_dict(content["after"]) if content["after"] else None,
             content["after_retraining"],
         )

@@ -51,7 +51,10 @@ def bits_per_neuron(record: PruningRecord) -> str:
 
 def training_curve(record: PruningRecord, log: list[dict[str, float]]) -> str:
     """Of `figures.training_curve`."""
-    what, steps = "dropped" if record.selection else "scored", ", ".join(str(each.step) for each in record.rounds)
+    what, steps = (
+        "dropped" if record.selection else "scored",
+        ", ".join(str(each.step) for each in record.pruning_steps),
+    )
     text = f"Line chart of the loss over {record.max_steps} optimizer steps; neurons were {what} after step {steps}."
     for key, name in (("loss", "Training"), ("eval_loss", "Validation")):
         points = [entry[key] for entry in log if key in entry]

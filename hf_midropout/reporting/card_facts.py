@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from ..checkpoints.config_checks import MODEL_TYPE
-from .parts import HUB_ID, MADE_HERE, MUTUAL_INFORMATION, NAMES, criterion_name, read_controls
+from .parts import HUB_ID, MADE_HERE, MUTUAL_INFORMATION, NAMES, criterion_name, read_baselines
 
 
 MOMENTS = {
@@ -46,7 +46,7 @@ def facts(report: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
     action = pruning.get("config", {}).get("action", "prune")
     if action != "prune":
         after = before  # neurons that training treated otherwise are all still there
-    scores = pruning["rounds"][0]["scores"] if "rounds" in pruning else pruning.get("before", {})
+    scores = pruning["pruning_steps"][0]["scores"] if "pruning_steps" in pruning else pruning.get("before", {})
     base, base_source = model.get("base_model"), model.get("base_model_source")
     name, data_source = data.get("name"), data.get("source")
     widths = config.get("head_widths", [])
@@ -73,7 +73,7 @@ def facts(report: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
         "test": report.get("test"),
         "dense_test": report.get("dense_test"),
         "rows": ", ".join(f"{count:,} {split}" for split, count in rows.items()),
-        "controls": read_controls(report),
+        "baselines": read_baselines(report),
         "entropy": scores.get("label_entropy_bits"),
         "samples": f"estimated from {scores['num_samples']:,} training rows" if layers else "",
         "step": pruning.get("step"),
@@ -139,10 +139,10 @@ def rule(config: dict[str, Any]) -> str:
         text = f"the best {config.get('keep') or 0.5:.0%} {where} are kept"
     if config.get("criterion", MUTUAL_INFORMATION) != MUTUAL_INFORMATION:
         text += f", by {NAMES.get(config['criterion'], config['criterion'].replace('_', ' '))}"
-    if config.get("rounds", 1) > 1:
-        text += f", in {config['rounds']} rounds"
-    if config.get("compensation", "none") != "none":
-        text += f"; the weights that read them are refitted ({config['compensation'].replace('_', ' ')})"
+    if config.get("pruning_steps", 1) > 1:
+        text += f", in {config['pruning_steps']} steps"
+    if config.get("reconstruction", "none") != "none":
+        text += f"; the weights that read them are refitted ({config['reconstruction'].replace('_', ' ')})"
     return text
 
 

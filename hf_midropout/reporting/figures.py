@@ -29,7 +29,7 @@ def draw_figures(record: PruningRecord, log_history: list[dict[str, Any]], folde
         "bits_per_neuron": lambda: bits_per_neuron(record),
         "training_curve": lambda: training_curve(record, log_history),
     }
-    searched = next((each.sweep for each in record.rounds if each.sweep), None)
+    searched = next((each.sweep for each in record.pruning_steps if each.sweep), None)
     if searched:
         figures["sweep"] = lambda: sweep_curve(searched)
     return [draw(make_figure, folder / f"{name}.png") for name, make_figure in figures.items()]
@@ -80,7 +80,7 @@ def training_curve(record: PruningRecord, log_history: list[dict[str, Any]]) -> 
         points = [(entry["step"], entry[key]) for entry in log_history if key in entry]
         if points:
             axes.plot(*zip(*points, strict=True), label=label, color=colour, marker=marker, markersize=4)
-    for each in record.rounds:
+    for each in record.pruning_steps:
         axes.axvline(each.step, color=GREY, linestyle="--", linewidth=1)
     what = "neurons dropped" if record.selection else "neurons scored"
     axes.annotate(

@@ -22,7 +22,7 @@ from ..utils.plotting import plt
 from ..utils.safe_paths import write_inside
 from . import alt_texts, figures, page_figures
 from .card_facts import facts
-from .parts import REPORT_NAME, last_of_rounds, read_sweep
+from .parts import REPORT_NAME, last_of_steps, read_sweep
 from .report_checks import read_report
 
 
@@ -112,7 +112,7 @@ def draw(report: dict[str, Any], config: dict[str, Any]) -> list[PageFigure]:
             "sweep", "Threshold search",
             f"Every threshold tried on {sweep['rows']:,} validation rows, before retraining. Chosen: the most pruned "
             f"one not inferior to the dense network (margin {sweep['margin']:g}).",
-            alt_texts.sweep_curve(sweep), lambda: figures.sweep_curve(last_of_rounds(report["pruning"], "sweep")),
+            alt_texts.sweep_curve(sweep), lambda: figures.sweep_curve(last_of_steps(report["pruning"], "sweep")),
         ),
         test.get("calibration") and make(
             "calibration", "Calibration",

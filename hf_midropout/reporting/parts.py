@@ -18,13 +18,13 @@ NAMES = {
 }
 
 
-def read_controls(report: dict[str, Any]) -> dict[str, Any] | None:
+def read_baselines(report: dict[str, Any]) -> dict[str, Any] | None:
     """
     What each criterion gave at the same budget right after pruning: `"rows"` and
-    `"one_shot"`, a list of `name`, `used` and metrics. `None` if the report has no controls.
+    `"one_shot"`, a list of `name`, `used` and metrics. `None` if the report has no baselines.
     """
     pruning = report.get("pruning", {})
-    found = last_of_rounds(pruning, "controls")
+    found = last_of_steps(pruning, "baselines")
     if not isinstance(found, dict) or not isinstance(found.get("one_shot"), dict):
         return None
     used = pruning.get("config", {}).get("criterion", MUTUAL_INFORMATION)
@@ -41,7 +41,7 @@ def read_sweep(report: dict[str, Any]) -> dict[str, Any] | None:
     the most pruned, each with `kept` (neurons in all) and `value`; `"rows"` and `"margin"` of the test. `None` if the
     report has none.
     """
-    found = last_of_rounds(report.get("pruning", {}), "sweep")
+    found = last_of_steps(report.get("pruning", {}), "sweep")
     if not isinstance(found, dict) or not found.get("levels"):
         return None
     metric = found.get("metric", "accuracy")
@@ -56,9 +56,9 @@ def read_sweep(report: dict[str, Any]) -> dict[str, Any] | None:
     }
 
 
-def last_of_rounds(pruning: dict[str, Any], part: str) -> Any:
+def last_of_steps(pruning: dict[str, Any], part: str) -> Any:
     """`part` of the last round that has it; `None` if none has."""
-    return next((each[part] for each in reversed(pruning.get("rounds", [])) if each.get(part)), None)
+    return next((each[part] for each in reversed(pruning.get("pruning_steps", [])) if each.get(part)), None)
 
 
 def criterion_name(pruning: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ from .parts import REPORT_NAME
 
 MAX_NEURONS = 100_000
 MAX_LAYERS = 64
-MAX_ROUNDS = 100
+MAX_PRUNING_STEPS = 100
 MAX_ENTRIES = 100_000
 MAX_BITS = 64.0
 """More classes than 2**64 no one has."""
@@ -45,11 +45,11 @@ def check_report(report: dict[str, Any]) -> None:
     check_count((report.get("test") or {}).get("calibration"), "calibration", 1_000)
     pruning = report.get("pruning") or {}
     check_count(pruning.get("layers"), "layers", MAX_LAYERS)
-    rounds = pruning.get("rounds") or []
-    check_count(rounds, "rounds", MAX_ROUNDS)
-    for each in [*rounds, {"scores": pruning.get("after")}]:
+    steps = pruning.get("pruning_steps") or []
+    check_count(steps, "pruning_steps", MAX_PRUNING_STEPS)
+    for each in [*steps, {"scores": pruning.get("after")}]:
         if not isinstance(each, dict):
-            raise wrong("rounds must be objects")
+            raise wrong("pruning_steps must be objects")
         check_scores(each.get("scores"))
         sweep = each.get("sweep")
         if isinstance(sweep, dict):

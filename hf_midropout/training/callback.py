@@ -18,7 +18,7 @@ from ..pruning.prune_model import check_prunable, head_inputs, prune_once
 from ..pruning.record import PruningRecord
 from ..scoring.inference import Batches
 from ..scoring.neurons import score_neurons
-from .learning_rate import restart_learning_rate
+from .learning_rate import rewind_learning_rate
 from .trainer_access import TrainerReference
 from .trainer_data import training_batches, validation_batches
 
@@ -92,8 +92,8 @@ class MIDropoutCallback(TrainerCallback, ExportableState):
             steps_per_epoch = -(-len(train_dataloader) // args.gradient_accumulation_steps)
         self._progress = self._begin(trainer, state, steps_per_epoch, is_pruned(model))
         self._running = True
-        if self.config.restart_learning_rate:
-            restart_learning_rate(lr_scheduler, self._progress.steps, state.max_steps)
+        if self.config.rewind_learning_rate:
+            rewind_learning_rate(lr_scheduler, self._progress.steps, state.max_steps)
         # The Trainer fails at its next checkpoint if the state it resumed from lacks one of its callbacks.
         state.stateful_callbacks[type(self).__name__] = self.state()
 
@@ -134,7 +134,7 @@ class MIDropoutCallback(TrainerCallback, ExportableState):
             self._training,
             self._validation,
             self.config,
-            self.config.round_keeps[progress.rounds_done],
+            self.config.keep_schedule[progress.rounds_done],
             step=state.global_step,
             optimizer=optimizer,
             progress=not args.disable_tqdm,
@@ -146,7 +146,7 @@ class MIDropoutCallback(TrainerCallback, ExportableState):
             self._validation = None  # told once
         if progress.record is None:
             progress.record = PruningRecord(self.config.to_dict(), state.max_steps)
-        progress.record.rounds.append(result)
+        progress.record.pruning_steps.append(result)
         progress.record.max_steps = state.max_steps
         self._publish(trainer, progress.record)
 
@@ -177,7 +177,7 @@ class MIDropoutCallback(TrainerCallback, ExportableState):
             key = "mean_bits_after_of_kept" if ended else "mean_bits_before"
             logs[f"midropout/{'after' if ended else 'before'}/bits/{layer['name']}"] = layer[key]
             logs[f"midropout/{'after' if ended else 'before'}/neurons_kept/{layer['name']}"] = layer["kept"]
-        moments = {"after_retraining": record.after_retraining} if ended else record.rounds[-1].validation
+        moments = {"after_retraining": record.after_retraining} if ended else record.pruning_steps[-1].validation
         for moment, values in moments.items():
             if isinstance(values, dict):
                 logs |= {f"midropout/{moment}/{name}": value for name, value in values.items()}

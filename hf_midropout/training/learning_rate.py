@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 
 
-def restart_learning_rate(scheduler, restarts: list[int], max_steps: int) -> None:
+def rewind_learning_rate(scheduler, restarts: list[int], max_steps: int) -> None:
     """
     Makes `scheduler` go through the whole of its shape, warm-up and decay, once up to the first of `restarts` as it
     would have, and then again between each and the next, the last one ending at `max_steps`.
@@ -22,7 +22,7 @@ def restart_learning_rate(scheduler, restarts: list[int], max_steps: int) -> Non
     """
     if not hasattr(scheduler, "lr_lambdas"):
         raise ValueError(
-            f"restart_learning_rate=True: {type(scheduler).__name__} is not a function of the step; "
+            f"rewind_learning_rate=True: {type(scheduler).__name__} is not a function of the step; "
             "use a schedule such as linear or cosine."
         )
     ends = [*restarts[1:], max_steps]

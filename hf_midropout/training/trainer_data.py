@@ -22,12 +22,12 @@ def training_batches(trainer, model, config: MIDropoutConfig, train_dataloader=N
     Args:
         trainer ([`~transformers.Trainer`]): The one that trains.
         model (`nn.Module`): Its model.
-        config ([`MIDropoutConfig`]): For `max_samples` and `seed`.
+        config ([`MIDropoutConfig`]): For `score_samples` and `seed`.
         train_dataloader (`DataLoader`, *optional*): The Trainer's, which is used where its class makes its own.
     """
     if has_own(trainer, "get_train_dataloader") and train_dataloader is not None:
-        return loader_batches(trainer, train_dataloader, config.max_samples, config.seed)
-    return dataset_batches(trainer, model, trainer.train_dataset, config.max_samples, config.seed)
+        return loader_batches(trainer, train_dataloader, config.score_samples, config.seed)
+    return dataset_batches(trainer, model, trainer.train_dataset, config.score_samples, config.seed)
 
 
 def validation_batches(trainer, model, config: MIDropoutConfig) -> Batches | None:

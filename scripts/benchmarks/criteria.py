@@ -1,5 +1,5 @@
 """
-One-shot accuracy of pruned heads on AG News: every criterion at every budget and compensation, no retraining.
+One-shot accuracy of pruned heads on AG News: every criterion at every budget and reconstruction, no retraining.
 
 A head of three hidden layers is trained on the mean-pooled features of a frozen encoder, then each layer is pruned to
 the same fraction. The criteria and the refit see the training rows only, the accuracy is that of the test rows.
@@ -28,7 +28,7 @@ from hf_midropout.pruning.criteria import CRITERIA, importance
 from hf_midropout.pruning.evidence import Evidence
 from hf_midropout.pruning.head import HeadNetwork
 from hf_midropout.pruning.head_evaluation import HeadInputs
-from hf_midropout.pruning.reconstruction import COMPENSATIONS, Reconstruction
+from hf_midropout.pruning.reconstruction import RECONSTRUCTIONS, Reconstruction
 from hf_midropout.pruning.selection import select
 from hf_midropout.reporting.report import environment
 from hf_midropout.utils.files import write_json
@@ -95,21 +95,21 @@ def scores(head: MIDropoutHead, training: HeadInputs) -> NeuronScores:
 
 
 def one_shot(head: MIDropoutHead, evidence: Evidence, test: HeadInputs, keep: list[float]) -> dict[str, float]:
-    """Test accuracy by `criterion/fraction/compensation`."""
+    """Test accuracy by `criterion/fraction/reconstruction`."""
     accuracy = {"dense": test.metrics(head)["accuracy"]}
     network, groups = evidence.network, evidence.groups
-    reconstructions = {kind: Reconstruction(network, groups, evidence.moments, kind) for kind in COMPENSATIONS[1:]}
+    reconstructions = {kind: Reconstruction(network, groups, evidence.moments, kind) for kind in RECONSTRUCTIONS[1:]}
     for criterion in CRITERIA:
         values = importance(evidence, criterion)
         for fraction in keep:
             kept = select(values, keep=fraction).kept
-            for compensation in COMPENSATIONS:
+            for reconstruction in RECONSTRUCTIONS:
                 pruned = copy.deepcopy(network)
-                if compensation in reconstructions:
-                    reconstructions[compensation].refit(kept).apply(pruned, groups)
+                if reconstruction in reconstructions:
+                    reconstructions[reconstruction].refit(kept).apply(pruned, groups)
                 for name, layer in pruned.masked_layers().items():
                     layer.mask.copy_(kept[name])
-                accuracy[f"{criterion}/{fraction}/{compensation}"] = test.metrics(pruned.classifier)["accuracy"]
+                accuracy[f"{criterion}/{fraction}/{reconstruction}"] = test.metrics(pruned.classifier)["accuracy"]
     return accuracy
 
 
@@ -141,7 +141,7 @@ def main() -> None:
     write_json(
         options.result,
         {
-            "what": "accuracy on all AG News test rows of heads pruned in one shot, by criterion/kept/compensation",
+            "what": "accuracy on all AG News test rows of heads pruned in one shot, by criterion/kept/reconstruction",
             "seeds": options.seeds,
             "train_rows": options.train_rows,
             "test_rows": len(test.labels),
@@ -150,7 +150,7 @@ def main() -> None:
         },
     )
     print(f"dense {100 * summary['dense']['mean']:.1f}")
-    columns = [f"{fraction}/{compensation}" for fraction in options.keep for compensation in COMPENSATIONS]
+    columns = [f"{fraction}/{reconstruction}" for fraction in options.keep for reconstruction in RECONSTRUCTIONS]
     print(f"{'':<20}" + "".join(f"{column:>20}" for column in columns))
     for criterion in CRITERIA:
         cells = [summary[f"{criterion}/{column}"] for column in columns]

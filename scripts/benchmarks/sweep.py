@@ -60,13 +60,13 @@ def main() -> None:
     def encoded() -> HeadInputs:
         return collect_head_inputs(model, batches, progress=False)
 
-    def search(name: str, scope: str, compensation: str | None) -> None:
-        selections = nested_selections(importance, scope, limit=64 if compensation else None)
+    def search(name: str, scope: str, reconstruction: str | None) -> None:
+        selections = nested_selections(importance, scope, limit=64 if reconstruction else None)
         levels[name] = len(selections)
         reconstruction = None
-        if compensation:
+        if reconstruction:
             moments = moments_by_group(network.units(part) for part in training.split(CHUNK_ROWS))
-            reconstruction = Reconstruction(network, network.groups, moments, compensation)
+            reconstruction = Reconstruction(network, network.groups, moments, reconstruction)
         sweep(network, encoded(), selections, reconstruction=reconstruction)
 
     runs = {

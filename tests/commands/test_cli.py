@@ -69,7 +69,7 @@ def test_report_holds_the_run(run):
     assert report["test"]["rows"] == 30
     assert {"accuracy", "macro_f1", "loss", "expected_calibration_error"} <= set(report["test"])
     assert [layer["kept"] for layer in report["pruning"]["layers"]] == [8, 4]
-    assert report["pruning"]["rounds"][0]["scores"]["num_samples"] == 72
+    assert report["pruning"]["pruning_steps"][0]["scores"]["num_samples"] == 72
     assert report["training_arguments"]["keep"] is None and report["pruning"]["config"]["keep"] is None
     assert report["environment"]["torch"] == torch.__version__
     assert any("eval_loss" in entry for entry in report["training_log"])

@@ -17,7 +17,7 @@ from transformers import AlbertConfig, AlbertForMaskedLM, AlbertModel, AutoToken
 
 from hf_midropout.cli import main
 from hf_midropout.commands.train_model import check_texts
-from hf_midropout.commands.train_summary import format_p, print_controls
+from hf_midropout.commands.train_summary import format_p, print_baselines
 from hf_midropout.commands.trainer_arguments import assignments
 from hf_midropout.models.builtin import train_tokenizer
 from hf_midropout.training.run_record import RunRecord
@@ -249,7 +249,7 @@ def test_many_classes_are_not_all_named(data_folder, tmp_path, capsys):
 def test_the_spread_stands_beside_what_it_is_of(capsys, std, shown):
     chosen = {"accuracy": 0.6511, "macro_f1": 0.6, "loss": 0.985}
     random = {"accuracy": 0.6436, "macro_f1": 0.6, "loss": 1.0022, "accuracy_std": std}
-    print_controls({"rows": 900, "one_shot": {"mutual_information": chosen, "random": random}}, "mutual_information")
+    print_baselines({"rows": 900, "one_shot": {"mutual_information": chosen, "random": random}}, "mutual_information")
     lines = capsys.readouterr().out.splitlines()
     assert shown in lines[-1]
     assert len(lines[-1]) == len(lines[-2]) == len(lines[-3]) and lines[-2].endswith("0.9850")

@@ -40,7 +40,7 @@ def golden(**options) -> dict:
             per_device_eval_batch_size=64, save_strategy="no", disable_tqdm=True, dataloader_pin_memory=False,
             logging_strategy="no",
         )  # fmt: skip
-        callback = MIDropoutCallback(MIDropoutConfig(start=START, max_samples=2048, **options))
+        callback = MIDropoutCallback(MIDropoutConfig(start=START, score_samples=2048, **options))
         Trainer(
             model, arguments, train_dataset=data["train"], eval_dataset=data["validation"], processing_class=tokenizer,
             callbacks=[callback],
@@ -52,7 +52,7 @@ def golden(**options) -> dict:
         "bits": {name: [value.hex() for value in layer.bits.tolist()] for name, layer in record.before.layers.items()},
         "bits_after": {name: layer.bits.sum().item() for name, layer in record.after.layers.items()},
         "validation": record.validation,
-        "one_shot": record.rounds[-1].controls["one_shot"],
+        "one_shot": record.pruning_steps[-1].baselines["one_shot"],
         "weights": digest(model.state_dict().values()),
         "weight_sum": float(sum(parameter.double().sum() for parameter in model.parameters())),
     }
@@ -61,7 +61,7 @@ def golden(**options) -> dict:
 CASES = {
     "default": {"keep": 0.5},
     "joint information": {"keep": 0.25, "criterion": "joint_information"},
-    "two rounds": {"keep": 0.25, "rounds": 2, "scope": "global", "compensation": "mean"},
+    "two rounds": {"keep": 0.25, "pruning_steps": 2, "scope": "global", "reconstruction": "mean"},
 }
 
 

@@ -33,9 +33,9 @@ class Snapshot(TrainerCallback):
 
 
 def test_search_chooses_a_level_of_the_sweep(make_trainer, learned_model):
-    options = {"threshold": "search", "margin": 0.2, "compensation": "none"}
+    options = {"threshold": "search", "margin": 0.2, "reconstruction": "none"}
     trainer, record = run(make_trainer, options, model=learned_model)
-    (done,) = record.rounds
+    (done,) = record.pruning_steps
     level = done.sweep["levels"][done.sweep["chosen"]]
     assert level["kept"] == {name: kept for name, (kept, _) in record.selection.widths.items()}
     assert level["accuracy"] == pytest.approx(record.validation["after_pruning"]["accuracy"])
@@ -49,12 +49,12 @@ def test_search_chooses_a_level_of_the_sweep(make_trainer, learned_model):
 def test_search_that_finds_nothing_keeps_training(make_trainer, learned_model, caplog):
     with caplog.at_level(logging.WARNING):
         # On 64 rows this margin is passed if no row is lost, by just so much.
-        options = {"margin": 0.046, "seed": 3, "compensation": "none", "criterion": "random"}
+        options = {"margin": 0.046, "seed": 3, "reconstruction": "none", "criterion": "random"}
         trainer, record = run(make_trainer, {"threshold": "search", **options}, model=learned_model)
     assert trainer.state.global_step == 8
     assert record.selection is None and "not shown to be non-inferior" in record.refused
     assert "rows or so may show it" in caplog.text
-    assert record.rounds[0].sweep["chosen"] is None
+    assert record.pruning_steps[0].sweep["chosen"] is None
 
 
 def test_search_needs_validation_rows(make_trainer):
@@ -64,23 +64,25 @@ def test_search_needs_validation_rows(make_trainer):
 
 def test_controls_stand_beside_the_criterion_at_its_budget(make_trainer):
     _, record = run(make_trainer, {"keep": 0.5, "criterion": "joint_information"})
-    controls = record.rounds[0].controls
-    assert controls["rows"] == 64
-    names = ["joint_information", "mutual_information", "magnitude", "activation", "taylor", "random"]
-    assert list(controls["one_shot"]) == names
-    used = controls["one_shot"]["joint_information"]
+    baselines = record.pruning_steps[0].baselines
+    assert baselines["rows"] == 64
+    names = ["joint_information", "mutual_information", "magnitude", "std_times_norm", "taylor", "random"]
+    assert list(baselines["one_shot"]) == names
+    used = baselines["one_shot"]["joint_information"]
     after = record.validation["after_pruning"]
     assert used["accuracy"] == pytest.approx(after["accuracy"]) and used["loss"] == pytest.approx(
         after["loss"], abs=1e-5
     )
-    assert controls["one_shot"]["random"]["accuracy_std"] >= 0
+    assert baselines["one_shot"]["random"]["accuracy_std"] >= 0
 
 
 def test_least_squares_costs_less_right_after_pruning(make_trainer):
     losses = {}
-    for compensation in ("none", "least_squares"):
-        _, record = run(make_trainer, {"keep": 0.25, "compensation": compensation, "criterion": "magnitude"})
-        losses[compensation] = record.validation["after_pruning"]["loss"] - record.validation["before_pruning"]["loss"]
+    for reconstruction in ("none", "least_squares"):
+        _, record = run(make_trainer, {"keep": 0.25, "reconstruction": reconstruction, "criterion": "magnitude"})
+        losses[reconstruction] = (
+            record.validation["after_pruning"]["loss"] - record.validation["before_pruning"]["loss"]
+        )
     assert losses["least_squares"] < losses["none"]
 
 
@@ -133,11 +135,11 @@ def test_reinitialize_draws_the_weak_neurons_anew(make_trainer):
 
 
 def test_rounds_reach_the_budget_step_by_step(make_trainer):
-    trainer, record = run(make_trainer, {"start": 2, "keep": 0.25, "rounds": 3})
-    assert [each.step for each in record.rounds] == [2, 4, 6]
-    kept = [[count for count, _ in each.selection.widths.values()] for each in record.rounds]
+    trainer, record = run(make_trainer, {"start": 2, "keep": 0.25, "pruning_steps": 3})
+    assert [each.step for each in record.pruning_steps] == [2, 4, 6]
+    kept = [[count for count, _ in each.selection.widths.values()] for each in record.pruning_steps]
     assert kept == [[8, 5, 4], [5, 3, 2], [3, 2, 2]]
-    for earlier, later in zip(record.rounds, record.rounds[1:], strict=False):
+    for earlier, later in zip(record.pruning_steps, record.pruning_steps[1:], strict=False):
         for name, mask in later.selection.kept.items():
             assert not (mask & ~earlier.selection.kept[name]).any()
             assert (later.scores.layers[name].bits[~earlier.selection.kept[name]] == 0).all()
@@ -146,14 +148,14 @@ def test_rounds_reach_the_budget_step_by_step(make_trainer):
 
 
 def test_rounds_need_steps(make_trainer):
-    with pytest.raises(ValueError, match="rounds=5: only 4 steps are left after step 4"):
-        run(make_trainer, {"keep": 0.25, "rounds": 5})
+    with pytest.raises(ValueError, match="pruning_steps=5: only 4 steps are left after step 4"):
+        run(make_trainer, {"keep": 0.25, "pruning_steps": 5})
 
 
 def test_learning_rate_starts_again(make_trainer):
     plain, restarted = Snapshot(), Snapshot()
     run(make_trainer, {}, [plain])
-    run(make_trainer, {"restart_learning_rate": True}, [restarted])
+    run(make_trainer, {"rewind_learning_rate": True}, [restarted])
     assert list(plain.rates.values()) == sorted(plain.rates.values(), reverse=True)
     rates = [restarted.rates[step] for step in range(1, 9)]
     assert rates[:4] == [plain.rates[step] for step in range(1, 5)]
@@ -164,7 +166,7 @@ def test_a_schedule_that_is_no_function_of_the_step_is_refused(make_trainer):
     with pytest.raises(ValueError, match="ReduceLROnPlateau is not a function of the step"):
         run(
             make_trainer,
-            {"restart_learning_rate": True},
+            {"rewind_learning_rate": True},
             lr_scheduler_type="reduce_lr_on_plateau",
             eval_strategy="epoch",
         )
@@ -174,7 +176,7 @@ def test_streams_train_and_score(make_trainer, learned_model):
     train, valid = make_rows(128, seed=2).to_iterable_dataset(), make_rows(64, seed=3).to_iterable_dataset()
     trainer, record = run(
         make_trainer,
-        {"threshold": "search", "margin": 0.2, "max_samples": 100},
+        {"threshold": "search", "margin": 0.2, "score_samples": 100},
         train_dataset=train,
         eval_dataset=valid,
         model=learned_model,
@@ -185,7 +187,8 @@ def test_streams_train_and_score(make_trainer, learned_model):
 
 
 @pytest.mark.parametrize(
-    ("config", "message"), [({"max_samples": None}, "a stream may not end"), ({"start": "1 epochs"}, "have no length")]
+    ("config", "message"),
+    [({"score_samples": None}, "a stream may not end"), ({"start": "1 epochs"}, "have no length")],
 )
 def test_what_streams_cannot(make_trainer, config, message):
     with pytest.raises(ValueError, match=message):

@@ -8,12 +8,12 @@ import pytest
 
 from hf_midropout import MIDropoutConfig, choices
 from hf_midropout.pruning import criteria, noninferiority
-from hf_midropout.pruning import reconstruction as compensation
+from hf_midropout.pruning import reconstruction as reconstruction
 
 
 def test_choices_are_what_the_functions_offer():
     assert list(choices.CRITERION_NAMES) == list(criteria.CRITERIA)
-    assert choices.METRICS is noninferiority.METRICS and choices.COMPENSATIONS is compensation.COMPENSATIONS
+    assert choices.METRICS is noninferiority.METRICS and choices.RECONSTRUCTIONS is reconstruction.RECONSTRUCTIONS
 
 
 def test_a_criterion_of_ones_own_can_be_chosen(monkeypatch):
@@ -37,10 +37,12 @@ def test_it_is_fixed_and_copies_can_be_changed():
     "values",
     [
         {"keep": "0.5"}, {"keep": np.float32(0.5)}, {"keep": True}, {"threshold": [1.0]}, {"threshold": True},
-        {"rounds": 2.0}, {"rounds": True}, {"margin": "0.01"}, {"margin": float("nan")}, {"margin": float("inf")},
-        {"alpha": None}, {"seed": 1.5}, {"max_samples": 2.5}, {"max_samples": "10"}, {"graded": 1}, {"start": None},
+        {"pruning_steps": 2.0}, {"pruning_steps": True}, {"margin": "0.01"}, {"margin": float("nan")},
+        {"margin": float("inf")},
+        {"alpha": None}, {"seed": 1.5}, {"score_samples": 2.5}, {"score_samples": "10"}, {"graded": 1},
+        {"start": None},
         {"start": np.int64(3)}, {"dropout_rate": np.float32(0.5)}, {"scope": ["layer"]}, {"criterion": None},
-        {"eval_dataset": 3}, {"restart_learning_rate": "yes"}, {"keep": float("nan")},
+        {"eval_dataset": 3}, {"rewind_learning_rate": "yes"}, {"keep": float("nan")},
     ],
 )  # fmt: skip
 def test_wrong_types_name_the_option(values):

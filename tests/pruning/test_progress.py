@@ -18,14 +18,14 @@ def progress_after(done: int, config: MIDropoutConfig, max_steps: int) -> Prunin
 
 @dataclasses.dataclass
 class FakeRecord:
-    rounds: list
+    pruning_steps: list
 
 
 @given(st.integers(1, 5), st.integers(2, 60), st.integers(0, 60), st.data())
 def test_rounds_to_come_fit_into_a_longer_training(rounds, max_steps, more, data):
-    config = MIDropoutConfig(rounds=rounds, keep=0.1)
+    config = MIDropoutConfig(pruning_steps=rounds, keep=0.1)
     try:
-        config.round_steps(max_steps, None)
+        config.step_schedule(max_steps, None)
     except ValueError:
         return
     done = data.draw(st.integers(1, rounds))
@@ -39,7 +39,7 @@ def test_rounds_to_come_fit_into_a_longer_training(rounds, max_steps, more, data
         longer = progress.replanned(step, max_steps + more)
     except ValueError as error:
         assert max_steps + more - step <= rounds - done
-        assert "rounds are left" in str(error)
+        assert "of them are left" in str(error)
         return
     assert longer.steps[:done] == progress.steps[:done] and len(longer.steps) == rounds
     to_come = longer.steps[done:]

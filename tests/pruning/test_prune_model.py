@@ -24,13 +24,13 @@ def test_prune_equals_the_callback_at_the_last_step(make_trainer, train_rows, va
     callback = MIDropoutCallback(config)
     trainer = make_trainer([callback], lr_scheduler_type="constant")
     trainer.train()
-    (done,) = callback.record.rounds
+    (done,) = callback.record.pruning_steps
     assert {name: mask.tolist() for name, mask in done.selection.kept.items()} == {
         name: mask.tolist() for name, mask in result.selection.kept.items()
     }
     for name, layer in done.scores.layers.items():
         assert torch.equal(layer.bits, result.scores.layers[name].bits)
-    assert done.validation == result.validation and done.controls == result.controls
+    assert done.validation == result.validation and done.baselines == result.baselines
     assert plain.model.compact().config.head_widths == [6, 4, 3]
 
 
@@ -47,13 +47,16 @@ def test_searches_on_validation_rows(trained, train_rows, valid_rows):
 def test_batches_are_taken_as_they_are(trained, train_rows):
     batches = batches_for(trained, train_rows, 16)
     result = prune(trained, batches, config=MIDropoutConfig(keep=0.5), progress=False)
-    assert result.scores.num_samples == 128 and result.validation == {} and result.controls is None
+    assert result.scores.num_samples == 128 and result.validation == {} and result.baselines is None
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"config": MIDropoutConfig(rounds=2)}, "rounds=2: without training in between there is one round"),
+        (
+            {"config": MIDropoutConfig(pruning_steps=2)},
+            "pruning_steps=2: without training in between there is one",
+        ),
         ({"config": MIDropoutConfig(threshold=1.6)}, r"log2\(3\)"),
         ({"train": make_rows(20, 1).select([])}, "empty"),
         ({"train": make_rows(20, 1).remove_columns("labels")}, "no labels"),

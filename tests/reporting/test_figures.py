@@ -2,7 +2,7 @@ import torch
 
 from hf_midropout import MIDropoutConfig, NeuronScores
 from hf_midropout.information import MutualInformation
-from hf_midropout.pruning.record import PruningRecord, PruningRound
+from hf_midropout.pruning.record import PruningRecord, PruningStep
 from hf_midropout.pruning.selection import select
 from hf_midropout.reporting.figures import draw_figures
 
@@ -20,8 +20,8 @@ def made_up_record(prune: bool = True) -> PruningRecord:
     config = MIDropoutConfig(threshold=0.3)
     before = scores(1.0)
     bits = {name: layer.bits for name, layer in before.layers.items()}
-    done = PruningRound(50, before, select(bits, threshold=0.3) if prune else None)
-    return PruningRecord(config.to_dict(), max_steps=100, rounds=[done], after=scores(1.5))
+    done = PruningStep(50, before, select(bits, threshold=0.3) if prune else None)
+    return PruningRecord(config.to_dict(), max_steps=100, pruning_steps=[done], after=scores(1.5))
 
 
 def test_record_round_trip(tmp_path):

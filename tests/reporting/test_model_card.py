@@ -4,7 +4,7 @@ import re
 import pytest
 import yaml
 from huggingface_hub import ModelCard
-from test_report_page import CONTROLS, hostile_words
+from test_report_page import BASELINES, hostile_words
 
 from hf_midropout.reporting.model_card import card_text, write_card
 from hf_midropout.reporting.report import source_of
@@ -127,10 +127,10 @@ def spoil(content, word: str, keep=()):
 def test_no_text_of_a_report_is_markup_and_a_card_does_not_grow(folder):
     path = folder / "midropout_report.json"
     report = json.loads(path.read_text())
-    report = spoil(report, EVIL, ("action", "criterion", "scope", "compensation", "threshold", "problem_type"))
+    report = spoil(report, EVIL, ("action", "criterion", "scope", "reconstruction", "threshold", "problem_type"))
     report["hf_midropout_version"] = report["environment"]["python"] = report["pruning"]["step"] = EVIL
     report["training_arguments"] |= {"seed": EVIL, "learning_rate": EVIL}
-    report["pruning"]["config"] |= {"compensation": EVIL, "criterion": EVIL}
+    report["pruning"]["config"] |= {"reconstruction": EVIL, "criterion": EVIL}
     report["data"]["rows"] = {EVIL: 10}
     report["test"]["split"] = EVIL
     path.write_text(json.dumps(report))
@@ -165,7 +165,7 @@ def test_its_snippet_runs(folder, monkeypatch, capsys):
 def test_controls_are_shown_where_a_report_has_them(folder):
     path = folder / "midropout_report.json"
     report = json.loads(path.read_text())
-    report["pruning"]["rounds"][0]["controls"] = CONTROLS
+    report["pruning"]["pruning_steps"][0]["baselines"] = BASELINES
     path.write_text(json.dumps(report))
     text = card_text(folder)
     assert "| mutual information (used here) | 0.6950 | 0.6800 | 0.9000 |" in text

@@ -42,7 +42,7 @@ SWEEP = {
         {"kept": {"a": 2, "b": 1}, "accuracy": 0.5, "p_value": 0.9},
     ],
 }  # fmt: skip
-CONTROLS = {
+BASELINES = {
     "rows": 900,
     "one_shot": {
         "mutual_information": {"accuracy": 0.695, "macro_f1": 0.68, "loss": 0.9},
@@ -74,7 +74,7 @@ def test_the_command_makes_a_page_without_network_and_figures(folder, capsys):
 
 
 def test_sweep_and_controls_are_shown_where_a_report_has_them(tmp_path):
-    folder = save_checkpoint(tmp_path / "compact", sweep=SWEEP, controls=CONTROLS)
+    folder = save_checkpoint(tmp_path / "compact", sweep=SWEEP, baselines=BASELINES)
     page = Page(write_page(folder)[0].read_text())
     (alt,) = [image["alt"] for image in page.images if "Chosen" in image["alt"]]
     assert "0.700 with 20 neurons, 0.500 with 3; 0.700 before pruning. Chosen: 10 neurons with 0.695." in alt
@@ -91,8 +91,8 @@ def test_a_run_that_dropped_nothing_and_knows_little(folder):
     path = folder / "midropout_report.json"
     report = json.loads(path.read_text())
     pruning = changed(report["pruning"], after=None, after_retraining=None)
-    pruning["refused"] = pruning["rounds"][0]["refused"] = "threshold=2 bits would drop all."
-    pruning["rounds"][0]["selection"] = None
+    pruning["refused"] = pruning["pruning_steps"][0]["refused"] = "threshold=2 bits would drop all."
+    pruning["pruning_steps"][0]["selection"] = None
     for layer in pruning["layers"]:
         layer |= {"kept": layer["neurons"], "mean_bits_after_of_kept": None, "lowest_bits_kept": None}
     report = {key: report[key] for key in ("format_version", "hf_midropout_version", "environment")}

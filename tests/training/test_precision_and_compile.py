@@ -12,7 +12,7 @@ def test_bfloat16_training_drops_and_compensates(make_trainer, learned_model):
     trainer = make_trainer([callback], bf16=True, model=learned_model)
     trainer.train()
     record = callback.record
-    assert record.selection is not None and record.rounds[0].controls["one_shot"]
+    assert record.selection is not None and record.pruning_steps[0].baselines["one_shot"]
     assert trainer.model.dtype == torch.float32
     assert record.validation["after_retraining"]["loss"] < 2
     compact = trainer.model.compact()

@@ -25,26 +25,26 @@ def checkpoint(trainer, step: int) -> str:
 
 def without_seconds(record) -> dict:
     content = json.loads(json.dumps(record.to_dict()))
-    for scores in [content["after"], *(each["scores"] for each in content["rounds"])]:
+    for scores in [content["after"], *(each["scores"] for each in content["pruning_steps"])]:
         del scores["seconds"]
-    for each in content["rounds"]:
+    for each in content["pruning_steps"]:
         del each["seconds"]
     return content
 
 
 CASES = {
     "prune": {"keep": 0.5},
-    "prune, as in the paper": {"threshold": 0.05, "compensation": "none"},
-    "prune, means": {"keep": 0.5, "compensation": "mean", "scope": "global"},
+    "prune, as in the paper": {"threshold": 0.05, "reconstruction": "none"},
+    "prune, means": {"keep": 0.5, "reconstruction": "mean", "scope": "global"},
     "dropout": {"keep": 0.5, "action": "dropout"},
     "graded dropout": {"keep": 0.5, "action": "dropout", "graded": True, "dropout_rate": 0.7},
     "reinitialize": {"keep": 0.5, "action": "reinitialize"},
     "none": {"action": "none"},
-    "three rounds": {"keep": 0.2, "rounds": 3},
-    "two rounds, learning rate": {"keep": 0.3, "rounds": 2, "restart_learning_rate": True},
+    "three rounds": {"keep": 0.2, "pruning_steps": 3},
+    "two rounds, learning rate": {"keep": 0.3, "pruning_steps": 2, "rewind_learning_rate": True},
     "joint information": {"keep": 0.5, "criterion": "joint_information"},
     "magnitude": {"keep": 0.5, "criterion": "magnitude"},
-    "activation": {"keep": 0.5, "criterion": "activation"},
+    "std_times_norm": {"keep": 0.5, "criterion": "std_times_norm"},
     "taylor": {"keep": 0.5, "criterion": "taylor"},
     "random": {"keep": 0.5, "criterion": "random"},
 }
@@ -66,7 +66,7 @@ def test_resumed_before_at_and_after_the_step(make_trainer, case):
 def test_the_output_folders_record_is_not_needed_nor_believed(make_trainer):
     whole, callback = train(make_trainer, {"keep": 0.5})
     path = Path(whole.args.output_dir, "midropout_record.json")
-    for content in (None, "{", json.dumps({"rounds": "of another run"})):
+    for content in (None, "{", json.dumps({"pruning_steps": "of another run"})):
         path.unlink(missing_ok=True)
         if content:
             path.write_text(content)
@@ -110,7 +110,7 @@ def test_a_finished_training_is_extended(make_trainer):
     whole, callback = train(make_trainer, {"start": 0.5, "keep": 0.5})
     longer, again = train(make_trainer, {"start": 0.5, "keep": 0.5}, resume=checkpoint(whole, 8), max_steps=24)
     assert longer.state.global_step == 24
-    assert [each.step for each in again.record.rounds] == [4]
+    assert [each.step for each in again.record.pruning_steps] == [4]
     assert [layer["kept"] for layer in again.record.layers()] == [6, 4, 3]
     half, _ = train(make_trainer, {"start": 0.75, "keep": 0.5}, max_steps=4)
     with pytest.raises(ValueError, match="start=0.25 is step 2 of 8.*step 2, trained for 4 steps"):
@@ -118,10 +118,10 @@ def test_a_finished_training_is_extended(make_trainer):
 
 
 def test_rounds_to_come_are_spread_over_a_longer_training(make_trainer):
-    config = {"start": 3, "keep": 0.2, "rounds": 3}
+    config = {"start": 3, "keep": 0.2, "pruning_steps": 3}
     whole, _ = train(make_trainer, config, max_steps=9)
     longer, callback = train(make_trainer, config, resume=checkpoint(whole, 4), max_steps=19)
-    assert [each.step for each in callback.record.rounds] == [3, 9, 14]
+    assert [each.step for each in callback.record.pruning_steps] == [3, 9, 14]
     assert [layer["kept"] for layer in callback.record.layers()] == [2, 2, 1]
     json.dumps(callback.record.to_dict(), allow_nan=False)
     # and that training, resumed, goes on in the same way
@@ -132,10 +132,10 @@ def test_rounds_to_come_are_spread_over_a_longer_training(make_trainer):
 
 
 def test_restored_callback_states_do_as_well(make_trainer):
-    whole, callback = train(make_trainer, {"keep": 0.3, "rounds": 2})
+    whole, callback = train(make_trainer, {"keep": 0.3, "pruning_steps": 2})
     resumed, _ = train(
         make_trainer,
-        {"keep": 0.3, "rounds": 2},
+        {"keep": 0.3, "pruning_steps": 2},
         resume=checkpoint(whole, 4),
         restore_callback_states_from_checkpoint=True,
     )
@@ -154,10 +154,10 @@ def test_a_smaller_batch_after_running_out_of_memory(make_trainer, caplog):
                 self.failed = True
                 raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
 
-    callback = Full(MIDropoutConfig(start=3, keep=0.3, rounds=2))
+    callback = Full(MIDropoutConfig(start=3, keep=0.3, pruning_steps=2))
     with caplog.at_level(logging.WARNING):
         trainer, _ = train(make_trainer, {}, callbacks=[callback], auto_find_batch_size=True)
     assert callback.failed and trainer.state.global_step == 8
     assert "starts again with a smaller batch" in caplog.text
-    assert [each.step for each in callback.record.rounds] == [3, 5]
+    assert [each.step for each in callback.record.pruning_steps] == [3, 5]
     assert trainer.model.compact().config.head_widths == [4, 2, 2]

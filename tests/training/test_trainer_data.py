@@ -34,7 +34,7 @@ def test_unusable_validation_rows_are_left_out_with_a_warning(make_trainer, capl
         trainer.train()
     assert trainer.state.global_step == 8
     assert [layer["kept"] for layer in callback.record.layers()] == [6, 4, 3]
-    assert callback.record.validation == {} and callback.record.rounds[0].controls is None
+    assert callback.record.validation == {} and callback.record.pruning_steps[0].baselines is None
     assert caplog.text.count("The validation rows cannot be used") == 1
 
 

@@ -404,7 +404,11 @@ def check_record(setting, trainer, record):
         assert (scores.bits[~record.selection.kept[name]] == 0).all()
         assert (record.before.layers[name].bits >= 0).all()
     assert record.validation.get("rows", 0) == setting.validated
-    assert (record.after_retraining is not None) == (record.rounds[0].controls is not None) == bool(setting.validated)
+    assert (
+        (record.after_retraining is not None)
+        == (record.pruning_steps[0].baselines is not None)
+        == bool(setting.validated)
+    )
     assert PruningRecord.load(trainer.args.output_dir).to_dict() == record.to_dict()
 
 
