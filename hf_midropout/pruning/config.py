@@ -186,8 +186,8 @@ class MIDropoutConfig:
         steps = [first + (max_steps - first) * number // self.pruning_steps for number in range(self.pruning_steps)]
         if len(set(steps)) < self.pruning_steps:
             raise ValueError(
-                f"pruning_steps={self.pruning_steps}: only {max_steps - first} steps are left after step {first}; each "
-                "needs one."
+                f"pruning_steps={self.pruning_steps}: only {max_steps - first} steps are left after step {first}; "
+                "each needs one."
             )
         return steps
 

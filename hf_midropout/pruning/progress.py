@@ -99,7 +99,7 @@ class PruningProgress:
         to_come = [step + (max_steps - step) * number // (left + 1) for number in range(1, left + 1)]
         if len({step, *to_come}) <= left:
             raise ValueError(
-                f"pruning_steps={self.config.pruning_steps}: {left} of them are left, but only {max_steps - step} optimizer "
-                f"steps after step {step}; each needs one, and retraining another."
+                f"pruning_steps={self.config.pruning_steps}: {left} of them are left, but only {max_steps - step} "
+                f"optimizer steps after step {step}; each needs one, and retraining another."
             )
         return PruningProgress(self.config, self.steps[:done] + to_come, max_steps, self.record)
