@@ -88,8 +88,7 @@ def run(name: str, options: list[str]) -> int:
             if len(options) <= 2 * place or options[2 * place].startswith("-"):
                 break
             options.insert(2 * place, f"--{positional}")
-        (arguments,) = command.make_parser().parse_args_into_dataclasses(options)
-        command.main(arguments)
+        command.main(*command.make_parser().parse_args_into_dataclasses(options))
     except UsageError as error:
         tell(name, f"{str(error).rstrip('.')}. `hf-midropout {name} --help` lists the options.")
         return 2

@@ -49,7 +49,7 @@ def made_up_report(masked, compact, record: PruningRecord) -> dict:
             {"rows": 10, "confidence": 0.5, "accuracy": 0.6}, {"rows": 30, "confidence": 0.9, "accuracy": 0.8},
         ]},
         "pruning": record.to_dict(),
-        "training_arguments": {"num_train_epochs": 2.0, "seed": 42, "trainer": None},
+        "training_arguments": {"num_train_epochs": 2.0, "seed": 42, "training_options": []},
         "training_log": steps,
         "seconds": {"total": 1.0},
         "environment": environment(),

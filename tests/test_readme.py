@@ -27,7 +27,7 @@ def test_python_blocks_run_and_print_what_they_say(tmp_path, monkeypatch, capsys
     }
     monkeypatch.setattr(
         "hf_midropout.models.builtin.load_text_classification",
-        lambda: load_text_classification(max_train_rows=600, max_eval_rows=200),
+        lambda: load_text_classification(max_train_samples=600, max_eval_samples=200),
     )
     names: dict = {}
     whole = "\n".join(BLOCKS)

@@ -25,8 +25,11 @@ class DataArguments:
         None,
         "Text classification data: a folder or file of parquet, csv, tsv, json or jsonl, a save_to_disk folder, or a "
         "Hub id such as fancyzhx/ag_news. None: the docstrings of Python's standard library, by subject area.",
+        aliases=["--dataset_name"],
     )
-    dataset_config: str | None = option(None, "Configuration name of a Hub dataset.")
+    dataset_config: str | None = option(
+        None, "Configuration name of a Hub dataset.", aliases=["--dataset_config_name"]
+    )
     text_column: str | None = option(None, "Column with the text. None: found by its usual names.")
     label_column: str | None = option(None, "Column with the label, ints or strings. None: found by its usual names.")
     delimiter: str | None = option(

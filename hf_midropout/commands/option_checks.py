@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from ..choices import CRITERION_NAMES, TINY_MAX_LENGTH
+from ..choices import TINY_MAX_LENGTH
 from ..training.launcher import config_file
 from ..training.output_place import check_name
 from ..utils.local_paths import DATA_SUFFIXES, is_meant_as_path, missing_path
@@ -18,11 +17,11 @@ from .train_arguments import TrainArguments
 MAX_HEAD_WIDTH = 1_000_000
 MAX_SEED = 2**32 - 1
 
-# Options, what is allowed, and how to say it. Those of `PruningArguments` are checked by MIDropoutConfig.
+# Options, what is allowed, and how to say it. MIDropoutConfig checks its own.
 LIMITS: tuple[tuple[tuple[str, ...], Any, str], ...] = (
     (("validation_fraction",), lambda value: 0 < value < 1, "a fraction above 0 and below 1"),
-    (("max_train_rows",), lambda value: value >= 2, "2 or more, as there are two classes or more"),
-    (("max_eval_rows",), lambda value: value >= 1, "1 or more"),
+    (("max_train_samples",), lambda value: value >= 2, "2 or more, as there are two classes or more"),
+    (("max_eval_samples",), lambda value: value >= 1, "1 or more"),
     (("max_length",), lambda value: value >= 3, "3 or more, two of which are special tokens"),
     (("num_train_epochs", "learning_rate"), lambda value: 0 < value < math.inf, "a number above 0"),
     (("warmup_steps", "weight_decay"), lambda value: 0 <= value < math.inf, "a number of 0 or more"),
@@ -32,13 +31,11 @@ LIMITS: tuple[tuple[tuple[str, ...], Any, str], ...] = (
         "1 or more",
     ),
     (("seed",), lambda value: 0 <= value <= MAX_SEED, f"0 to {MAX_SEED}"),
-    (("score_samples",), lambda value: value == 0 or value >= 2, "2 or more, or 0 for all"),
     (
         ("head_widths",),
         lambda value: all(1 <= width <= MAX_HEAD_WIDTH for width in value),
         f"widths of 1 to {MAX_HEAD_WIDTH:,} neurons",
     ),
-    (("criterion",), lambda value: value in CRITERION_NAMES, f"one of {', '.join(CRITERION_NAMES)}"),
 )
 
 
@@ -61,20 +58,8 @@ def check_options(args: TrainArguments) -> None:
         raise ValueError("--accelerate: its settings go before those of a file; name one with --accelerate_config.")
     if args.accelerate_config:
         config_file(args.accelerate_config)
-    check_assignments(args)
     for name in ("model", "dataset"):
         check_source(name, getattr(args, name))
-
-
-def check_assignments(args: TrainArguments) -> None:
-    """`ValueError` for a malformed `--trainer`, or one for which there is an option."""
-    own = {field.name for field in fields(TrainArguments)}
-    for assignment in args.trainer or []:
-        name, equals, value = assignment.partition("=")
-        if not equals or not name.isidentifier():
-            raise ValueError(f"--trainer {assignment}: must be name=value with a field of TrainingArguments.")
-        if name in own:
-            raise ValueError(f"--trainer {assignment}: give --{name} {value} instead.")
 
 
 def check_source(option: str, value: str | None) -> None:

@@ -8,6 +8,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from ..pruning.config import MIDropoutConfig
 from ..training.launcher import check_processes, launch
 from ..training.output_folder import OutputFolder
 from ..training.output_place import check_place
@@ -17,23 +18,30 @@ from .data_arguments import load_data
 from .ending import Progress, ending_told
 from .option_checks import check_options
 from .option_names import options_named
-from .parser import command_parser
+from .parser import command_parser, training_option_names
 from .train_arguments import TrainArguments
+
+
+HIDDEN = ("MIDropoutConfig.seed", "MIDropoutConfig.eval_dataset", "TrainArguments.training_options")
+"""Fields that a run sets itself."""
 
 
 def make_parser():
     """The parser of the command's options."""
     return command_parser(
-        TrainArguments,
+        (TrainArguments, MIDropoutConfig),
         "train",
         "Trains a text classifier, scores every neuron of its head by the mutual information (bits) "
-        "between the neuron and the label, drops the neurons that tell too little, goes on training, and saves the "
+        "between the neuron and the label, drops the neurons that carry the least, goes on training, and saves the "
         "smaller model with a JSON report and figures. Without options: built-in data and a tiny model, "
-        "no network.",
+        "no network. Each other field of transformers.TrainingArguments is an option too, such as --logging_steps 50.",
+        hidden=HIDDEN,
+        more=training_option_names,
+        from_files=True,
     )
 
 
-def main(args: TrainArguments) -> Path | None:
+def main(args: TrainArguments, config: MIDropoutConfig) -> Path | None:
     """
     Runs the job, in this process or, with `accelerate_config`, in others.
 
@@ -45,8 +53,7 @@ def main(args: TrainArguments) -> Path | None:
         `OSError`: for a model or dataset that cannot be read, or an output folder that cannot be written.
     """
     check_options(args)
-    with options_named(type(args)):
-        config = args.pruning_config(args.seed)
+    config = replace(config, seed=args.seed)
     given = {f"--{name}": getattr(args, name) for name in ("model", "dataset", "accelerate_config")}
     path = check_place(args.output_dir, given)
     args = resolved(replace(args, output_dir=str(path)))
@@ -57,7 +64,7 @@ def main(args: TrainArguments) -> Path | None:
             with output:  # what is refused here is refused before processes start
                 pass
             progress.launched = True
-            launch(["train", *command_line(args)], args.accelerate_config, args.accelerate or [])
+            launch(["train", *command_line(args, config)], args.accelerate_config, args.accelerate or [])
             return None
         with ExitStack() as stack:
             return train(args, config, output, progress, stack)
@@ -91,8 +98,8 @@ def train(args: TrainArguments, config, output: OutputFolder, progress: Progress
         data = load_data(
             args,
             validation_fraction=args.validation_fraction,
-            max_train_rows=args.max_train_rows,
-            max_eval_rows=args.max_eval_rows,
+            max_train_samples=args.max_train_samples,
+            max_eval_samples=args.max_eval_samples,
             seed=args.seed,
         )
     if is_main_process():
@@ -101,7 +108,7 @@ def train(args: TrainArguments, config, output: OutputFolder, progress: Progress
             print(f"{name} is skipped: {reason}")
         if checkpoint:
             print(f"Going on from {checkpoint}.")
-    with options_named(type(args)):
+    with options_named(type(args), type(config)):
         config.check_classes(len(data.label_names))
 
     set_seed(args.seed)
@@ -125,7 +132,7 @@ def train(args: TrainArguments, config, output: OutputFolder, progress: Progress
     on_main_process(output.begin)
     progress.trainer = trainer
     training_started = time.perf_counter()
-    with options_named(type(args)):
+    with options_named(type(args), type(config)):
         trainer.train(resume_from_checkpoint=checkpoint)
     seconds = {"preparation": training_started - started, "training": time.perf_counter() - training_started}
     if callback.record is None:
@@ -143,16 +150,18 @@ def print_data(data) -> None:
         print(f"  {note}")
 
 
-def command_line(args: TrainArguments) -> list[str]:
-    """The options that give `args`, without those of the launcher."""
+def command_line(args: TrainArguments, config: MIDropoutConfig) -> list[str]:
+    """The options that give `args` and `config`, without those of the launcher."""
     options: list[str] = []
-    for field in fields(args):
-        value = getattr(args, field.name)
-        if field.name.startswith("accelerate") or value == field.default:
-            continue
-        values = value if isinstance(value, list) else [value]
-        options += [f"--{field.name}", *map(str, values)]
-    return options
+    for given in (args, config):
+        for field in fields(given):
+            value = getattr(given, field.name)
+            hidden = f"{type(given).__name__}.{field.name}" in HIDDEN
+            if hidden or field.name.startswith("accelerate") or value == field.default:
+                continue
+            values = value if isinstance(value, list) else [value]
+            options += [f"--{field.name}", *map(str, values)]
+    return [*options, *args.training_options]
 
 
 def resolved(args: TrainArguments) -> TrainArguments:

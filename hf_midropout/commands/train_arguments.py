@@ -5,29 +5,36 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from .data_arguments import DataArguments, option
-from .pruning_arguments import PruningArguments
 
 
 @dataclass
-class TrainArguments(PruningArguments, DataArguments):
-    """Options of `hf-midropout train`; each field is `--field`."""
+class TrainArguments(DataArguments):
+    """
+    Options of `hf-midropout train`; each field is `--field`. Beside them there are those of [`MIDropoutConfig`], and
+    each other field of [`~transformers.TrainingArguments`] is an option too.
+    """
+
+    _argument_group_name = "data, model and training"
 
     model: str | None = option(
         None,
         "ALBERT checkpoint to start from: a local folder or a Hub id such as albert/albert-base-v2. "
         "None: a tiny ALBERT with a tokenizer trained on the spot.",
+        aliases=["--model_name_or_path"],
     )
     validation_fraction: float = option(
         0.1, "Fraction of the training rows, in (0, 1), cut off for validation if the data has no such split."
     )
-    max_train_rows: int | None = option(None, "Training rows to use, drawn at random. None: all.")
-    max_eval_rows: int | None = option(None, "Rows of validation and of test to use, drawn at random. None: all.")
+    max_train_samples: int | None = option(None, "Training rows to use, drawn at random. None: all.")
+    max_eval_samples: int | None = option(None, "Rows of validation and of test to use, drawn at random. None: all.")
     output_dir: str = option(
         "midropout_output",
         "Folder for the training's checkpoints and, in its subfolder 'compact', the finished model, report, figures.",
     )
     overwrite_output_dir: bool = option(False, "Delete what an earlier run left in output_dir.")
-    resume: bool = option(False, "Go on from the last checkpoint in output_dir.")
+    resume: bool = option(
+        False, "Go on from the last whole checkpoint in output_dir.", aliases=["--resume_from_checkpoint"]
+    )
 
     head_widths: list[int] | None = field(
         default=None,
@@ -40,7 +47,9 @@ class TrainArguments(PruningArguments, DataArguments):
         None, "Activation function of a new head, a name in transformers' ACT2FN. None: relu."
     )
 
-    max_length: int | None = option(None, "Tokens to cut texts to. None: 128 with --model, 64 without.")
+    max_length: int | None = option(
+        None, "Tokens to cut texts to. None: 128 with --model, 64 without.", aliases=["--max_seq_length"]
+    )
     num_train_epochs: float = option(4.0, "Passes over the training rows, initial phase and retraining together.")
     learning_rate: float | None = option(
         None, "Peak learning rate of AdamW, linearly decayed to 0. None: 1e-4 with --model, 1e-3 without."
@@ -56,13 +65,6 @@ class TrainArguments(PruningArguments, DataArguments):
     report_to: list[str] | None = field(
         default=None, metadata={"help": "Where the Trainer logs to: tensorboard, wandb, ... None: only the terminal."}
     )
-    trainer: list[str] | None = field(
-        default=None,
-        metadata={
-            "help": "Any other field of transformers.TrainingArguments, as name=value; several may follow, e.g. "
-            "--trainer lr_scheduler_type=cosine logging_steps=50."
-        },
-    )
     accelerate_config: str | None = option(
         None,
         "Run in several processes through `accelerate launch`: a YAML file of accelerate, or one of gpu, a100_8gpu, "
@@ -72,3 +74,4 @@ class TrainArguments(PruningArguments, DataArguments):
         default=None,
         metadata={"help": "Settings of `accelerate launch` that go before the file's, such as num_processes=4."},
     )
+    training_options: list[str] = field(default_factory=list)

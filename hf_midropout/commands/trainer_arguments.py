@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import MISSING
 from typing import Any
 
+from .parser import training_parser
 from .train_arguments import TrainArguments
 
 
@@ -36,46 +37,25 @@ def training_arguments(args: TrainArguments):
         "gradient_accumulation_steps", "bf16", "fp16", "seed",
     ):  # fmt: skip
         values[name] = getattr(args, name)
-    values |= assignments(args.trainer or [])
+    values |= given_options(args.training_options)
     try:
         arguments = TrainingArguments(**values)
         device = arguments.device  # joins the other processes, if there are any
     except (TypeError, ImportError) as error:
-        raise ValueError(f"--trainer {' '.join(args.trainer or [])}: {error}") from error
+        raise ValueError(f"{' '.join(args.training_options)}: {error}") from error
     if args.fp16 and device.type == "cpu":
         raise ValueError("--fp16 needs a GPU, and this run is on the CPU: leave it out, or give --bf16.")
     return arguments
 
 
-def assignments(given: list[str]) -> dict[str, Any]:
-    """The values that `--trainer` gives, of the types that the fields of TrainingArguments have."""
-    if not given:
+def given_options(options: list[str]) -> dict[str, Any]:
+    """The fields of [`~transformers.TrainingArguments`] that `options`, checked before, give."""
+    if not options:
         return {}
-    from argparse import ArgumentError
-
-    from transformers import HfArgumentParser, TrainingArguments
-
-    parser = HfArgumentParser(TrainingArguments, exit_on_error=False)
-    values: dict[str, Any] = {}
-    for assignment in given:
-        name, _, text = assignment.partition("=")
-        if name not in TrainingArguments.__dataclass_fields__:
-            raise ValueError(f"--trainer {assignment}: must be name=value with a field of TrainingArguments.")
-        try:
-            content = json.loads(text)
-        except ValueError:
-            content = text
-        if content is None:
-            values[name] = None
-            continue
-        words = [str(each) for each in content] if isinstance(content, list) else [text]
-        try:
-            option = [f"--{name}={words[0]}"] if len(words) == 1 else [f"--{name}", *words]  # a word may begin with -
-            namespace, _ = parser.parse_known_args(option)
-        except ArgumentError as error:
-            raise ValueError(f"--trainer {assignment}: {error.message}.") from None
-        values[name] = getattr(namespace, name)
-    return values
+    parser = training_parser()
+    parser.set_defaults(**{action.dest: MISSING for action in parser._actions})
+    namespace, _ = parser.parse_known_args(options)
+    return {name: value for name, value in vars(namespace).items() if value is not MISSING}
 
 
 def check_reporting(names: list[str]) -> None:

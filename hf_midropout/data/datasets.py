@@ -72,8 +72,8 @@ def load_text_classification(
     encoding: str | None = None,
     column_names: list[str] | None = None,
     validation_fraction: float = 0.1,
-    max_train_rows: int | None = None,
-    max_eval_rows: int | None = None,
+    max_train_samples: int | None = None,
+    max_eval_samples: int | None = None,
     seed: int = 42,
 ) -> TextClassificationData:
     """
@@ -98,9 +98,9 @@ def load_text_classification(
             How csv, tsv and json files are to be read, see [`~data_text_files.TextFileOptions`].
         validation_fraction (`float`, *optional*, defaults to 0.1):
             The fraction of the training rows to cut for validation where the dataset has no validation split.
-        max_train_rows (`int`, *optional*):
+        max_train_samples (`int`, *optional*):
             The most training rows to keep, drawn at random.
-        max_eval_rows (`int`, *optional*):
+        max_eval_samples (`int`, *optional*):
             The most rows to keep of the validation and of the test split, drawn at random.
         seed (`int`, *optional*, defaults to 42):
             Decides which rows are cut and drawn. The splits of `"python-docs"` do not depend on it.
@@ -114,10 +114,12 @@ def load_text_classification(
     """
     if not 0 < validation_fraction < 1:
         raise ValueError(f"validation_fraction={validation_fraction} must be greater than 0 and less than 1.")
-    if max_train_rows is not None and max_train_rows < 2:
-        raise ValueError(f"max_train_rows={max_train_rows} must be at least 2, as there are two classes or more.")
-    if max_eval_rows is not None and max_eval_rows < 1:
-        raise ValueError(f"max_eval_rows={max_eval_rows} must be at least 1.")
+    if max_train_samples is not None and max_train_samples < 2:
+        raise ValueError(
+            f"max_train_samples={max_train_samples} must be at least 2, as there are two classes or more."
+        )
+    if max_eval_samples is not None and max_eval_samples < 1:
+        raise ValueError(f"max_eval_samples={max_eval_samples} must be at least 1.")
 
     options = TextFileOptions(delimiter, encoding, column_names)
     if name is None or name == BUILTIN_NAME:
@@ -136,14 +138,16 @@ def load_text_classification(
     label_names = splits["train"].features["label"].names
     if "validation" not in splits:
         cut_validation(splits, validation_fraction, seed, notes)
-    shorten(splits, "train", max_train_rows, seed, notes)
-    shorten(splits, "validation", max_eval_rows, seed, notes)
-    shorten(splits, "test", max_eval_rows, seed, notes)
+    shorten(splits, "train", max_train_samples, seed, notes)
+    shorten(splits, "validation", max_eval_samples, seed, notes)
+    shorten(splits, "test", max_eval_samples, seed, notes)
 
     train_labels = splits["train"].select_columns("label").with_format("numpy")[:]["label"]
     present = {label_names[index] for index in np.unique(train_labels)}
     if len(present) < 2:
-        raise ValueError(f"With max_train_rows={max_train_rows} only the class {present.pop()!r} is left in train.")
+        raise ValueError(
+            f"With max_train_samples={max_train_samples} only the class {present.pop()!r} is left in train."
+        )
     absent = [label for label in label_names if label not in present]
     if absent:
         notes.append(f"train: no rows of the classes {listed(absent, repr)}")

@@ -15,19 +15,28 @@ from .evidence import Evidence, GroupStatistics
 Importance = dict[str, torch.Tensor]
 """`[K]` float64 on the CPU by group; the higher, the longer a unit is kept. Values compare within a group."""
 
-CRITERIA: dict[str, Callable[..., torch.Tensor]] = {}
+CRITERIA: dict[str, Callable[[GroupStatistics], torch.Tensor]] = {}
+ENCODER_CRITERIA: dict[str, Callable[..., torch.Tensor]] = {}
+"""Those of `CRITERIA`, and more that look at tokens."""
 BASELINES = ("magnitude", "std_times_norm", "taylor", "random")
 
 
 def criterion(function):
     """Registers a function that gives `[K]` importances of a group, under its name."""
-    CRITERIA[function.__name__] = function
+    CRITERIA[function.__name__] = ENCODER_CRITERIA[function.__name__] = function
+    return function
+
+
+def encoder_criterion(function):
+    """As `criterion`, for one that only the statistics of an encoder's neurons have what it takes for."""
+    ENCODER_CRITERIA[function.__name__] = function
     return function
 
 
 def importance(evidence: Evidence | EncoderEvidence, name: str) -> Importance:
     """
-    The importance of every unit under the criterion `name`, a key of `CRITERIA`; -inf if it was dropped before.
+    The importance of every unit under the criterion `name`, a key of `CRITERIA` or, for an encoder, of
+    `ENCODER_CRITERIA`; -inf if it was dropped before.
 
     Raises:
         `ValueError`: if a value is NaN or infinite.
@@ -35,7 +44,7 @@ def importance(evidence: Evidence | EncoderEvidence, name: str) -> Importance:
     result = {}
     for group in evidence.groups:
         statistics = evidence.of(group)
-        values = CRITERIA[name](statistics).detach().double().cpu()
+        values = ENCODER_CRITERIA[name](statistics).detach().double().cpu()
         if not values.isfinite().all():
             broken = int((~values.isfinite()).sum())
             raise ValueError(f"criterion={name!r} gives no finite value for {broken} neurons of {group}.")
@@ -66,7 +75,7 @@ def magnitude(statistics: GroupStatistics) -> torch.Tensor:
 
 
 @criterion
-def activation(statistics: GroupStatistics) -> torch.Tensor:
+def std_times_norm(statistics: GroupStatistics) -> torch.Tensor:
     """Standard deviation of the activation times the Euclidean norm of the outgoing weights."""
     return statistics.moments.covariance.diagonal().clamp(min=0).sqrt() * statistics.outgoing_weight.norm(dim=0)
 
@@ -83,7 +92,7 @@ def random(statistics: GroupStatistics) -> torch.Tensor:
     return statistics.random
 
 
-@criterion
+@encoder_criterion
 def prediction_information(statistics: TokenStatistics) -> torch.Tensor:
     """
     Bits about the network's prediction that only this neuron carries, given those that are left when it goes: to
@@ -93,19 +102,19 @@ def prediction_information(statistics: TokenStatistics) -> torch.Tensor:
     return removal_costs(statistics.moments.covariance, statistics.prediction_cost)
 
 
-@criterion
+@encoder_criterion
 def prediction_variance(statistics: TokenStatistics) -> torch.Tensor:
     """As `prediction_information`, but with all other neurons in place and not refitted: one pass, no inverse."""
     return statistics.moments.covariance.diagonal().clamp(min=0) * statistics.prediction_cost
 
 
-@criterion
+@encoder_criterion
 def brain_surgeon(statistics: GroupStatistics) -> torch.Tensor:
     """Squared error of the consumer's output with the others refitted (the objective of ZipLM and OSSCAR)."""
     return removal_costs(statistics.moments.covariance, statistics.outgoing_weight.double().square().sum(0))
 
 
-@criterion
+@encoder_criterion
 def mask_fisher(statistics: TokenStatistics) -> torch.Tensor:
     """Fisher information of the neuron's mask (Kwon et al., 2022)."""
     return statistics.mask_fisher

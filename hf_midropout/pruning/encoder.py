@@ -74,7 +74,7 @@ def prune_encoder(
         model ([`~transformers.PreTrainedModel`]): A fine-tuned classifier whose architecture is in the table.
         batches (`Batches`): Rows to measure and reconstruct on. Better none that the model was trained on.
         keep (`float`): Fraction of each layer's neurons to keep, in (0, 1).
-        criterion (`str`, *optional*, defaults to `"prediction_information"`): A key of `CRITERIA`.
+        criterion (`str`, *optional*, defaults to `"prediction_information"`): A key of `ENCODER_CRITERIA`.
         seed (`int`, *optional*, defaults to 0): Seed of what is drawn.
         evidence ([`EncoderEvidence`], *optional*): What [`measure_encoder`] gave for this model, to prune it with.
 

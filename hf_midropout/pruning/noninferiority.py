@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from ..choices import METRICS as METRICS
 from .paired_proportions import binomial_tail, normal_quantile, paired_proportions_p_value, upper_tail
 
 

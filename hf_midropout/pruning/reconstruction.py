@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
-from ..choices import RECONSTRUCTIONS as RECONSTRUCTIONS
 from ..groups import Groups
 from ..groups.sharding import overwrite
 from .moments import Moments

@@ -9,10 +9,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..choices import METRICS
 from ..scoring.inference import frozen_inference
 from .head import HeadNetwork
 from .head_evaluation import HeadInputs
-from .noninferiority import METRICS, compare, metric_and_influence
+from .noninferiority import compare, metric_and_influence
 from .reconstruction import Reconstruction, Refit
 from .selection import Selection
 

@@ -103,14 +103,16 @@ def model_sizes(masked: nn.Module, compact: nn.Module) -> dict[str, Any]:
 
 
 def without_tokens(arguments: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of a run as they may be published: `--trainer hub_token=...` without its value."""
-    options = arguments.get("trainer")
-    if not isinstance(options, list):
-        return arguments
-    hidden = [
-        f"{option.partition('=')[0]}=[hidden]" if "token" in option.partition("=")[0] else option for option in options
-    ]
-    return arguments | {"trainer": hidden}
+    """The arguments of a run as they may be published: `--hub_token` without its value."""
+    shown: list[str] = []
+    for option in arguments.get("training_options") or []:
+        name, equals, _ = option.partition("=")
+        if option.startswith("--") and equals and "token" in name:
+            option = f"{name}=[hidden]"
+        elif shown and shown[-1].startswith("--") and "token" in shown[-1] and "=" not in shown[-1]:
+            option = "[hidden]"
+        shown.append(option)
+    return arguments | {"training_options": shown}
 
 
 def num_parameters(module: nn.Module) -> int:

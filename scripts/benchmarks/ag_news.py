@@ -72,7 +72,7 @@ def report_of(options: argparse.Namespace, seed: int, arm: str) -> dict:
                 resume=folder.exists() and get_last_checkpoint(str(folder)) is not None,
                 overwrite_output_dir=True,
                 keep=options.keep,
-                max_train_rows=options.train_rows,
+                max_train_samples=options.train_rows,
                 validation_fraction=options.validation_fraction,
                 max_length=options.max_length,
                 num_train_epochs=options.epochs,

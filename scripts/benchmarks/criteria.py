@@ -28,10 +28,13 @@ from hf_midropout.pruning.criteria import CRITERIA, importance
 from hf_midropout.pruning.evidence import Evidence
 from hf_midropout.pruning.head import HeadNetwork
 from hf_midropout.pruning.head_evaluation import HeadInputs
-from hf_midropout.pruning.reconstruction import RECONSTRUCTIONS, Reconstruction
+from hf_midropout.pruning.reconstruction import Reconstruction
 from hf_midropout.pruning.selection import select
 from hf_midropout.reporting.report import environment
 from hf_midropout.utils.files import write_json
+
+
+RECONSTRUCTIONS = ("none", "mean", "least_squares")
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -122,7 +125,7 @@ def main() -> None:
     encoded: dict[str, torch.Tensor] = {}
     runs = []
     for seed in options.seeds:
-        data = load_text_classification(options.dataset, max_train_rows=options.train_rows, seed=seed)
+        data = load_text_classification(options.dataset, max_train_samples=options.train_rows, seed=seed)
         if "test" not in encoded:
             encoded["test"] = features(model, tokenizer, data.splits["test"]["text"][:], options.max_length)
         train = features(model, tokenizer, data.splits["train"]["text"][:], options.max_length)

@@ -79,7 +79,7 @@ def main() -> None:
     parser.add_argument("--result", type=Path, default=RESULTS / "scoring_speed.json", help="File.")
     options = parser.parse_args()
 
-    data = load_text_classification(options.dataset, max_train_rows=options.rows)
+    data = load_text_classification(options.dataset, max_train_samples=options.rows)
     tokenizer = AutoTokenizer.from_pretrained(options.model)
     rows = data.tokenize(tokenizer, options.max_length, ["train"])["train"]
     torch.manual_seed(0)

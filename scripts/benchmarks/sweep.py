@@ -45,7 +45,7 @@ def main() -> None:
     )
     options = parser.parse_args()
 
-    data = load_text_classification(options.dataset, max_eval_rows=options.rows)
+    data = load_text_classification(options.dataset, max_eval_samples=options.rows)
     tokenizer = AutoTokenizer.from_pretrained(options.model)
     rows = data.tokenize(tokenizer, options.max_length, ["test"])["test"]
     torch.manual_seed(0)

@@ -13,14 +13,16 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipe
 
 from hf_midropout import NeuronScores
 from hf_midropout.cli import main
+from hf_midropout.commands.train import command_line, make_parser
 from hf_midropout.commands.train_arguments import TrainArguments
+from hf_midropout.pruning.config import MIDropoutConfig
 from hf_midropout.reporting.report import without_tokens
 
 
 def train(data_folder, output_dir, *more: str) -> int:
     return main(["train", "--dataset", str(data_folder), "--output_dir", str(output_dir), "--max_length", "16",
                  "--num_train_epochs", "1", "--per_device_train_batch_size", "16", "--head_widths", "16", "8",
-                 "--trainer", "disable_tqdm=true", "use_cpu=true", *more])  # fmt: skip
+                 "--disable_tqdm", "true", "--use_cpu", "true", *more])  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +72,7 @@ def test_report_holds_the_run(run):
     assert {"accuracy", "macro_f1", "loss", "expected_calibration_error"} <= set(report["test"])
     assert [layer["kept"] for layer in report["pruning"]["layers"]] == [8, 4]
     assert report["pruning"]["pruning_steps"][0]["scores"]["num_samples"] == 72
-    assert report["training_arguments"]["keep"] is None and report["pruning"]["config"]["keep"] is None
+    assert report["pruning"]["config"]["keep"] is None
     assert report["environment"]["torch"] == torch.__version__
     assert any("eval_loss" in entry for entry in report["training_log"])
     bins = report["test"]["calibration"]
@@ -80,8 +82,9 @@ def test_report_holds_the_run(run):
 
 
 def test_a_token_among_the_options_does_not_reach_the_report():
-    options = {"trainer": ["hub_token=hf_secret", "logging_steps=5"], "seed": 1}
-    assert without_tokens(options) == {"trainer": ["hub_token=[hidden]", "logging_steps=5"], "seed": 1}
+    options = ["--hub_token=hf_secret", "--logging_steps", "5", "--hub_token", "hf_secret"]
+    shown = ["--hub_token=[hidden]", "--logging_steps", "5", "--hub_token", "[hidden]"]
+    assert without_tokens({"training_options": options, "seed": 1}) == {"training_options": shown, "seed": 1}
 
 
 def test_the_card_of_a_run(run):
@@ -138,14 +141,14 @@ def test_an_earlier_run_is_not_overwritten_unasked(run, data_folder, capsys):
         (["--start", "99"], "--start 99 is step 99, but training has 5 steps"),
         (["--max_length", "1"], "--max_length 1: must be 3 or more"),
         (["--dataset", "nowhere/nothing"], "nowhere/nothing"),
-        (["--trainer", "learning_speed=3"], "learning_speed=3"),
+        (["--learning_speed", "3"], "unknown option '--learning_speed'. Did you mean --learning_rate?"),
         (["--model", "no/such-model"], "no/such-model"),
         (["--resume"], "no checkpoint"),
         (["--head_widths", "8", "0"], "--head_widths 8 0: must be widths of 1 to 1,000,000 neurons"),
     ],
 )
 def test_mistakes_are_told_before_any_training(data_folder, tmp_path, capsys, options, message):
-    assert train(data_folder, tmp_path / "out", *options) == 1
+    assert train(data_folder, tmp_path / "out", *options) == (2 if "unknown option" in message else 1)
     error = capsys.readouterr().err
     assert message in error[error.index("hf-midropout train: error:") :]
     assert "Traceback" not in error
@@ -156,7 +159,9 @@ def test_help_documents_every_option_with_its_default(capsys):
     with pytest.raises(SystemExit):
         main(["train", "--help"])
     text = " ".join(capsys.readouterr().out.split())
-    for field in dataclasses.fields(TrainArguments):
+    for field in (*dataclasses.fields(TrainArguments), *dataclasses.fields(MIDropoutConfig)):
+        if field.name in ("training_options", "eval_dataset", "seed"):
+            continue
         assert f"--{field.name}" in text
         help_text = " ".join(field.metadata["help"].split())
         # the wrapping may break a word at a hyphen
@@ -252,3 +257,43 @@ def test_score_tells_labels_of_another_kind(checkpoint_for, problem_type, labels
     Dataset.from_dict({"text": ["ball goal", "bank stock"] * 20, "label": labels * 20}).to_json(tmp_path / "t.jsonl")
     assert main(["score", str(checkpoint_for(problem_type)), "--dataset", str(tmp_path / "t.jsonl")]) == 1
     assert message in capsys.readouterr().err
+
+
+def test_options_from_a_file(data_folder, tmp_path, capsys):
+    file = tmp_path / "run.yaml"
+    file.write_text(
+        f"dataset: {data_folder}\nkeep: 0.25\nscore_samples: null\nbf16: false\nhead_widths: [8, 4]\n"
+        "logging_steps: 3\nlr_scheduler_kwargs: {}\nlearning_rate: 1.0e-3\nmodel_name_or_path: null\n"
+    )
+    args, config = make_parser().parse_args_into_dataclasses(
+        ["--config", str(file), "--keep", "0.5", "--graded=false"]
+    )
+    assert (args.dataset, args.head_widths, args.learning_rate, args.model) == (str(data_folder), [8, 4], 0.001, None)
+    assert config.keep == 0.5 and config.score_samples is None  # what is typed goes before the file
+    assert args.training_options == ["--logging_steps=3", "--lr_scheduler_kwargs={}"]
+    again, same = make_parser().parse_args_into_dataclasses(command_line(args, config))
+    assert again == args and same == config
+    for content, message in (
+        ("kep: 0.5", "unknown option '--kep=0.5'. Did you mean --keep?"), ("- 1", "must hold names of options"),
+        ("a: [", "it is no YAML"), (None, "it cannot be read"), ("keep: 7", "--keep 7"),
+    ):  # fmt: skip
+        file.unlink(missing_ok=True)
+        if content is not None:
+            file.write_text(content)
+        assert main(["train", "--config", str(file)]) in (1, 2)
+        assert message in capsys.readouterr().err
+
+
+def test_ecosystem_names_are_options_too():
+    options = [
+        "--model_name_or_path",
+        "a/b",
+        "--dataset_name",
+        "c",
+        "--dataset_config_name",
+        "d",
+        "--max_seq_length",
+        "9",
+    ]
+    args, _ = make_parser().parse_args_into_dataclasses([*options, "--resume_from_checkpoint", "true"])
+    assert (args.model, args.dataset, args.dataset_config, args.max_length, args.resume) == ("a/b", "c", "d", 9, True)

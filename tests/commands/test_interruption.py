@@ -14,7 +14,7 @@ from hf_midropout.utils.interruption import check, received, stoppable, uninterr
 
 def start(tmp_path, *options: str) -> subprocess.Popen:
     command = [sys.executable, "-m", "hf_midropout", "train", "--output_dir", str(tmp_path / "out"), *options]
-    command += ["--trainer", "disable_tqdm=true", "use_cpu=true", "save_strategy=steps", "save_steps=4"]
+    command += ["--disable_tqdm", "true", "--use_cpu", "--save_strategy", "steps", "--save_steps", "4"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,

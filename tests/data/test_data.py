@@ -371,7 +371,7 @@ def test_validation_that_cannot_be_cut(save):
 
 def test_max_rows_are_drawn_at_random(save):
     name = save(train=rows(100), validation=rows(50), test=rows(5))
-    data = load_text_classification(name, max_train_rows=40, max_eval_rows=10)
+    data = load_text_classification(name, max_train_samples=40, max_eval_samples=10)
     assert {name: len(split) for name, split in data.splits.items()} == {"train": 40, "validation": 10, "test": 5}
     assert 10 < sum(data.splits["train"]["label"]) < 30  # the file is sorted by label
     assert data.notes == [
@@ -380,11 +380,11 @@ def test_max_rows_are_drawn_at_random(save):
     ]
 
 
-def test_max_train_rows_that_leave_one_class(save):
+def test_max_train_samples_that_leave_one_class(save):
     columns = rows(200)
     columns["label"] = [0] * 198 + [1, 1]
-    with pytest.raises(ValueError, match="max_train_rows=2 only the class '0' is left"):
-        load_text_classification(save(train=columns, validation=rows(4)), max_train_rows=2)
+    with pytest.raises(ValueError, match="max_train_samples=2 only the class '0' is left"):
+        load_text_classification(save(train=columns, validation=rows(4)), max_train_samples=2)
 
 
 @pytest.mark.parametrize(
@@ -392,8 +392,8 @@ def test_max_train_rows_that_leave_one_class(save):
     [
         ({"validation_fraction": 0.0}, "validation_fraction=0.0 must be greater than 0 and less than 1"),
         ({"validation_fraction": 1}, "validation_fraction=1 must be greater than 0 and less than 1"),
-        ({"max_train_rows": 0}, "max_train_rows=0 must be at least 2"),
-        ({"max_eval_rows": -5}, "max_eval_rows=-5 must be at least 1"),
+        ({"max_train_samples": 0}, "max_train_samples=0 must be at least 2"),
+        ({"max_eval_samples": -5}, "max_eval_samples=-5 must be at least 1"),
     ],
 )
 def test_options_out_of_range(options, message):
@@ -403,7 +403,7 @@ def test_options_out_of_range(options, message):
 
 @pytest.mark.skipif(not (SHARED_DATA / "ag_news").is_dir(), reason=f"no AG News in {SHARED_DATA}")
 def test_ag_news():
-    data = load_text_classification(str(SHARED_DATA / "ag_news"), max_eval_rows=1000)
+    data = load_text_classification(str(SHARED_DATA / "ag_news"), max_eval_samples=1000)
     # 38,386 training rows, 3,839 of which are for validation.
     assert {name: len(split) for name, split in data.splits.items()} == {
         "train": 34_547,

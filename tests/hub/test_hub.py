@@ -120,7 +120,9 @@ def test_a_report_that_holds_the_token_is_not_published(hub, checkpoint, tmp_pat
     folder = tmp_path / "copy"
     for name, content in contents(checkpoint).items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content.replace(b'"trainer": null', f'"trainer": "{WRITE_TOKEN}"'.encode()))
+        (folder / name).write_bytes(
+            content.replace(b'"training_options": []', f'"training_options": ["{WRITE_TOKEN}"]'.encode())
+        )
     done = run(hub, tmp_path / "home", "push", folder, "me/tiny")
     assert done.returncode == 1 and "midropout_report.json holds the access token" in done.stderr
     assert hub.repositories == {}
@@ -287,7 +289,7 @@ def append(name, text):
 attempt(0, append("README.md", f"My token is {own}."))
 attempt(1, append("README.md", f"Their token is {other}."))
 attempt(2, lambda folder: (folder / "midropout_report.json").write_text(
-    (folder / "midropout_report.json").read_text().replace('"trainer": null', f'"trainer": "hub_token={other}"')))
+    (folder / "midropout_report.json").read_text().replace('"seed": 42', f'"seed": "{other}"')))
 attempt(3, append("vocab.txt", "-----BEGIN OPENSSH PRIVATE KEY-----"))
 attempt(4, lambda folder: (folder / "vocab.txt").symlink_to(work / "key"))
 attempt(5, append("merges.txt", f"{other}"), commit_message="fine")

@@ -7,13 +7,11 @@ import numpy as np
 import pytest
 
 from hf_midropout import MIDropoutConfig, choices
-from hf_midropout.pruning import criteria, noninferiority
-from hf_midropout.pruning import reconstruction as reconstruction
+from hf_midropout.pruning import criteria
 
 
 def test_choices_are_what_the_functions_offer():
     assert list(choices.CRITERION_NAMES) == list(criteria.CRITERIA)
-    assert choices.METRICS is noninferiority.METRICS and choices.RECONSTRUCTIONS is reconstruction.RECONSTRUCTIONS
 
 
 def test_a_criterion_of_ones_own_can_be_chosen(monkeypatch):
@@ -59,3 +57,37 @@ def test_a_training_too_short_for_two_phases_is_told_without_an_empty_range(step
 def test_options_are_checked_without_torch():
     code = "import sys; from hf_midropout.pruning.config import MIDropoutConfig; MIDropoutConfig(keep=0.3); "
     subprocess.run([sys.executable, "-c", code + "assert 'torch' not in sys.modules"], check=True)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"action": "none", "graded": True}, "graded=True has no effect with action='none'"),
+        ({"action": "none", "keep": 0.5}, "keep=0.5 has no effect with action='none'"),
+        ({"action": "dropout", "reconstruction": "mean"}, "reconstruction='mean' has no effect with action='dropout'"),
+        (
+            {"keep": 0.5, "metric": "loss"},
+            "metric='loss' has no effect with threshold=None: it needs threshold='search'",
+        ),
+        ({"dropout_rate": 0.3}, "dropout_rate=0.3 has no effect with action='prune'"),
+    ],
+)
+def test_fields_without_effect_are_refused(fields, message):
+    with pytest.raises(ValueError) as told:
+        MIDropoutConfig(**fields)
+    assert message in str(told.value)
+
+
+def test_one_configuration_for_python_files_and_the_command_line(tmp_path):
+    from transformers import HfArgumentParser
+
+    config = MIDropoutConfig(start="2 epochs", threshold="search", margin=0.02, score_samples=None)
+    config.save(tmp_path / "config.json")
+    assert MIDropoutConfig.load(tmp_path / "config.json") == config == MIDropoutConfig.from_dict(config.to_dict())
+    assert dataclasses.replace(config, margin=0.03).margin == 0.03 and config.margin == 0.02
+    (parsed,) = HfArgumentParser(MIDropoutConfig).parse_args_into_dataclasses(["--keep", "0.25", "--start", "300"])
+    assert parsed == MIDropoutConfig(keep=0.25, start=300) and parsed.start_step(1000, None) == 300
+    with pytest.raises(ValueError, match="kep: no field of MIDropoutConfig"):
+        MIDropoutConfig.from_dict({"kep": 0.5})
+    assert MIDropoutConfig(threshold="0.2").threshold == 0.2 and MIDropoutConfig(start="300").start == 300
+    assert all(field.metadata["help"] for field in dataclasses.fields(MIDropoutConfig))
