@@ -1,5 +1,6 @@
 """Invariant 11: a resumed training ends as one that never stopped, whatever is done to neurons."""
 
+import copy
 import json
 import logging
 import shutil
@@ -60,6 +61,22 @@ def test_resumed_before_at_and_after_the_step(make_trainer, case):
         for name, tensor in resumed.model.state_dict().items():
             assert torch.equal(tensor, expected[name]), (step, name)
         assert resumed.model.config.to_dict() == whole.model.config.to_dict()
+        assert without_seconds(again.record) == without_seconds(callback.record), step
+
+
+def test_a_search_is_not_made_again(make_trainer, learned_model_once):
+    config = {"threshold": "search", "margin": 0.3, "compensation": "mean"}
+
+    def model():
+        return copy.deepcopy(learned_model_once)
+
+    whole, callback = train(make_trainer, config, model=model())
+    assert callback.record.selection is not None and callback.record.rounds[0].sweep
+    expected = {name: tensor.clone() for name, tensor in whole.model.state_dict().items()}
+    for step in (2, 3, 6):
+        resumed, again = train(make_trainer, config, resume=checkpoint(whole, step), save_steps=100, model=model())
+        for name, tensor in resumed.model.state_dict().items():
+            assert torch.equal(tensor, expected[name]), (step, name)
         assert without_seconds(again.record) == without_seconds(callback.record), step
 
 
