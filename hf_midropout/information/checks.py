@@ -34,22 +34,19 @@ def as_tensor(values, name: str) -> torch.Tensor:
         if not values.flags.writeable or any(stride < 0 for stride in values.strides):
             values = values.copy()
         values = torch.from_numpy(values)
-    return values.detach()
+    return values.detach() if values.requires_grad else values
 
 
 def check_numbers(activations: torch.Tensor) -> None:
     """`ValueError` for activations that are complex, sparse, nested, quantized or packed, or have no values."""
     if activations.is_complex():
         raise ValueError(f"activations of {activations.dtype}: must be real numbers; give their abs(), for instance.")
-    kinds = {
-        str(activations.layout): activations.layout != torch.strided,
-        "a nested tensor": activations.is_nested,
-        "the meta device": activations.is_meta,
-        str(activations.dtype): activations.is_quantized or activations.dtype in PACKED,
-    }
-    for kind, found in kinds.items():
-        if found:
-            raise ValueError(f"activations of {kind}: must be a dense tensor of real numbers.")
+    packed = activations.is_quantized or activations.dtype in PACKED
+    if activations.layout == torch.strided and not (packed or activations.is_nested or activations.is_meta):
+        return
+    kind = activations.dtype if packed else activations.layout
+    kind = "a nested tensor" if activations.is_nested else "the meta device" if activations.is_meta else kind
+    raise ValueError(f"activations of {kind}: must be a dense tensor of real numbers.")
 
 
 def widened(activations: torch.Tensor) -> torch.Tensor:
@@ -64,7 +61,7 @@ def widened(activations: torch.Tensor) -> torch.Tensor:
 def check_batch(activations: torch.Tensor, labels: torch.Tensor, num_neurons: int) -> None:
     """`ValueError` unless `activations` are `[N, num_neurons]` real numbers and there are N labels."""
     check_numbers(activations)
-    if activations.ndim != 2 or activations.shape[1] != num_neurons or len(activations) != len(labels):
+    if activations.ndim != 2 or activations.shape[1] != num_neurons or activations.shape[:1] != labels.shape[:1]:
         raise ValueError(
             f"activations {tuple(activations.shape)} and labels {tuple(labels.shape)}: "
             f"must be [N, {num_neurons}] and [N]."

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 from .checks import widened
 from .copies import DistinctRows
 from .edges import stream_edges
 from .parallel import BLOCK_ELEMENTS
-from .row_keys import row_keys, rows_are_told_apart
+from .row_keys import row_keys, rows_are_told_apart, some_values
 
 
 def different_rows(parts: list[torch.Tensor], label_keys: torch.Tensor | None) -> torch.Tensor:
@@ -23,9 +24,11 @@ def different_rows(parts: list[torch.Tensor], label_keys: torch.Tensor | None) -
     def told_apart(rows: torch.Tensor) -> torch.Tensor:
         return torch.cat([rows_are_told_apart(part) for part in parts])[rows]
 
-    keys = torch.cat([row_keys(part) for part in parts])
-    names = torch.zeros_like(keys) if label_keys is None else label_keys
-    distinct = DistinctRows.of_keys(keys.numpy(), names, told_apart)
+    keys = row_keys(torch.cat([some_values(part) for part in parts])).numpy()
+    if len(np.unique(keys)) < len(keys):
+        keys = torch.cat([row_keys(part) for part in parts]).numpy()
+    names = torch.zeros(len(keys), dtype=torch.int64) if label_keys is None else label_keys
+    distinct = DistinctRows.of_keys(keys, names, told_apart)
     if distinct is None:
         return torch.ones(len(keys), dtype=torch.bool)
     return torch.zeros(len(keys), dtype=torch.bool).index_fill_(0, distinct.rows, True)

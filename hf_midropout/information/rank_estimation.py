@@ -30,7 +30,8 @@ def class_information(activations: torch.Tensor, labels: torch.Tensor, groups: t
     labels = labels.unique(return_inverse=True)[1]  # tables of classes that no row has would be large for nothing
     classes = int(labels.max()) + 1
     if distinct is None:
-        bins, columns = num_bins(len(labels)), classes
+        bins = num_bins(len(labels))
+        cells = bins * classes
 
         def table(panel: torch.Tensor, bins: int) -> Table:
             return Table(rank_counts(panel, labels, classes, bins))
@@ -40,6 +41,7 @@ def class_information(activations: torch.Tensor, labels: torch.Tensor, groups: t
         # is left in it would tell the label. Counted are rows of one class of which there are equally many.
         sums, kind = distinct.sums().unique(dim=0, return_inverse=True)
         bins, columns = num_bins(len(kind)), classes * len(sums)
+        cells = 4 * bins * (columns + 4 * classes)  # of 64 bits, and the four sums more than once
         kind = labels[distinct.rows.to(labels.device)] * len(sums) + kind.to(labels.device)
         weights = torch.block_diag(*[sums.double()] * classes).to(activations.device)
         activations = activations[distinct.rows.to(activations.device)]
@@ -52,7 +54,7 @@ def class_information(activations: torch.Tensor, labels: torch.Tensor, groups: t
     def estimate(panel: torch.Tensor) -> Estimates:
         return estimate_bits(table(panel, bins), lambda neurons, finer: table(panel[:, neurons], finer))
 
-    return _in_blocks(activations, bins * columns, estimate)
+    return _in_blocks(activations, cells, estimate)
 
 
 def soft_label_information(activations: torch.Tensor, labels: torch.Tensor, groups: torch.Tensor | None) -> Estimates:
@@ -79,7 +81,7 @@ def soft_label_information(activations: torch.Tensor, labels: torch.Tensor, grou
             )
         return bits.clamp(0.0, ceiling), stderr
 
-    return _in_blocks(activations, bins * labels.shape[1], estimate)
+    return _in_blocks(activations, bins * labels.shape[1] * (1 if weights is None else 8), estimate)
 
 
 def _in_blocks(activations: torch.Tensor, cells: int, estimate: Callable[[torch.Tensor], Estimates]) -> Estimates:

@@ -65,7 +65,7 @@ class NeuronStatistics(StreamedCounts):
         """
         activations, labels = as_tensor(activations, "activations"), as_tensor(labels, "labels")
         check_batch(activations, labels, self.num_neurons)
-        if len(labels) == 0:
+        if labels.shape[0] == 0:
             return
         if labels.is_cuda:
             check_integers(labels)

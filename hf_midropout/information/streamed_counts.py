@@ -89,9 +89,9 @@ class StreamedCounts(Locked, ABC):
 
     def _append(self, activations: torch.Tensor, labels: torch.Tensor, copies: Copies | None) -> None:
         """Keeps a batch until there are enough rows to place the bins, or to be worth counting."""
-        if copies is not None and len(copies.rows) and int(copies.rows.max()) >= len(labels):
+        if copies is not None and copies.rows.numel() and int(copies.rows.max()) >= len(labels):
             raise ValueError(f"copies of row {int(copies.rows.max())}: must be of the batch's {len(labels)} rows.")
-        activations = activations.detach().clone()
+        activations = activations.clone()
         labels = labels.to(self._cells.device, non_blocking=True, copy=True)
         with self._lock:
             self._waiting.add(Batch(activations, labels, copies))

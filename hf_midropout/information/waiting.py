@@ -31,7 +31,7 @@ class Waiting:
 
     def add(self, batch: Batch) -> None:
         self.batches.append(batch)
-        self.rows += len(batch.labels)
+        self.rows += batch.labels.shape[0]  # several times faster than len, and once for each batch
 
     def first(self, rows: int) -> tuple[list[torch.Tensor], torch.Tensor]:
         """
