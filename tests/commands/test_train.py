@@ -71,7 +71,7 @@ def models(data_folder, tmp_path_factory):
         ("bert", "its model_type is 'bert'; must be a checkpoint of ALBERT"),
         ("pickle", "there is only pytorch_model.bin, which can run code when loaded"),
         ("cut", "model.safetensors"),
-        ("broken_tokenizer", "its tokenizer cannot be loaded"),
+        ("broken_tokenizer", "broken_tokenizer cannot be loaded: "),
         ("lacking", "lack 1 of the encoder's, such as albert.embeddings.word_embeddings.weight"),
         ("empty", "must be a folder with a checkpoint"),
     ],
