@@ -9,18 +9,13 @@ import sys
 import pytest
 import torch
 from datasets import Dataset
+from runs import train
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
 from hf_midropout import NeuronScores
 from hf_midropout.cli import main
 from hf_midropout.commands.train_arguments import TrainArguments
 from hf_midropout.reporting.report import without_tokens
-
-
-def train(data_folder, output_dir, *more: str) -> int:
-    return main(["train", "--dataset", str(data_folder), "--output_dir", str(output_dir), "--max_length", "16",
-                 "--num_train_epochs", "1", "--per_device_train_batch_size", "16", "--head_widths", "16", "8",
-                 "--trainer", "disable_tqdm=true", "use_cpu=true", *more])  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,8 @@ import pytest
 import torch
 from checkpoints import contents
 from huggingface_hub import ModelCard
-from runs import tree
+from runs import train, tree
 from safetensors.torch import load_file, save_file
-from test_cli import train
 from transformers import AlbertConfig, AlbertForMaskedLM, AlbertModel, AutoTokenizer, BertConfig, BertModel
 
 from hf_midropout.cli import main
