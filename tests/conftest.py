@@ -46,6 +46,12 @@ def tiny_config(**overrides) -> MIDropoutAlbertConfig:
     return MIDropoutAlbertConfig(**{**values, **overrides})
 
 
+def drop(model, **neurons):
+    """drop(model, layer0=[1, 2]) drops neurons 1 and 2 of the first layer."""
+    for layer, indices in neurons.items():
+        model.classifier.layers[int(layer[-1])].mask[indices] = False
+
+
 def run_python(code: str, *arguments: str, cwd) -> list[str]:
     """Runs `code` in a new interpreter; the lines it prints."""
     done = subprocess.run([sys.executable, "-c", code, *arguments], cwd=cwd, capture_output=True, text=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save_file
 
+from hf_midropout.cli import main
 from hf_midropout.training.output_folder import OutputFolder
 
 
@@ -54,3 +55,10 @@ def tree(folder: Path) -> dict[str, bytes]:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and not path.name.startswith("_midropout_run")
     }
+
+
+def train(data_folder, output_dir, *more: str) -> int:
+    """`hf-midropout train` for five steps, with a small head; its exit status."""
+    return main(["train", "--dataset", str(data_folder), "--output_dir", str(output_dir), "--max_length", "16",
+                 "--num_train_epochs", "1", "--per_device_train_batch_size", "16", "--head_widths", "16", "8",
+                 "--disable_tqdm", "true", "--use_cpu", "true", *more])  # fmt: skip

@@ -34,8 +34,8 @@ def test_python_blocks_run_and_print_what_they_say(tmp_path, monkeypatch, capsys
     for name in substitutes:
         assert whole.count(name) == 1, name
     # The second block replaces the trained model by an untrained one of another shape: it runs last.
-    trained, from_the_hub, loaded, scored = BLOCKS
-    for block in (trained, loaded, scored, from_the_hub):
+    trained, from_the_hub, loaded, pruned, scored = BLOCKS
+    for block in (trained, loaded, scored, pruned, from_the_hub):
         for name, substitute in substitutes.items():
             block = block.replace(name, substitute)
         exec(compile(block, "README.md", "exec"), names)

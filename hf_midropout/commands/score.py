@@ -43,19 +43,21 @@ def main(args: ScoreArguments) -> None:
     check_arguments(args)
     checkpoint = find_checkpoint(args.checkpoint, args.trust_remote_code)
 
-    from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+    from transformers import AutoConfig
 
+    from ..checkpoints.loading import load_checked_model, load_checked_tokenizer, loading
     from ..scoring.neurons import score_neurons
 
-    config = AutoConfig.from_pretrained(checkpoint, trust_remote_code=args.trust_remote_code)
+    with loading(checkpoint):
+        config = AutoConfig.from_pretrained(checkpoint, trust_remote_code=args.trust_remote_code)
     max_length = check_skeleton(args, config)
     data = load_labelled_data(args, config)
     if args.split not in data.splits:
         raise ValueError(f"--split {args.split}: the data has {', '.join(data.splits)} only.")
     for note in data.notes:
         print(f"  {note}")
-    tokenizer = AutoTokenizer.from_pretrained(checkpoint, trust_remote_code=args.trust_remote_code)
-    model = AutoModelForSequenceClassification.from_pretrained(checkpoint, trust_remote_code=args.trust_remote_code)
+    tokenizer = load_checked_tokenizer(checkpoint, trust_remote_code=args.trust_remote_code)
+    model = load_checked_model(checkpoint, trust_remote_code=args.trust_remote_code)
     with options_named(type(args)):
         scores = score_neurons(
             model,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..checkpoints.checks import MODEL_TYPE, checkpoint_folder, read_json
+from ..checkpoints.loading import TOKENIZER_FILES, load_checked_tokenizer
 from .train_arguments import TrainArguments
 
 
@@ -15,9 +16,6 @@ SAMPLE_CHARACTERS = 2_000
 SAMPLE_TOKENS = 512
 MOST_UNKNOWN = 0.5
 TINY_HIDDEN_SIZE = 128
-TOKENIZER_FILES = (
-    "tokenizer.json", "spiece.model", "tokenizer.model", "sentencepiece.bpe.model", "vocab.txt", "vocab.json",
-)  # fmt: skip
 
 
 def find_model(args: TrainArguments) -> tuple[Path | None, str]:
@@ -70,21 +68,14 @@ def tokenizer_and_model(args: TrainArguments, folder: Path | None, data):
         from ..models.builtin import tiny_tokenizer_and_model
 
         return tiny_tokenizer_and_model(data, **head)
-    tokenizer = load_tokenizer(args, folder)
+    try:
+        tokenizer = load_checked_tokenizer(folder)
+    except ValueError as error:
+        raise ValueError(f"--model {args.model}: {error}") from error
     model = load_model(args, folder, data.label_names, head)
     check_tokenizer(f"--model {args.model}", tokenizer, model.config.vocab_size)
     check_texts(f"--model {args.model}", tokenizer, data.splits["train"]["text"][:SAMPLE_TEXTS])
     return tokenizer, model
-
-
-def load_tokenizer(args: TrainArguments, folder: Path):
-    """The tokenizer in `folder`."""
-    from transformers import AutoTokenizer
-
-    try:
-        return AutoTokenizer.from_pretrained(folder)
-    except Exception as error:  # files of strangers fail in many ways
-        raise ValueError(f"--model {args.model}: its tokenizer cannot be loaded: {first_line(error)}") from error
 
 
 def load_model(args: TrainArguments, folder: Path, label_names: list[str], head: dict[str, Any]):

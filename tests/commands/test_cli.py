@@ -9,6 +9,7 @@ import sys
 import pytest
 import torch
 from datasets import Dataset
+from runs import train
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
 from hf_midropout import NeuronScores
@@ -17,12 +18,6 @@ from hf_midropout.commands.train import command_line, make_parser
 from hf_midropout.commands.train_arguments import TrainArguments
 from hf_midropout.pruning.config import MIDropoutConfig
 from hf_midropout.reporting.report import without_tokens
-
-
-def train(data_folder, output_dir, *more: str) -> int:
-    return main(["train", "--dataset", str(data_folder), "--output_dir", str(output_dir), "--max_length", "16",
-                 "--num_train_epochs", "1", "--per_device_train_batch_size", "16", "--head_widths", "16", "8",
-                 "--disable_tqdm", "true", "--use_cpu", "true", *more])  # fmt: skip
 
 
 @pytest.fixture(scope="module")

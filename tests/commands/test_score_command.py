@@ -9,7 +9,7 @@ import pytest
 import torch
 from conftest import tiny_config
 from datasets import Dataset
-from transformers import AutoConfig, RobertaConfig, RobertaForSequenceClassification
+from transformers import AlbertConfig, AlbertModel, AutoConfig, RobertaConfig, RobertaForSequenceClassification
 
 from hf_midropout import MIDropoutAlbertForSequenceClassification, NeuronScores
 from hf_midropout.cli import main
@@ -17,6 +17,12 @@ from hf_midropout.commands import score
 from hf_midropout.commands.score_checks import check_label_names, position_limit
 from hf_midropout.models.builtin import train_tokenizer
 from hf_midropout.scoring import neurons as scoring
+
+
+SIZES = {
+    "vocab_size": 60, "embedding_size": 8, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
+    "intermediate_size": 16, "max_position_embeddings": 32,
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +54,22 @@ def error_of(capsys, *options: str) -> str:
 @pytest.fixture
 def nothing_is_loaded(monkeypatch):
     monkeypatch.setattr(score, "find_checkpoint", lambda *_: pytest.fail("the checkpoint was looked for"))
+
+
+def test_broken_checkpoints_are_refused(output, data_folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(scoring, "score_neurons", lambda *_, **__: pytest.fail("scored"))
+    folder = shutil.copytree(output / "compact", tmp_path / "copy")
+    options = [folder, "--dataset", data_folder]
+    (folder / "tokenizer.json").write_text("{")
+    assert f"The tokenizer in {folder} cannot be loaded: " in error_of(capsys, *options)
+    (folder / "tokenizer.json").unlink()
+    assert f"{folder} has no tokenizer" in error_of(capsys, *options)
+    # an encoder alone, whose classifier would be drawn at random
+    model = AlbertModel(AlbertConfig(**{**SIZES, "id2label": {0: "money", 1: "sport"}}))
+    model.save_pretrained(tmp_path / "encoder")
+    shutil.copyfile(output / "compact" / "tokenizer.json", tmp_path / "encoder" / "tokenizer.json")
+    options = [tmp_path / "encoder", "--dataset", data_folder, "--layers", "*.ffn"]
+    assert "encoder lacks weights of its model: classifier." in error_of(capsys, *options)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 import torch
-from conftest import tiny_config
+from conftest import drop, tiny_config
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import (
@@ -16,12 +16,6 @@ from transformers import (
 )
 
 from hf_midropout import MIDropoutAlbertForSequenceClassification, MIDropoutAlbertModel
-
-
-def drop(model, **neurons):
-    """drop(model, layer0=[1, 2]) drops neurons 1 and 2 of the first layer."""
-    for layer, indices in neurons.items():
-        model.classifier.layers[int(layer[-1])].mask[indices] = False
 
 
 def test_dropped_neurons_output_exactly_zero_and_get_no_gradient(tiny_model, tokens):

@@ -3,8 +3,7 @@
 import json
 
 import torch
-from conftest import run_python
-from test_modeling_midropout_albert import drop
+from conftest import drop, run_python
 
 
 def test_checkpoint_loads_with_trust_remote_code_and_no_package(tiny_model, tokens, tmp_path):

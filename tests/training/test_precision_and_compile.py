@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from test_modeling_midropout_albert import drop
+from conftest import drop
 
 from hf_midropout import MIDropoutCallback, MIDropoutConfig, score_neurons
 

@@ -7,8 +7,7 @@ import shutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from runs import ARCHIVES, save_checkpoint
-from test_cli import train
+from runs import ARCHIVES, save_checkpoint, train
 from transformers.trainer_utils import get_last_checkpoint
 
 from hf_midropout import MIDropoutCallback, MIDropoutConfig, last_whole_checkpoint
