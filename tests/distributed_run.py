@@ -78,6 +78,7 @@ def main() -> None:
         "three evaluation rows": trained(folder, 0.0, validation_rows=3, keep=0.5),
     }
     (folder / f"{process.num_processes}_{process.process_index}.json").write_text(json.dumps(results))
+    process.destroy_process_group()
 
 
 if __name__ == "__main__":

@@ -148,6 +148,7 @@ def main() -> None:
         if kind != "plain":
             results |= frozen(kind, folder / kind / "frozen")
         torch.save(results, folder / f"{kind}_{PartialState().process_index}.pt")
+    PartialState().destroy_process_group()
 
 
 if __name__ == "__main__":

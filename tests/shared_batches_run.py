@@ -97,6 +97,7 @@ def main() -> None:
             "loader, labels": error_of(loaded(relabelled(many, 299) if rank else many)),
         }
     (folder / f"{process.num_processes}_{rank}.json").write_text(json.dumps(results))
+    process.destroy_process_group()
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from ..training.launcher import check_processes, launch
 from ..training.output_folder import OutputFolder
 from ..training.output_place import check_place
 from ..utils.listing import listed
-from ..utils.processes import is_alone, is_main_process, on_main_process
+from ..utils.processes import disconnect, is_alone, is_main_process, on_main_process
 from .data_arguments import load_data
 from .ending import Progress, ending_told
 from .option_checks import check_options
@@ -67,7 +67,9 @@ def main(args: TrainArguments, config: MIDropoutConfig) -> Path | None:
             launch(["train", *command_line(args, config)], args.accelerate_config, args.accelerate or [])
             return None
         with ExitStack() as stack:
-            return train(args, config, output, progress, stack)
+            folder = train(args, config, output, progress, stack)
+        disconnect()
+        return folder
 
 
 def train(args: TrainArguments, config, output: OutputFolder, progress: Progress, stack: ExitStack) -> Path:

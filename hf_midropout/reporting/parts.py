@@ -13,6 +13,7 @@ MUTUAL_INFORMATION = "mutual_information"
 NAMES = {
     "mutual_information": "mutual information",
     "magnitude": "weight magnitude",
+    "std_times_norm": "std × norm",
     "random": "random (mean of several draws)",
     "taylor": "Taylor",
 }

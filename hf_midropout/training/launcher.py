@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +17,10 @@ from ..utils import interruption
 
 CONFIGS = Path(__file__).parent / "accelerate_configs"
 EXPECTED_PROCESSES = "HF_MIDROPOUT_EXPECTED_PROCESSES"
+TORCHRUN_SIGNALS = [
+    getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT") if hasattr(signal, name)
+]
+"""Those that torchrun sets handlers for."""
 
 
 def config_file(name: str) -> Path:
@@ -80,6 +85,7 @@ def launch(
     for name in list(logging.root.manager.loggerDict):
         if name.startswith("torch.distributed.elastic"):  # each has a level of its own
             logging.getLogger(name).setLevel(logging.CRITICAL)
+    handlers = {each: signal.getsignal(each) for each in TORCHRUN_SIGNALS}
     try:
         (launch_command or accelerate_launch.launch_command)(parsed)
     except SignalException as error:  # torchrun has a handler of its own, and has told the processes
@@ -91,6 +97,9 @@ def launch(
         raise ChildProcessError(f"One of {processes} process(es) failed; its message is above.") from None
     finally:
         stop_children()
+        for each, handler in handlers.items():  # torchrun leaves its own
+            if handler is not None and threading.current_thread() is threading.main_thread():
+                signal.signal(each, handler)
 
 
 def stop_children(seconds: float = 30.0) -> None:

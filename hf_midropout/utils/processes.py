@@ -55,5 +55,14 @@ def on_main_process(function: Callable[[], Any]) -> Any:
     return told[0]
 
 
+def disconnect() -> None:
+    """Leaves the group of processes, once all is done: torch may abort a process that ends while it is in one."""
+    if is_alone():
+        return
+    from accelerate import PartialState
+
+    PartialState().destroy_process_group()
+
+
 def _number(names: tuple[str, ...], default: int) -> int:
     return next((int(os.environ[name]) for name in names if os.environ.get(name, "").isdigit()), default)

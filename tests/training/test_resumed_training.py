@@ -65,13 +65,13 @@ def test_resumed_before_at_and_after_the_step(make_trainer, case):
 
 
 def test_a_search_is_not_made_again(make_trainer, learned_model_once):
-    config = {"threshold": "search", "margin": 0.3, "compensation": "mean"}
+    config = {"threshold": "search", "margin": 0.3, "reconstruction": "mean"}
 
     def model():
         return copy.deepcopy(learned_model_once)
 
     whole, callback = train(make_trainer, config, model=model())
-    assert callback.record.selection is not None and callback.record.rounds[0].sweep
+    assert callback.record.selection is not None and callback.record.pruning_steps[0].sweep
     expected = {name: tensor.clone() for name, tensor in whole.model.state_dict().items()}
     for step in (2, 3, 6):
         resumed, again = train(make_trainer, config, resume=checkpoint(whole, step), save_steps=100, model=model())
