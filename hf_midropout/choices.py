@@ -9,6 +9,9 @@ ReconstructionKind = Literal["least_squares", "mean", "none"]
 Metric = Literal["accuracy", "macro_f1", "loss"]
 METRICS: tuple[Metric, ...] = get_args(Metric)
 CRITERION_NAMES = ("mutual_information", "joint_information", "magnitude", "std_times_norm", "taylor", "random")
+ENCODER_CRITERION_NAMES = (
+    *CRITERION_NAMES, "prediction_information", "prediction_variance", "brain_surgeon", "mask_fisher",
+)  # fmt: skip
 
 TINY_MAX_LENGTH = 512
 """Positions of the tiny model: more than it is trained on, so that a longer text does not stop a pipeline."""

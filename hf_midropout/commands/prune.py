@@ -11,7 +11,7 @@ from .data_arguments import load_data
 from .option_names import options_named
 from .parser import command_parser
 from .prune_arguments import PruneArguments
-from .prune_checks import check_arguments, check_checkpoint
+from .prune_checks import check_arguments, check_checkpoint, check_problem_type
 from .score_checks import check_label_names, find_checkpoint, skeleton_of, tokens_to_cut_to
 
 
@@ -43,14 +43,17 @@ def main(args: PruneArguments) -> None:
     checkpoint = find_checkpoint(args.checkpoint, args.trust_remote_code)
 
     import torch
-    from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+    from transformers import AutoConfig
     from transformers.utils import logging as transformers_logging
 
+    from ..checkpoints.loading import load_checked_model, load_checked_tokenizer, loading
     from ..pruning.encoder import measure_encoder, prune_encoder
     from ..scoring.inference import batches_for
     from ..utils.files import new_folder, write_json
 
-    config = AutoConfig.from_pretrained(checkpoint, trust_remote_code=args.trust_remote_code)
+    with loading(checkpoint):
+        config = AutoConfig.from_pretrained(checkpoint, trust_remote_code=args.trust_remote_code)
+    check_problem_type(args.checkpoint, config)
     skeleton = skeleton_of(config, args.trust_remote_code)
     check_checkpoint(args.checkpoint, skeleton)
     max_length = tokens_to_cut_to(args.max_length, skeleton)
@@ -58,11 +61,9 @@ def main(args: PruneArguments) -> None:
     check_label_names(config.id2label, data.label_names)
     if args.split not in data.splits:
         raise ValueError(f"--split {args.split}: the data has {', '.join(data.splits)} only.")
-    tokenizer = AutoTokenizer.from_pretrained(checkpoint, trust_remote_code=args.trust_remote_code)
+    tokenizer = load_checked_tokenizer(checkpoint, trust_remote_code=args.trust_remote_code)
     transformers_logging.disable_progress_bar()
-    model = AutoModelForSequenceClassification.from_pretrained(
-        checkpoint, trust_remote_code=args.trust_remote_code, dtype=torch.float32
-    ).eval()
+    model = load_checked_model(checkpoint, trust_remote_code=args.trust_remote_code, dtype=torch.float32).eval()
     held_out = "test" if "test" in data.splits else "validation"
     rows = data.tokenize(tokenizer, max_length, list(dict.fromkeys([args.split, held_out])))
     with options_named(type(args)):
@@ -106,7 +107,7 @@ def main(args: PruneArguments) -> None:
         "seconds": done.seconds,
     }
     with new_folder(args.output_dir) as saving:
-        pruned.save_pretrained(saving)
+        pruned.to(config.dtype or torch.float32).save_pretrained(saving)
         tokenizer.save_pretrained(saving)
         write_json(saving / REPORT, report)
     print_results(args, results, kept, units, len(evidence.groups), sizes)

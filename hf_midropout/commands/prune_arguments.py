@@ -20,14 +20,14 @@ class PruneArguments(DataArguments):
         "prediction_information",
         "What makes a neuron important: prediction_information (bits about the prediction that only it carries), "
         "prediction_variance, brain_surgeon, mask_fisher, mutual_information, joint_information, magnitude, "
-        "activation, taylor or random.",
+        "std_times_norm, taylor or random.",
     )
     split: str = option("train", "Split to measure and reconstruct on. Labels play no part in prediction_information.")
     max_samples: int = option(2048, "Rows of it to use, drawn at random.")
     max_eval_samples: int = option(
         2000, "Rows of test, or else of validation, to compare networks on, drawn at random."
     )
-    compare: bool = option(True, "Also prune by magnitude, activation and random neurons, to compare with.")
+    compare: bool = option(True, "Also prune by magnitude, std_times_norm and random neurons, to compare with.")
     max_length: int | None = option(
         None, "Tokens to cut texts to. None: 128, or as many as the model takes if that is less."
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from ..choices import ENCODER_CRITERION_NAMES
 from ..utils.local_paths import check_dataset_name
 from .prune_arguments import PruneArguments
 
@@ -14,6 +15,8 @@ FEWEST_ROWS = 100
 
 def check_arguments(args: PruneArguments) -> None:
     """`ValueError` for an option whose value makes no sense by itself."""
+    if args.criterion not in ENCODER_CRITERION_NAMES:
+        raise ValueError(f"--criterion {args.criterion}: must be one of {', '.join(ENCODER_CRITERION_NAMES)}.")
     if not 0 < args.keep < 1:
         what = "nothing" if args.keep >= 1 else "everything"
         raise ValueError(f"--keep {args.keep}: would drop {what}; must be in (0, 1).")
@@ -21,6 +24,8 @@ def check_arguments(args: PruneArguments) -> None:
         raise ValueError(f"--max_samples {args.max_samples}: must be {FEWEST_ROWS} rows or more to reconstruct from.")
     if args.batch_size < 1:
         raise ValueError(f"--batch_size {args.batch_size}: must be 1 or more.")
+    if args.max_eval_samples < 1:
+        raise ValueError(f"--max_eval_samples {args.max_eval_samples}: must be 1 or more.")
     if args.max_length is not None and args.max_length < 3:
         raise ValueError(f"--max_length {args.max_length}: must be 3 or more, two of which are special tokens.")
     check_dataset_name(args.dataset)
@@ -34,10 +39,20 @@ def check_arguments(args: PruneArguments) -> None:
         raise ValueError(f"--output_dir {args.output_dir}: {parent} may not be written to.")
 
 
+def check_problem_type(name: str, config) -> None:
+    """`ValueError` for a model that does not tell one class from the others."""
+    from ..scoring.problem_types import find_problem_type
+
+    problem_type = find_problem_type(config)
+    if problem_type != "single_label_classification":
+        raise ValueError(
+            f"--checkpoint {name}: it is for {problem_type!r}; must be a classifier with one class a row."
+        )
+
+
 def check_checkpoint(name: str, model) -> None:
     """`ValueError` for a classifier whose encoder cannot be pruned."""
     from ..groups import find_groups
-    from ..pruning.criteria import CRITERIA  # noqa: F401  # registers them
 
     if getattr(model, "quantization_method", None) is not None or getattr(model, "is_quantized", False):
         raise ValueError(f"--checkpoint {name}: it is quantised; prune the model that it was made from.")

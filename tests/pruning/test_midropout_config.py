@@ -12,6 +12,7 @@ from hf_midropout.pruning import criteria
 
 def test_choices_are_what_the_functions_offer():
     assert list(choices.CRITERION_NAMES) == list(criteria.CRITERIA)
+    assert list(choices.ENCODER_CRITERION_NAMES) == list(criteria.ENCODER_CRITERIA)
 
 
 def test_a_criterion_of_ones_own_can_be_chosen(monkeypatch):
