@@ -23,6 +23,7 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from hf_midropout.commands.train import main as train
 from hf_midropout.commands.train_arguments import TrainArguments
+from hf_midropout.pruning.config import MIDropoutConfig
 from hf_midropout.utils.files import write_json
 
 
@@ -64,29 +65,24 @@ def report_of(options: argparse.Namespace, seed: int, arm: str) -> dict:
     folder = options.output_dir / f"seed_{seed}" / arm
     report = folder / "compact" / "midropout_report.json"
     if not report.exists():
-        train(
-            TrainArguments(
-                model=options.model,
-                dataset=options.dataset,
-                output_dir=str(folder),
-                resume=folder.exists() and get_last_checkpoint(str(folder)) is not None,
-                overwrite_output_dir=True,
-                keep=options.keep,
-                max_train_samples=options.train_rows,
-                validation_fraction=options.validation_fraction,
-                max_length=options.max_length,
-                num_train_epochs=options.epochs,
-                per_device_train_batch_size=options.batch_size,
-                seed=seed,
-                trainer=[
-                    "save_strategy=steps",
-                    f"save_steps={options.save_steps}",
-                    "save_total_limit=null",
-                    "logging_steps=5",
-                ],
-                **ARMS[arm],
-            )
-        )
+        resume = folder.exists() and get_last_checkpoint(str(folder)) is not None
+        arguments = TrainArguments(
+            model=options.model,
+            dataset=options.dataset,
+            output_dir=str(folder),
+            resume=resume,
+            overwrite_output_dir=not resume,
+            max_train_samples=options.train_rows,
+            validation_fraction=options.validation_fraction,
+            max_length=options.max_length,
+            num_train_epochs=options.epochs,
+            per_device_train_batch_size=options.batch_size,
+            seed=seed,
+            training_options=["--save_strategy", "steps", "--save_steps", str(options.save_steps),
+                              "--save_total_limit", "none", "--logging_steps", "5"],
+        )  # fmt: skip
+        keep = {} if arm == "dense" else {"keep": options.keep}
+        train(arguments, MIDropoutConfig(**ARMS[arm], **keep))
     return json.loads(report.read_text())
 
 
