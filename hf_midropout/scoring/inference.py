@@ -225,8 +225,9 @@ def batches_for(
 def inner_model(model: nn.Module) -> nn.Module:
     """The model whose `forward` names its arguments, inside `torch.compile`, PEFT and data parallelism."""
     while True:
-        if hasattr(model, "get_base_model"):
-            inner = model.get_base_model()
+        base = getattr(model, "get_base_model", None)
+        if base is not None:
+            inner = base()
         else:
             inner = getattr(model, "_orig_mod", getattr(model, "module", None))
         if not isinstance(inner, nn.Module) or inner is model:
