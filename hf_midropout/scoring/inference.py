@@ -226,10 +226,7 @@ def inner_model(model: nn.Module) -> nn.Module:
     """The model whose `forward` names its arguments, inside `torch.compile`, PEFT and data parallelism."""
     while True:
         base = getattr(model, "get_base_model", None)
-        if base is not None:
-            inner = base()
-        else:
-            inner = getattr(model, "_orig_mod", getattr(model, "module", None))
+        inner = base() if base is not None else getattr(model, "_orig_mod", getattr(model, "module", None))
         if not isinstance(inner, nn.Module) or inner is model:
             return model
         model = inner

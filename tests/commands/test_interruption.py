@@ -1,5 +1,6 @@
 """Ctrl-C and SIGTERM end the command in one line, with what is kept."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -69,10 +70,8 @@ def test_under_a_launcher(data_folder, tmp_path):
 
 def test_a_signal_that_was_swallowed_is_raised_again():
     with stoppable():
-        try:
+        with contextlib.suppress(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
-        except KeyboardInterrupt:
-            pass
         assert received() == signal.SIGINT
         with pytest.raises(KeyboardInterrupt):
             check()

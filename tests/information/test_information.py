@@ -641,7 +641,7 @@ for kind, targets in ((NeuronStatistics, labels), (SoftLabelStatistics, torch.nn
 """
 
 
-def test_standard_errors_of_a_stream_do_not_depend_on_the_number_of_threads(tmp_path):
+def test_standard_errors_of_a_stream_do_not_depend_on_the_number_of_threads():
     one, three = (run_python(THREADS, number, cwd=Path(__file__).parents[2]) for number in "13")
     assert len(one) == 4 and one == three
 
