@@ -2,6 +2,8 @@
 PYTHON ?= python3.11
 VENV ?= .venv
 BIN = $(VENV)/bin
+# As many as there are cores. Tests are handed out in runs, so that a module's fixtures are rarely made twice.
+WORKERS ?= -n auto --dist worksteal
 
 # torch first and pinned: a CPU build serves here, where an unpinned torch may bring gigabytes of CUDA.
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -10,15 +12,22 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BIN)/pip install -c constraints.txt -e ".[export,test,quality]"
 	touch $@
 
-.PHONY: demo test test-all quality
+.PHONY: demo test test-all coverage quality
 demo: $(VENV)/.installed
 	$(BIN)/hf-midropout train --overwrite_output_dir
 
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(WORKERS)
 
 test-all: $(VENV)/.installed
-	$(BIN)/python -m pytest -m "slow or not slow"
+	$(BIN)/python -m pytest $(WORKERS) -m "slow or not slow"
+
+# Of the processes that tests start too; slower than `test`.
+coverage: $(VENV)/.installed
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(WORKERS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
 
 quality: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -4,6 +4,8 @@ import os
 # Before any Hugging Face import: no test may reach for the network.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+if "PYTEST_XDIST_WORKER" in os.environ:  # one core each, and so for the processes that tests start
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import copy
 import gc

@@ -55,9 +55,9 @@ def check_values(config: dict[str, Any]) -> None:
             for number in value if isinstance(value, list) else [value]:
                 if number is not None and not (is_whole(number) and -1 <= number < MAX_TOKEN_ID):
                     raise refusal(key, value, "must be the number of a token")
-        if key.endswith(("_act", "_activation", "activation_function")) and isinstance(value, str):
-            if not re.fullmatch(r"[\w+-]{1,64}", value):
-                raise refusal(key, value, "must be the name of an activation function")
+        activation = key.endswith(("_act", "_activation", "activation_function")) and isinstance(value, str)
+        if activation and not re.fullmatch(r"[\w+-]{1,64}", value):
+            raise refusal(key, value, "must be the name of an activation function")
     check_labels(config)
 
 

@@ -109,9 +109,8 @@ def check_number(
         limit = MAX_POSITIONS if computed else 2 * FREE
         if number > limit and (number not in widths or number > MAX_WIDTH):
             raise refusal(key, number, f"must be at most {limit:,}, or a width of the weights")
-    elif WIDTH.fullmatch(key):
-        if number < -1 or number > min(max(widest, FREE), MAX_WIDTH):
-            raise refusal(key, number, f"must be at most {max(widest, FREE):,}, the weights' largest width")
+    elif WIDTH.fullmatch(key) and not -1 <= number <= min(max(widest, FREE), MAX_WIDTH):
+        raise refusal(key, number, f"must be at most {max(widest, FREE):,}, the weights' largest width")
 
 
 def implied_parameters(config: dict[str, Any]) -> int:

@@ -38,11 +38,10 @@ class TextFileOptions:
     column_names: list[str] | None = None
 
     def __post_init__(self):
-        if self.delimiter is not None:
-            if len(self.character) != 1 or self.character in '"\r\n':
-                raise ValueError(
-                    f"delimiter={self.delimiter!r} must be one character, such as ';', or 'tab', and no quote."
-                )
+        if self.delimiter is not None and (len(self.character) != 1 or self.character in '"\r\n'):
+            raise ValueError(
+                f"delimiter={self.delimiter!r} must be one character, such as ';', or 'tab', and no quote."
+            )
         if self.encoding is not None:
             try:
                 "".encode(self.encoding)

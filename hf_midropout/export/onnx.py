@@ -9,7 +9,7 @@ import os
 import statistics
 import time
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,6 +18,10 @@ from torch import nn
 from ..scoring.inference import frozen_inference
 from ..utils.project import INSTALL_EXPORT
 from ..utils.safe_paths import write_inside
+
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 # Other lengths and batches than those it is traced with, a single row and the shortest input among them.
@@ -100,7 +104,7 @@ def positions(model: nn.Module) -> int:
     return getattr(model.config, "max_position_embeddings", 512)
 
 
-def random_inputs(model: nn.Module, batch: int, sequence: int, seed: int = 0) -> dict[str, torch.Tensor]:
+def random_inputs(model: PreTrainedModel, batch: int, sequence: int, seed: int = 0) -> dict[str, torch.Tensor]:
     """Token ids and a mask with padding in the last row if there are several."""
     generator = torch.Generator().manual_seed(seed)
     sequence = min(sequence, positions(model))
@@ -151,7 +155,7 @@ def compare_models(
     """
     contents = {name: exported.get(name) or to_onnx(model) for name, model in models.items()}
     sessions = {name: session_of(content) for name, content in contents.items()}
-    results = {
+    results: dict[str, dict[str, Any]] = {
         name: {
             "parameters": sum(parameter.numel() for parameter in model.parameters()),
             "bytes": len(contents[name]),

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
-from torch import nn
 from transformers import AlbertConfig, AlbertForSequenceClassification
 
 from ..scoring.inference import frozen_inference
 from .onnx import CHECKED_SHAPES, random_inputs
+
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 class NotExpressible(ValueError):
@@ -15,7 +20,7 @@ class NotExpressible(ValueError):
 
 
 @torch.no_grad()
-def linear_equivalent(model: nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
+def linear_equivalent(model: PreTrainedModel) -> tuple[torch.Tensor, torch.Tensor]:
     """
     The weight `[classes, hidden_size]` and bias `[classes]` of the one linear layer that computes what the head of
     `model` computes, for whatever the encoder gives.
@@ -61,7 +66,7 @@ def linear_equivalent(model: nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
     return last @ weight, last @ bias + head.out_proj.bias.detach().cpu().double()
 
 
-def to_stock(model: nn.Module, atol: float = 1e-4) -> tuple[AlbertForSequenceClassification, float]:
+def to_stock(model: PreTrainedModel, atol: float = 1e-4) -> tuple[AlbertForSequenceClassification, float]:
     """
     The same function as a [`~transformers.AlbertForSequenceClassification`].
 

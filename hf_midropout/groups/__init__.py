@@ -2,7 +2,7 @@
 
 from .architectures import ARCHITECTURES, TARGETS, find_groups
 from .cutting import cut_groups
-from .group import Groups, PrunableGroup, Rows
+from .group import Groups, PrunableGroup, Rows, linear_of
 from .units import capture_units, gate_units
 
 
@@ -16,4 +16,5 @@ __all__ = [
     "cut_groups",
     "find_groups",
     "gate_units",
+    "linear_of",
 ]

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 
 from torch import nn
 
-from .group import Groups, PrunableGroup, Rows
+from .group import Groups, PrunableGroup, Rows, linear_of
 
 
 @dataclass(frozen=True)
@@ -77,13 +77,13 @@ def find_groups(model: nn.Module, targets: str = "head") -> Groups:
 
 def head_groups(model: nn.Module) -> Groups:
     """The hidden layers of a MI-Dropout head."""
-    head = getattr(model, "classifier", None)
-    if not hasattr(model, "masked_layers") or not hasattr(head, "out_proj"):
+    head, masked_layers = getattr(model, "classifier", None), getattr(model, "masked_layers", None)
+    if masked_layers is None or not hasattr(head, "out_proj"):
         raise ValueError(
             f"{type(model).__name__} has no masked layers: load it as MIDropoutAlbertForSequenceClassification, or "
             "give targets='encoder'."
         )
-    layers = dict(model.masked_layers())
+    layers = dict(masked_layers())
     names = list(layers)
     consumers = [*(f"{name}.dense" for name in names[1:]), "classifier.out_proj"]
     return {
@@ -112,7 +112,7 @@ def encoder_groups(model: nn.Module) -> Groups:
     for index, layer in enumerate(layers):
         name = f"encoder.layer.{index}.ffn"
         producer, consumer = f"{prefix}{layer}.{row.producer}", f"{prefix}{layer}.{row.consumer}"
-        units = model.get_submodule(consumer).in_features
+        units = linear_of(model, consumer).in_features
         producers = (Rows(producer), Rows(producer, units)) if row.gated else (Rows(producer),)
         groups[name] = PrunableGroup(
             name,

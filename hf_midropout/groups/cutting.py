@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from .group import Groups
+from .group import Groups, linear_of
 
 
 @torch.no_grad()
@@ -40,19 +40,19 @@ def cut_groups(
     for name, mask in kept.items():
         group, columns = groups[name], groups[name].columns(mask)
         cut_parameter(model, f"{group.consumer}.weight", 1, columns, optimizer)
-        model.get_submodule(group.consumer).in_features = len(columns)
+        linear_of(model, group.consumer).in_features = len(columns)
         # Blocks of rows of one module are cut together.
         for module in dict.fromkeys(rows.module for rows in group.producers):
-            linear = model.get_submodule(module)
-            stays = torch.ones(linear.out_features, dtype=torch.bool)
+            producer = linear_of(model, module)
+            stays = torch.ones(producer.out_features, dtype=torch.bool)
             for rows in group.producers:
                 if rows.module == module:
                     stays[rows.start : rows.start + group.width] = mask.repeat_interleave(group.unit_size).cpu()
             index = stays.nonzero().flatten()
             for parameter in ("weight", "bias"):
-                if getattr(linear, parameter, None) is not None:
+                if getattr(producer, parameter, None) is not None:
                     cut_parameter(model, f"{module}.{parameter}", 0, index, optimizer)
-            linear.out_features = len(index)
+            producer.out_features = len(index)
         if group.masked_by:
             layer = model.get_submodule(group.masked_by)
             for buffer, values in list(layer.named_buffers(recurse=False)):

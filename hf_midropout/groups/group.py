@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import nn
+
+
+def linear_of(model: nn.Module, name: str) -> nn.Linear:
+    """The linear map of that name: producers and consumers are nothing else."""
+    return cast(nn.Linear, model.get_submodule(name))
 
 
 @dataclass(frozen=True)
@@ -56,13 +62,13 @@ class PrunableGroup:
         """`[K, incoming weights of a unit]`: the rows of all producers, side by side."""
         blocks = []
         for rows in self.producers:
-            weight = model.get_submodule(rows.module).weight
+            weight = linear_of(model, rows.module).weight
             blocks.append(weight[rows.start : rows.start + self.width].reshape(self.num_units, -1))
         return blocks[0] if len(blocks) == 1 else torch.cat(blocks, 1)
 
     def outgoing_weight(self, model: nn.Module) -> torch.Tensor:
         """`[consumer's outputs, K * unit_size]`: the consumer's weight."""
-        return model.get_submodule(self.consumer).weight
+        return linear_of(model, self.consumer).weight
 
     @property
     def width(self) -> int:

@@ -6,12 +6,14 @@ written as a whole. Where weights are neither, all of this does what it says on 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 
+
+AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
 PLAIN = "Plain data parallelism (accelerate's MULTI_GPU) works."
 
@@ -84,7 +86,7 @@ def is_sharded(parameter: torch.Tensor) -> bool:
 def full_value(tensor: torch.Tensor) -> torch.Tensor:
     """The whole of a parameter or buffer, as the optimizer has it. To be called on every process."""
     if isinstance(tensor, DTensor):
-        return tensor.detach().full_tensor()
+        return tensor.full_tensor().detach()
     if hasattr(tensor, "_hp_mapping"):
         from deepspeed.utils import safe_get_full_fp32_param
 
@@ -100,7 +102,7 @@ def parts(module: nn.Module) -> dict[str, Any]:
     return module.state_dict(keep_vars=True)
 
 
-def full_module(module: nn.Module, config) -> nn.Module:
+def full_module(module: AnyModule, config) -> AnyModule:
     """
     `module` itself, or, if its weights are sharded, a copy of it that is whole. To be called on every process.
 
@@ -159,9 +161,10 @@ def forget_rows(module: nn.Module, rows: torch.Tensor, optimizer) -> None:
                 write(memory, whole)
 
 
-def forget_rows_of_part(parameter: torch.Tensor, rows: torch.Tensor, optimizer: torch.optim.Optimizer) -> None:
+def forget_rows_of_part(parameter: Any, rows: torch.Tensor, optimizer: torch.optim.Optimizer) -> None:
     """
-    The same in the part of this process under DeepSpeed, which strings parameters together. (Its own
+    The same in the part of this process under DeepSpeed, which strings parameters together, and hangs its
+    `_hp_mapping` on each. (Its own
     `safe_set_full_optimizer_state`, up to 0.19.8 at least, reaches the first of the optimizer's groups only.)
     """
     mapping = parameter._hp_mapping

@@ -44,8 +44,12 @@ def check_numbers(activations: torch.Tensor) -> None:
     packed = activations.is_quantized or activations.dtype in PACKED
     if activations.layout == torch.strided and not (packed or activations.is_nested or activations.is_meta):
         return
-    kind = activations.dtype if packed else activations.layout
-    kind = "a nested tensor" if activations.is_nested else "the meta device" if activations.is_meta else kind
+    if activations.is_nested:
+        kind = "a nested tensor"
+    elif activations.is_meta:
+        kind = "the meta device"
+    else:
+        kind = str(activations.dtype if packed else activations.layout)
     raise ValueError(f"activations of {kind}: must be a dense tensor of real numbers.")
 
 

@@ -78,8 +78,16 @@ class SmoothedTable:
         return len(self.table)
 
     def _with(self, change: Callable[[torch.Tensor], torch.Tensor]) -> SmoothedTable:
-        parts = {name: getattr(self, name) for name in ("table", "squares", "any_squares", "votes")}
-        return replace(self, **{name: change(part) for name, part in parts.items() if part is not None})
+        def changed(part: torch.Tensor | None) -> torch.Tensor | None:
+            return None if part is None else change(part)
+
+        return replace(
+            self,
+            table=change(self.table),
+            squares=changed(self.squares),
+            any_squares=changed(self.any_squares),
+            votes=changed(self.votes),
+        )
 
     def halved(self) -> SmoothedTable:
         """Neighbouring bins added up in pairs."""
@@ -158,7 +166,7 @@ class SmoothedTable:
         loo = self.left_out(near, weight) - self.other_prior().log2()
         terms = (fit, loo, ((fit + loo) / 2).square())
         sums = torch.stack([(self.table * term).sum(0).double().sum(0) for term in terms])
-        if self.votes is not None:
+        if self.votes is not None and self.squares is not None:
             mean = sums[:2].sum(0) / (2 * self.samples)
             deviation = ((fit + loo) / 2 - mean.float()).square_().mul_(self.squares).sum(0).double().sum(0)
             sums[2] = deviation * (self.independent / self.samples) + mean.square() * self.samples

@@ -72,7 +72,7 @@ class SoftLabelStatistics(NeuronStatistics):
     def _count(self, activations: torch.Tensor, labels: torch.Tensor) -> None:
         units = torch.cat([labels, labels.square()], 1).mul(UNIT).round().long()
         row = torch.arange(self.num_neurons, device=activations.device)[:, None] * NUM_BINS
-        row = (row + bin_indices(activations, self.edges)).flatten()
+        row = (row + bin_indices(activations, self._placed_edges())).flatten()
         table = self._table().flatten(0, 1)
         for sums, values in zip(table.unbind(1), units.unbind(1), strict=True):
             sums.scatter_add_(0, row, values.repeat(self.num_neurons))

@@ -81,7 +81,7 @@ class NeuronStatistics(StreamedCounts):
         ignored, invalid = labels == IGNORE_INDEX, invalid_labels(labels, self.num_classes)
         self.ignored += ignored.sum()
         self.invalid += invalid.sum()
-        count_classes(self._cells, activations, labels, ignored | invalid, self.edges)
+        count_classes(self._cells, activations, labels, ignored | invalid, self._placed_edges())
 
     def _find_copies(self, activations: torch.Tensor, labels: torch.Tensor) -> Copies:
         """Those that the activations `[N, K]` tell."""

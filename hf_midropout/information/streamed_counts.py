@@ -131,23 +131,28 @@ class StreamedCounts(Locked, ABC):
             self.edges = placed_edges(parts, kept, classes)
             self._count_waiting()
 
+    def _placed_edges(self) -> torch.Tensor:
+        """`edges`, where rows are counted: until there are some, rows wait."""
+        if self.edges is None:
+            raise RuntimeError("The bins are not placed yet: call `calibrate`.")
+        return self.edges
+
     def _label_keys(self, labels: torch.Tensor) -> torch.Tensor:
         """`[N]` integers: equal for labels that are equal."""
         return row_keys(labels) if labels.ndim == 2 else self._classes(labels)
 
     def _bins(self) -> tuple[torch.Tensor, ...]:
         """What must be the same in statistics that are added."""
-        return (self.edges,)
+        return (self._placed_edges(),)
 
     def _count_waiting(self) -> None:
         while self.edges is not None and self._waiting.batches:
             self._count_batches(self._waiting.take(self._buffer_rows))
 
     def _count_batches(self, batches: list[Batch]) -> None:
-        parts, labels, given = zip(*batches, strict=True)
-        activations, labels = torch.cat(parts), self._classes(torch.cat(labels))
-        assert self.edges is not None  # else rows wait
-        activations = widened(activations).to(self.edges.dtype)
+        parts, kept_labels, given = zip(*batches, strict=True)
+        labels = self._classes(torch.cat(kept_labels))
+        activations = widened(torch.cat(parts)).to(self._placed_edges().dtype)
         if activations.is_cuda or not activations.sum().isfinite():
             self.nonfinite += (~activations.isfinite()).sum(0, dtype=torch.int32)
         self._count(activations, labels)
@@ -189,7 +194,7 @@ class StreamedCounts(Locked, ABC):
         """As `add_copies`, to tables that are made when the first copy comes."""
         if self._copies is None:
             self._copies = self._no_copies()
-        add_copies(self._copies, activations, self.edges, sums)
+        add_copies(self._copies, activations, self._placed_edges(), sums)
 
     def _no_copies(self) -> torch.Tensor:
         shape = (3, self.num_neurons, NUM_BINS, self.num_copy_columns)

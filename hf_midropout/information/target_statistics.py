@@ -57,10 +57,15 @@ class RegressionStatistics(NeuronStatistics):
             super().calibrate(activations, targets)
 
     def _classes(self, labels: torch.Tensor) -> torch.Tensor:
-        return target_classes(labels, self.target_edges)
+        return target_classes(labels, self._placed_target_edges())
 
     def _bins(self) -> tuple[torch.Tensor, ...]:
-        return *super()._bins(), self.target_edges
+        return *super()._bins(), self._placed_target_edges()
+
+    def _placed_target_edges(self) -> torch.Tensor:
+        if self.target_edges is None:
+            raise RuntimeError("The bins of the target are not placed yet: call `calibrate`.")
+        return self.target_edges
 
 
 class MultiLabelStatistics(NeuronStatistics):

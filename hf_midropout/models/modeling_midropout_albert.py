@@ -6,6 +6,7 @@ nothing else of the package.
 
 import copy
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import nn
@@ -31,6 +32,9 @@ class MaskedDense(nn.Module):
         activation (`str`): A key of `transformers.activations.ACT2FN`.
         mi_dropout (`bool`, *optional*, defaults to `False`): Whether `drop_rate` is in force.
     """
+
+    mask: torch.Tensor
+    drop_rate: torch.Tensor
 
     def __init__(self, in_features: int, out_features: int, activation: str, mi_dropout: bool = False):
         super().__init__()
@@ -65,17 +69,21 @@ class MIDropoutHead(nn.Module):
         # Of the head, not the model alone: an adapter library may copy the head and load it by itself.
         self.register_load_state_dict_post_hook(_follow_drop_rates)
 
+    def hidden_layers(self) -> list[MaskedDense]:
+        """From input to output."""
+        return [cast(MaskedDense, layer) for layer in self.layers]
+
     def follow_drop_rates(self) -> bool | None:
         """
         Turns MI-Dropout on in all layers if any neuron has a `drop_rate` above 0, and else off: rates are what a
         checkpoint holds, whoever loads it. Returns which; `None` if the rates are not there yet (on the meta device).
         """
-        rates = [layer.drop_rate for layer in self.layers]
+        rates = [layer.drop_rate for layer in self.hidden_layers()]
         if any(rate.is_meta for rate in rates):
             return None
         # A part on each process is all there is to ask for under FSDP.
         active = any(bool((getattr(rate, "full_tensor", lambda rate=rate: rate)() > 0).any()) for rate in rates)
-        for layer in self.layers:
+        for layer in self.hidden_layers():
             layer.mi_dropout = active
         return active
 
@@ -86,7 +94,7 @@ class MIDropoutHead(nn.Module):
         return self.out_proj(hidden_states)
 
 
-def _follow_drop_rates(module: nn.Module, incompatible_keys=None) -> None:
+def _follow_drop_rates(module: "MIDropoutHead", incompatible_keys=None) -> None:
     module.follow_drop_rates()
 
 
@@ -145,7 +153,7 @@ class MIDropoutAlbertForSequenceClassification(AlbertForSequenceClassification):
 
     def masked_layers(self) -> dict[str, MaskedDense]:
         """The layers whose neurons are scored and dropped, by module name, from input to output."""
-        return {f"classifier.layers.{index}": layer for index, layer in enumerate(self.classifier.layers)}
+        return {f"classifier.layers.{index}": layer for index, layer in enumerate(self.classifier.hidden_layers())}
 
     @torch.no_grad()
     def compact(self) -> "MIDropoutAlbertForSequenceClassification":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -16,11 +17,15 @@ from .decision import Decision
 from .selection import Selection
 
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
 class CompactionError(RuntimeError):
     """A compact model does not give the logits of the masked model it was made from."""
 
 
-def apply_selection(model: nn.Module, selection: Selection) -> None:
+def apply_selection(model: PreTrainedModel, selection: Selection) -> None:
     """
     Drops every neuron that `selection` does not keep. Masks change in place, so optimizer, DDP and compiled graphs go
     on as they were; a neuron dropped before stays dropped.
@@ -38,7 +43,9 @@ def apply_selection(model: nn.Module, selection: Selection) -> None:
 
 
 @torch.no_grad()
-def set_dropout(model: nn.Module, selection: Selection, importance: Importance, rate: float, graded: bool) -> None:
+def set_dropout(
+    model: PreTrainedModel, selection: Selection, importance: Importance, rate: float, graded: bool
+) -> None:
     """
     Algorithm 1 of the paper: neurons that `selection` does not keep are set to 0 with a probability, in training only.
     That is `rate`; or, if `graded`, `rate` for a neuron of no importance, falling linearly to 0 at the threshold.
@@ -53,7 +60,7 @@ def set_dropout(model: nn.Module, selection: Selection, importance: Importance, 
 
 
 @torch.no_grad()
-def reinitialize(model: nn.Module, selection: Selection, optimizer, seed: int, std: float = 0.01) -> None:
+def reinitialize(model: PreTrainedModel, selection: Selection, optimizer, seed: int, std: float = 0.01) -> None:
     """
     Draws the incoming weights of the neurons that `selection` does not keep from N(0, std^2), with biases of 0, and
     forgets what the optimizer remembers of them.
@@ -84,7 +91,7 @@ def act(model: nn.Module, decision: Decision, config: MIDropoutConfig, optimizer
         reinitialize(model, selection, optimizer, config.seed)
 
 
-def is_pruned(model: nn.Module) -> bool:
+def is_pruned(model: PreTrainedModel) -> bool:
     """Whether any neuron of `model` has been dropped."""
     return any(not bool(layer.mask.all()) for layer in model.masked_layers().values())
 

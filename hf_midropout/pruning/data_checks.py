@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -16,6 +16,10 @@ from ..scoring.problem_types import check_dataset
 from .config import MIDropoutConfig
 
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
 logger = logging.getLogger(__name__)
 
 
@@ -23,7 +27,7 @@ class UnusableData(ValueError):
     """Rows that cannot be scored or compared with, and why."""
 
 
-def check_training(batches: Batches, model: nn.Module, config: MIDropoutConfig) -> None:
+def check_training(batches: Batches, model: PreTrainedModel, config: MIDropoutConfig) -> None:
     """
     Raises:
         `ValueError`: if the rows of `batches` cannot be scored.
@@ -38,7 +42,7 @@ def check_training(batches: Batches, model: nn.Module, config: MIDropoutConfig) 
         raise ValueError(f"The training rows cannot be scored: {error}") from error
 
 
-def usable_validation(make: Any, model: nn.Module, config: MIDropoutConfig) -> Batches | None:
+def usable_validation(make: Any, model: PreTrainedModel, config: MIDropoutConfig) -> Batches | None:
     """
     The batches that `make()` gives, if networks can be compared on them; else `None`, with a warning, as a training
     would go on without.

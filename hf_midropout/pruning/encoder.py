@@ -6,16 +6,21 @@ import copy
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
-from ..groups import Groups, cut_groups, find_groups
+from ..groups import Groups, cut_groups, find_groups, linear_of
 from ..scoring.inference import Batches, frozen_inference
 from .criteria import Importance, importance
 from .encoder_evidence import EncoderEvidence
 from .selection import Selection, select_counts
 from .sequential_reconstruction import SequentialReconstruction
+
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 DERIVATIVES = {"taylor", "mask_fisher"}
@@ -49,9 +54,9 @@ def width_for(keep: float, units: int, multiple: int = MULTIPLE) -> int:
     return min(max(1, round(keep * units / multiple)) * multiple, units)
 
 
-def set_width(model: nn.Module, groups: Groups) -> None:
+def set_width(model: PreTrainedModel, groups: Groups) -> None:
     """Writes the width that all `groups` of `model` have into its config, so that stock classes load it."""
-    widths = {model.get_submodule(group.consumer).in_features for group in groups.values()}
+    widths = {linear_of(model, group.consumer).in_features for group in groups.values()}
     fields = {group.config_width for group in groups.values()}
     if len(widths) != 1 or len(fields) != 1:
         raise ValueError(f"Layers of {sorted(widths)} neurons cannot be told in one field of a stock config.")
@@ -104,7 +109,7 @@ def prune_encoder(
 
 
 def measure_encoder(
-    model: nn.Module, batches: Batches, seed: int = 0, criteria: Sequence[str] = ()
+    model: PreTrainedModel, batches: Batches, seed: int = 0, criteria: Sequence[str] = ()
 ) -> EncoderEvidence:
     """What `criteria`, and all that cost no more, need of the feed-forward neurons of `model`, over `batches`."""
     groups = find_groups(model, "encoder")

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..groups import Groups, PrunableGroup
+from ..groups import Groups, PrunableGroup, linear_of
 from ..information import mutual_information
 from ..information.joint import SecondMoments
 from ..scoring.inference import frozen_inference, split_labels, to_device
@@ -38,15 +38,14 @@ class TokenSums:
     device: torch.device
 
     def __post_init__(self):
-        wide = {"dtype": torch.float64, "device": self.device}
         self.tokens = 0
         self.rows = 0
         self.origin: torch.Tensor | None = None
-        self.sums = torch.zeros(self.units, **wide)
-        self.products = torch.zeros(self.units, self.units, **wide)
-        self.fisher = torch.zeros(self.outputs, self.outputs, **wide)
-        self.mask_fisher = torch.zeros(self.units, **wide)
-        self.taylor = torch.zeros(self.units, **wide)
+        self.sums = torch.zeros(self.units, dtype=torch.float64, device=self.device)
+        self.products = torch.zeros(self.units, self.units, dtype=torch.float64, device=self.device)
+        self.fisher = torch.zeros(self.outputs, self.outputs, dtype=torch.float64, device=self.device)
+        self.mask_fisher = torch.zeros(self.units, dtype=torch.float64, device=self.device)
+        self.taylor = torch.zeros(self.units, dtype=torch.float64, device=self.device)
         self.averages: list[torch.Tensor] = []
         self.first_tokens: list[torch.Tensor] = []
         self.weights: list[torch.Tensor] = []
@@ -93,7 +92,7 @@ class EncoderEvidence:
         self.calls = LayerCalls(self.network, [str(group.layer) for group in self.groups.values()])
         self.sums: dict[str, TokenSums] = {}
         for name, group in self.groups.items():
-            weight = self.network.get_submodule(group.consumer).weight
+            weight = linear_of(self.network, group.consumer).weight
             self.sums[name] = TokenSums(group.num_units, weight.shape[0], weight.device)
         self._generator = torch.Generator().manual_seed(self.seed)
 
@@ -190,7 +189,8 @@ class EncoderEvidence:
         sums.averages.append(average.cpu())
 
     def _sum_derivatives(self, sums: TokenSums, units, weight, pulls: list[torch.Tensor], label_gradient) -> None:
-        squares = sum(torch.einsum("btk,btk->bk", units, pull @ weight).square() for pull in pulls)
+        each = (torch.einsum("btk,btk->bk", units, pull @ weight).square() for pull in pulls)
+        squares = sum(each, start=units.new_zeros(()))
         sums.mask_fisher += squares.sum(0).double()
         sums.taylor += torch.einsum("btk,btk->bk", units, label_gradient @ weight).abs().sum(0).double()
 

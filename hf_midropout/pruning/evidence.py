@@ -144,4 +144,4 @@ class GroupStatistics:
         """`[K]` bool on the CPU: units that were not dropped before."""
         if self.group.masked_by is None:
             return torch.ones(self.group.num_units, dtype=torch.bool)
-        return self.evidence.network.get_submodule(self.group.masked_by).mask.cpu()
+        return self.evidence.network.get_buffer(f"{self.group.masked_by}.mask").cpu()

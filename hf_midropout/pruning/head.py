@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import nn
 
 from ..groups import Groups, capture_units, find_groups
 from ..scoring.inference import frozen_inference
+
+
+if TYPE_CHECKING:
+    from ..models.modeling_midropout_albert import MaskedDense, MIDropoutHead
 
 
 class HeadNetwork(nn.Module):
@@ -17,7 +23,7 @@ class HeadNetwork(nn.Module):
         head (`MIDropoutHead`): With `layers` and `out_proj`; shared, not copied.
     """
 
-    def __init__(self, head: nn.Module):
+    def __init__(self, head: MIDropoutHead):
         super().__init__()
         self.classifier = head
 
@@ -26,9 +32,9 @@ class HeadNetwork(nn.Module):
         # Under autocast the encoder gives half precision.
         return self.classifier(hidden_states.to(self.classifier.out_proj.weight.dtype))
 
-    def masked_layers(self) -> dict[str, nn.Module]:
+    def masked_layers(self) -> dict[str, MaskedDense]:
         """As [`MIDropoutAlbertForSequenceClassification.masked_layers`]."""
-        return {f"classifier.layers.{index}": layer for index, layer in enumerate(self.classifier.layers)}
+        return {f"classifier.layers.{index}": layer for index, layer in enumerate(self.classifier.hidden_layers())}
 
     @property
     def groups(self) -> Groups:

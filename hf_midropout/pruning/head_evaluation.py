@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from accelerate import PartialState
@@ -14,6 +15,10 @@ from tqdm.auto import tqdm
 from ..information.checks import IGNORE_INDEX
 from ..metrics.text_classification import classification_metrics
 from ..scoring.inference import Batches, frozen_inference, split_labels, to_device
+
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 @dataclass
@@ -55,11 +60,11 @@ class HeadInputCollector:
     Context manager that keeps what the head of a model takes in during forward passes over batches.
 
     Args:
-        model (`nn.Module`): With a `classifier`.
+        model (`PreTrainedModel`): With a `classifier`.
         max_batches (`int`, *optional*): Batches to keep, by number; all by default.
     """
 
-    def __init__(self, model: nn.Module, max_batches: int | None = None):
+    def __init__(self, model: PreTrainedModel, max_batches: int | None = None):
         self.model = model
         self.max_batches = max_batches
         self.device = next(model.parameters()).device

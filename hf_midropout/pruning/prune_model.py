@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from accelerate import PartialState
@@ -24,6 +24,10 @@ from .head import HeadNetwork
 from .head_checks import check_head
 from .head_evaluation import HeadInputCollector, HeadInputs, collect_head_inputs
 from .record import PruningStep
+
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 HEAD_ROWS = 10_000
@@ -89,7 +93,7 @@ def prune(
     return prune_once(model, training, compared, config, config.keep_schedule[0], progress=progress)
 
 
-def check_prunable(model: nn.Module, config: MIDropoutConfig) -> None:
+def check_prunable(model: PreTrainedModel, config: MIDropoutConfig) -> None:
     """
     Raises:
         `ValueError`: for a model whose neurons cannot be dropped, or a `config` that does not fit it.
@@ -110,7 +114,7 @@ def check_prunable(model: nn.Module, config: MIDropoutConfig) -> None:
 
 
 def prune_once(
-    model: nn.Module,
+    model: PreTrainedModel,
     training: Batches,
     validation: Batches | None,
     config: MIDropoutConfig,
@@ -160,7 +164,7 @@ def prune_once(
     return result
 
 
-def head_inputs(model: nn.Module, batches: Batches | None, progress: bool = True) -> HeadInputs | None:
+def head_inputs(model: PreTrainedModel, batches: Batches | None, progress: bool = True) -> HeadInputs | None:
     """Validation rows as the head receives them; `None` if there are none, or, with a warning, if reading fails."""
     if batches is None:
         return None

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
-from ..groups import Groups
+from ..groups import Groups, linear_of
 from ..groups.sharding import overwrite
 from .moments import Moments
 
@@ -59,7 +59,7 @@ class Reconstruction:
         """The parameters that go with a bool mask `[K]` of the units kept, by group."""
         result = Refit()
         for name, mask in kept.items():
-            linear = self.network.get_submodule(self.groups[name].consumer)
+            linear = linear_of(self.network, self.groups[name].consumer)
             mean, covariance = self.moments[name].mean, self.moments[name].covariance
             index = mask.nonzero().flatten().to(mean.device)
             dropped = (~mask).nonzero().flatten().to(mean.device)

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from ..choices import METRICS
+from ..groups import linear_of
 from ..scoring.inference import frozen_inference
 from .head import HeadNetwork
 from .head_evaluation import HeadInputs
@@ -77,7 +78,7 @@ def level_logits(
         layers, groups = network.masked_layers(), network.groups
         first_name, *names = layers
         first = network.units(hidden_states)[first_name]
-        consumers = {name: network.get_submodule(group.consumer) for name, group in groups.items()}
+        consumers = {name: linear_of(network, group.consumer) for name, group in groups.items()}
         kept = torch.zeros(first.shape[1], dtype=torch.bool, device=first.device)
         sums = torch.zeros(len(first), consumers[first_name].out_features, dtype=first.dtype, device=first.device)
         for number, level in enumerate(levels):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
-from ..groups import Groups, PrunableGroup
+from ..groups import Groups, PrunableGroup, linear_of
 from .layer_calls import LayerCalls
 
 
@@ -34,14 +34,13 @@ class NormalEquations:
     """
 
     def __init__(self, units: int, outputs: int, device: torch.device):
-        wide = {"dtype": torch.float64, "device": device}
         self.rows = 0
-        self.total = torch.zeros((), **wide)
-        self.units = torch.zeros(units, **wide)
-        self.targets = torch.zeros(outputs, **wide)
-        self.gram = torch.zeros(units, units, **wide)
-        self.cross = torch.zeros(units, outputs, **wide)
-        self.squares = torch.zeros((), **wide)
+        self.total = torch.zeros((), dtype=torch.float64, device=device)
+        self.units = torch.zeros(units, dtype=torch.float64, device=device)
+        self.targets = torch.zeros(outputs, dtype=torch.float64, device=device)
+        self.gram = torch.zeros(units, units, dtype=torch.float64, device=device)
+        self.cross = torch.zeros(units, outputs, dtype=torch.float64, device=device)
+        self.squares = torch.zeros((), dtype=torch.float64, device=device)
 
     def update(self, units: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor | None = None) -> None:
         """Adds rows; `weights` `[rows]` say how much each counts."""
@@ -130,7 +129,7 @@ class SequentialReconstruction:
         """Refits the consumers of `groups`; gives the dense network's hidden states after the `calls`, by batch."""
         equations, afterwards = {}, []
         for group in groups:
-            weight = pruned.get_submodule(group.consumer).weight
+            weight = linear_of(pruned, group.consumer).weight
             equations[group.name] = NormalEquations(weight.shape[1], weight.shape[0], weight.device)
         taps = {group.layer: (Taps(self.dense, group), Taps(pruned, group), group) for group in groups}
         for batch, (dense, stream) in enumerate(streams):
@@ -141,7 +140,7 @@ class SequentialReconstruction:
                 with whole, narrow:
                     after_dense = self.calls.run(self.dense, batch, call, dense)
                     after_stream = self.calls.run(pruned, batch, call, dense if on_dense else stream)
-                consumer = pruned.get_submodule(group.consumer)
+                consumer = linear_of(pruned, group.consumer)
                 count = self.tokens[group.name][batch * group.num_calls + done[group.name]]
                 done[group.name] += 1
                 counted = count > 0
@@ -153,7 +152,7 @@ class SequentialReconstruction:
                 dense, stream = after_dense, after_stream
             afterwards.append(dense)
         for group in groups:
-            consumer = pruned.get_submodule(group.consumer)
+            consumer = linear_of(pruned, group.consumer)
             coefficients, biases, left = equations[group.name].solve(bias=consumer.bias is not None)
             consumer.weight.copy_(consumer.weight.double() + coefficients.t())
             if consumer.bias is not None:

@@ -7,7 +7,7 @@ import platform
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -17,6 +17,10 @@ from ..pruning.record import PruningRecord
 from ..version import __version__
 from .parts import HUB_ID, MADE_HERE
 from .parts import REPORT_NAME as REPORT_NAME
+
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 FORMAT_VERSION = 1
@@ -90,7 +94,7 @@ def source_of(model_name: str | None) -> str:
         return "local"
 
 
-def model_sizes(masked: nn.Module, compact: nn.Module) -> dict[str, Any]:
+def model_sizes(masked: PreTrainedModel, compact: PreTrainedModel) -> dict[str, Any]:
     """Parameters and widths of the model before and after compaction."""
     return {
         "parameters_before": num_parameters(masked),

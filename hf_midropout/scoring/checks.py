@@ -102,7 +102,7 @@ def explain_forward(model: nn.Module, inputs: dict[str, Any]) -> str | None:
     if not isinstance(ids, torch.Tensor) or ids.numel() == 0:
         return None
     inner = inner_model(model)
-    embeddings = inner.get_input_embeddings() if hasattr(inner, "get_input_embeddings") else None
+    embeddings = getattr(inner, "get_input_embeddings", lambda: None)()
     size = getattr(embeddings, "num_embeddings", None)
     if size is not None and not 0 <= int(ids.min()) <= int(ids.max()) < size:
         return (

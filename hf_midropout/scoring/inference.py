@@ -225,10 +225,8 @@ def batches_for(
 def inner_model(model: nn.Module) -> nn.Module:
     """The model whose `forward` names its arguments, inside `torch.compile`, PEFT and data parallelism."""
     while True:
-        if hasattr(model, "get_base_model"):
-            inner = model.get_base_model()
-        else:
-            inner = getattr(model, "_orig_mod", getattr(model, "module", None))
+        base = getattr(model, "get_base_model", None)
+        inner = base() if base is not None else getattr(model, "_orig_mod", getattr(model, "module", None))
         if not isinstance(inner, nn.Module) or inner is model:
             return model
         model = inner

@@ -15,12 +15,13 @@ from ..utils.listing import listed
 
 def masked_layers(model: nn.Module) -> dict[str, nn.Module]:
     """The masked layers of `model` by name; `ValueError` if it has none."""
-    if not hasattr(model, "masked_layers"):
+    layers = getattr(model, "masked_layers", None)
+    if layers is None:
         raise ValueError(
             f"{type(model).__name__} has no masked layers: load it as MIDropoutAlbertForSequenceClassification, "
             "or name the layers to score."
         )
-    return dict(model.masked_layers())
+    return dict(layers())
 
 
 def find_layers(

@@ -1,5 +1,6 @@
 """Ctrl-C and SIGTERM end the command in one line, with what is kept."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -33,7 +34,7 @@ def lines(text: str) -> list[str]:
     return [line for line in text.splitlines() if line.strip() and "/s]" not in line and "mtime" not in line]
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("signum", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_while_importing(data_folder, tmp_path, signum):
     process = start(tmp_path, "--dataset", str(data_folder))
     wait_for(process, (tmp_path / "out").exists)  # torch comes after that
@@ -69,10 +70,8 @@ def test_under_a_launcher(data_folder, tmp_path):
 
 def test_a_signal_that_was_swallowed_is_raised_again():
     with stoppable():
-        try:
+        with contextlib.suppress(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
-        except KeyboardInterrupt:
-            pass
         assert received() == signal.SIGINT
         with pytest.raises(KeyboardInterrupt):
             check()

@@ -109,7 +109,7 @@ def test_units_that_are_not_kept_are_out_of_the_training(model):
         assert torch.allclose(left, right, atol=1e-5), name
 
 
-def test_cut_head_equals_the_compact_model(tiny_model, tokens):
+def test_cut_head_equals_the_compact_model(tiny_model):
     groups = find_groups(tiny_model, "head")
     masks = masks_of(groups)
     for name, layer in tiny_model.masked_layers().items():

@@ -132,7 +132,7 @@ def test_refused(check, message):
     "is_distributed_loading_by_transformers" not in inspect.getsource(Trainer),
     reason="transformers does not distribute models while it loads them",
 )
-def test_refused_before_the_trainer_begins(tiny_model, train_rows, tmp_path, monkeypatch):
+def test_refused_before_the_trainer_begins(tiny_model, train_rows, tmp_path):
     class Loaded(type(tiny_model)):
         is_distributed_loading_by_transformers = True
 

@@ -81,7 +81,7 @@ def test_compact_refuses_an_empty_layer(tiny_model):
         tiny_model.compact()
 
 
-def test_compact_keeps_what_is_no_weight(tiny_model, tokens):
+def test_compact_keeps_what_is_no_weight(tiny_model):
     drop(tiny_model, layer0=[0, 3])
     model = tiny_model.train()
     model.albert.requires_grad_(False)

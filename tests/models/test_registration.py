@@ -3,27 +3,29 @@
 import json
 from pathlib import Path
 
+import pytest
 from conftest import run_python
 
 
 ROOT = Path(__file__).parents[2]
 
 
+# One of each kind; the others, each some seconds, are marked slow.
+ORDERS = [
+    ["import hf_midropout", "from transformers import AutoModelForSequenceClassification"],
+    ["from transformers import Trainer, AutoModelForSequenceClassification", "import hf_midropout"],
+    ["from hf_midropout import MIDropoutAlbertConfig"],
+]
+ENTRIES = ["AutoConfig", "AlbertForSequenceClassification", "AutoTokenizer", "PreTrainedModel", "Trainer", "pipeline"]
+MORE_ORDERS = [["import hf_midropout", f"from transformers import {entry}"] for entry in ENTRIES] + [
+    ["import hf_midropout", "import transformers.quantizers.auto"],
+    ["from hf_midropout import MIDropoutAlbertForSequenceClassification"],
+    ["from hf_midropout.commands import train", "from transformers import Trainer"],
+]
+
 CODE = """
 import json, os, sys
 import torch  # what takes longest, once for all orders: transformers itself is imported anew in each
-
-ENTRIES = [
-    "AutoConfig", "AutoModelForSequenceClassification", "AlbertForSequenceClassification", "AutoTokenizer",
-    "PreTrainedModel", "Trainer", "pipeline",
-]
-ORDERS = [["import hf_midropout", f"from transformers import {entry}"] for entry in ENTRIES] + [
-    ["import hf_midropout", "import transformers.quantizers.auto"],
-    ["from transformers import Trainer, AutoModelForSequenceClassification", "import hf_midropout"],
-    ["from hf_midropout import MIDropoutAlbertForSequenceClassification"],
-    ["from hf_midropout import MIDropoutAlbertConfig"],
-    ["from hf_midropout.commands import train", "from transformers import Trainer"],
-]
 
 def built(order):
     for statement in order:
@@ -37,7 +39,7 @@ def built(order):
     classes = {type(auto.from_config(config)).__module__ for auto in (AutoModelForSequenceClassification, AutoModel)}
     return " ".join(sorted(classes))
 
-for order in ORDERS:
+for order in json.loads(sys.argv[1]):
     sys.stdout.flush()
     if os.fork() == 0:
         try:
@@ -50,9 +52,10 @@ for order in ORDERS:
 """
 
 
-def test_every_order_of_imports_registers_the_classes():
-    results = [json.loads(line) for line in run_python(CODE, cwd=ROOT)]
-    assert len(results) == 12
+@pytest.mark.parametrize("orders", [ORDERS, pytest.param(MORE_ORDERS, marks=pytest.mark.slow)], ids=["few", "more"])
+def test_every_order_of_imports_registers_the_classes(orders):
+    results = [json.loads(line) for line in run_python(CODE, json.dumps(orders), cwd=ROOT)]
+    assert [order for order, _ in results] == orders
     for order, module in results:
         assert module == "hf_midropout.models.modeling_midropout_albert", order
 

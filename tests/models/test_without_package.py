@@ -6,7 +6,7 @@ import torch
 from conftest import drop, run_python
 
 
-def test_checkpoint_loads_with_trust_remote_code_and_no_package(tiny_model, tokens, tmp_path):
+def test_checkpoint_loads_with_trust_remote_code_and_no_package(tiny_model, tmp_path):
     drop(tiny_model, layer0=[2, 3], layer1=[0])
     compact = tiny_model.compact()
     compact.save_pretrained(tmp_path / "compact")

@@ -17,7 +17,7 @@ def scores():
 
 def test_equality_is_that_of_the_numbers(scores):
     other = dataclasses.replace(copy.deepcopy(scores), seconds=2.0, bytes_reduced=10)
-    assert scores == other and not scores != other
+    assert scores == other and not scores != other  # noqa: SIM202 - `!=` is tested too
     assert NeuronScores.from_dict(scores.to_dict()) == scores
     assert scores != dataclasses.replace(scores, num_classes=4)
     assert scores != dataclasses.replace(scores, layers=dict(list(scores.layers.items())[:1]))

@@ -72,7 +72,7 @@ def test_metrics_are_those_of_the_trainers_own_evaluation(make_trainer):
     )
 
 
-def test_bits_reach_the_trainers_own_logging(make_trainer, tmp_path):
+def test_bits_reach_the_trainers_own_logging(make_trainer):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     trainer = make_trainer([MIDropoutCallback(MIDropoutConfig(start=4))], report_to=["tensorboard"])

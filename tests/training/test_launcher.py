@@ -62,7 +62,7 @@ def test_what_is_launched(clean_environment):
         ("gpu", ["no_such=1"], "no such options"),
     ],
 )
-def test_mistakes(config, settings, message, clean_environment, capsys):
+def test_mistakes(config, settings, message, clean_environment):
     with pytest.raises(ValueError, match=message):
         launch(["train"], config, settings, lambda parsed: pytest.fail("launched"))
 

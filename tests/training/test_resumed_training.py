@@ -91,7 +91,7 @@ def test_the_output_folders_record_is_not_needed_nor_believed(make_trainer):
         assert without_seconds(again.record) == without_seconds(callback.record)
 
 
-def test_a_stale_record_is_not_adopted(make_trainer, caplog):
+def test_a_stale_record_is_not_adopted(make_trainer):
     first, _ = train(make_trainer, {"keep": 0.5})
     content = Path(first.args.output_dir, "midropout_record.json").read_bytes()
     callback = MIDropoutCallback(MIDropoutConfig(start=3))
