@@ -7,6 +7,8 @@ Scope = Literal["layer", "global"]
 Action = Literal["prune", "dropout", "reinitialize", "none"]
 ReconstructionKind = Literal["least_squares", "mean", "none"]
 Metric = Literal["accuracy", "macro_f1", "loss"]
+Targets = Literal["head", "encoder", "all"]
+TARGETS: tuple[Targets, ...] = get_args(Targets)
 METRICS: tuple[Metric, ...] = get_args(Metric)
 CRITERION_NAMES = ("mutual_information", "joint_information", "magnitude", "std_times_norm", "taylor", "random")
 
