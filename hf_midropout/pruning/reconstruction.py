@@ -10,7 +10,7 @@ from torch import nn
 
 from ..groups import Groups
 from ..groups.sharding import overwrite
-from .moments import Moments
+from ..information.moments import Moments
 
 
 @dataclass
