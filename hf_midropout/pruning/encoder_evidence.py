@@ -14,7 +14,8 @@ from torch import nn
 from ..groups import Groups, PrunableGroup
 from ..information import mutual_information
 from ..information.moments import Moments, SecondMoments
-from ..scoring.inference import frozen_inference, split_labels, to_device
+from ..scoring.inference import frozen_inference, to_device
+from ..scoring.passes import LabelledBatch
 from .layer_calls import LayerCalls
 
 
@@ -84,7 +85,7 @@ class EncoderEvidence:
             self.sums[name] = TokenSums(group.num_units, weight.shape[0], weight.device)
         self._generator = torch.Generator().manual_seed(self.seed)
 
-    def gather(self, batches: Iterable[dict[str, Any]], label_names) -> EncoderEvidence:
+    def gather(self, batches: Iterable[LabelledBatch]) -> EncoderEvidence:
         """
         Runs the network over `batches`: a forward pass, and a backward pass for each class, through activations only.
         """
@@ -93,8 +94,7 @@ class EncoderEvidence:
             parameter.requires_grad_(False)
         try:
             with frozen_inference(self.network):
-                for batch in batches:
-                    inputs, labels = split_labels(batch, label_names)
+                for _, inputs, labels in batches:
                     self._push(to_device(inputs, self.network), labels)
         finally:
             for parameter in frozen:

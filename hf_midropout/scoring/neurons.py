@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence, Sized
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import torch
 from accelerate import PartialState
-from accelerate.utils import gather_object
 from torch import nn
 from tqdm.auto import tqdm
 
@@ -27,6 +26,7 @@ from .checks import (
     run,
 )
 from .inference import Batches, LoaderBatches, batches_for, frozen_inference, to_device
+from .passes import gather_numbered, rounds
 from .problem_types import check_dataset, find_problem_type
 from .scores import NeuronScores
 from .shared_batches import shared_batches
@@ -125,10 +125,9 @@ def score_neurons(
 
     started = time.perf_counter()
     with frozen_inference(model), uncompiled(model), taps:
-        mine = batches.of_process(0, process.num_processes)
         bar = tqdm(
             shared_batches(batches, problem_type),
-            total=len(mine) if isinstance(mine, Sized) else None,
+            total=rounds(batches, process.num_processes),
             desc="Scoring neurons",
             unit="batch",
             disable=not (progress and process.is_main_process),
@@ -185,12 +184,7 @@ def calibrate(
     this process counted.
     """
     process = PartialState()
-    everyones = [entry for entry in waiting if entry[0] < num_batches]
-    if process.num_processes > 1:
-        everyones = gather_object(
-            [(number, {n: a.cpu() for n, a in acts.items()}, *rest) for number, acts, *rest in everyones]
-        )
-    everyones.sort(key=lambda entry: entry[0])
+    everyones = gather_numbered([entry for entry in waiting if entry[0] < num_batches])
     if not everyones:
         raise ValueError("The dataset to score gave no rows: needs labelled rows of 2 classes at least.")
     labels = torch.cat([labels.cpu() for _, _, labels, _ in everyones])

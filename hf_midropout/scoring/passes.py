@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from typing import Any, NamedTuple
 
 import torch
@@ -57,6 +57,12 @@ def forward_passes(
     for number, inputs, labels in labelled_batches(batches, index, num_processes):
         inputs = to_device(inputs, model)
         yield ForwardPass(number, inputs, labels, model(**inputs))
+
+
+def rounds(batches: Batches, num_processes: int) -> int | None:
+    """Batches that each of the processes runs; `None` if that is not known before they are read."""
+    dealt = batches.of_process(0, num_processes)
+    return len(dealt) if isinstance(dealt, Sized) else None
 
 
 def gather_numbered(entries: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
