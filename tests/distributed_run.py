@@ -4,6 +4,7 @@ import hashlib
 import json
 import sys
 from pathlib import Path
+from unittest import mock
 
 import torch
 from accelerate import PartialState
@@ -16,6 +17,9 @@ from hf_midropout import (
     MIDropoutConfig,
     score_neurons,
 )
+from hf_midropout.pruning import decision
+from hf_midropout.pruning.selection import NothingToSelect
+from hf_midropout.utils.broadcasting import broadcast
 
 
 def digest(tensors) -> str:
@@ -62,6 +66,33 @@ def trained(folder: Path, learning_rate: float, validation_rows: int = 67, **opt
     }
 
 
+def told() -> dict:
+    """What each process hears from the main one, which decides or fails."""
+    process = PartialState()
+    sent = {
+        "bool": torch.tensor([True, False, True]),
+        "wide": torch.tensor([[0.1], [-torch.inf]], dtype=torch.float64),
+        "half": torch.ones(3, dtype=torch.bfloat16),
+        "number": torch.tensor(7),
+        "empty": torch.zeros(0, 4),
+    }
+    mine = ({"text": "ä", "number": 0.1}, sent) if process.is_main_process else (None, {})
+    content, tensors = broadcast(*mine) if process.num_processes > 1 else mine
+    same = all(torch.equal(tensors[name], each) and tensors[name].dtype == each.dtype for name, each in sent.items())
+    result = {"content": content, "tensors": same and list(tensors) == list(sent)}
+    for name, error in (("value", NothingToSelect("threshold=2: too high")), ("other", KeyError("a layer"))):
+
+        def fail(*_, error=error):
+            raise error
+
+        with mock.patch.object(decision, "decide", fail):
+            try:
+                decision.decide_once(None, None, None, None)
+            except Exception as caught:
+                result[name] = [isinstance(caught, ValueError), str(caught)]
+    return result
+
+
 def main() -> None:
     folder, process = Path(sys.argv[1]), PartialState(cpu=True)
     rows = make_rows(131, seed=2)
@@ -74,6 +105,7 @@ def main() -> None:
         "frozen, keep": trained(folder, 0.0, keep=0.5),
         "frozen, search": trained(folder, 0.0, threshold="search", margin=0.2, criterion="joint_information"),
         "learning": trained(folder, 1e-2, keep=0.5),
+        "told": told() if process.num_processes > 1 else None,
         # one batch: all processes but one have no evaluation row of their own
         "three evaluation rows": trained(folder, 0.0, validation_rows=3, keep=0.5),
     }

@@ -123,14 +123,14 @@ def evaluate(model, batches, dense: dict[str, Any] | None = None) -> dict[str, A
     import torch
 
     from ..pruning.encoder import bits_lost
-    from ..scoring.inference import frozen_inference, split_labels, to_device
+    from ..scoring.inference import frozen_inference
+    from ..scoring.passes import forward_passes
 
     logits, labels = [], []
     with frozen_inference(model):
-        for _, batch in batches.of_process(0, 1):
-            inputs, truth = split_labels(batch, batches.label_names)
-            logits.append(model(**to_device(inputs, model)).logits.float().cpu())
-            labels.append(truth)
+        for each in forward_passes(model, batches):
+            logits.append(each.outputs.logits.float().cpu())
+            labels.append(each.labels)
     result: dict[str, Any] = {"logits": torch.cat(logits)}
     right = (result["logits"].argmax(-1) == torch.cat(labels)).double()
     result["accuracy"] = float(right.mean())

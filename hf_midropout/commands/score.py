@@ -24,7 +24,7 @@ def make_parser():
     return command_parser(
         ScoreArguments,
         "score",
-        "Scores every neuron of some layers of a trained classifier by the mutual information (bits) "
+        "Scores neurons of a trained classifier by the mutual information (bits) "
         "between the neuron and the label, and prints a table. Nothing is changed or trained. A checkpoint for "
         "several binary labels takes a column of lists, one for regression a column of numbers. A checkpoint that is "
         "not what it says it is gets refused before it is loaded.",
@@ -62,6 +62,7 @@ def main(args: ScoreArguments) -> None:
         scores = score_neurons(
             model,
             data.tokenize(tokenizer, max_length, [args.split])[args.split],
+            targets=args.targets,
             layers=args.layers,
             processing_class=tokenizer,
             batch_size=args.batch_size,

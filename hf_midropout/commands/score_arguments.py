@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ..choices import Targets
 from .data_arguments import DataArguments, option
 
 
@@ -18,12 +19,13 @@ class ScoreArguments(DataArguments):
         }
     )
     split: str = option("train", "Split to score on: train, validation or test.")
-    layers: list[str] | None = field(
-        default=None,
-        metadata={
-            "help": "Patterns of module names, with * and ?, such as '*.ffn'. None: the head's layers of a MIDropout "
-            "checkpoint."
-        },
+    targets: Targets = option(
+        "head",
+        "Neurons to score: the hidden layers of a MIDropout checkpoint's head, the feed-forward neurons of an encoder "
+        "(of any supported architecture), or all of both.",
+    )
+    layers: list[str] | None = option(
+        None, "Score the outputs of these modules instead: patterns of names, with * and ?, such as '*.pooler'."
     )
     max_samples: int = option(10_000, "Rows to score with, drawn at random; 0 for all.")
     max_length: int | None = option(

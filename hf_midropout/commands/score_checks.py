@@ -83,13 +83,14 @@ def check_skeleton(args: ScoreArguments, config) -> int:
         `int`: the number of tokens to cut texts to.
 
     Raises:
-        `ValueError`: for `--layers` that match none, and more tokens than the model has positions for.
+        `ValueError`: for `--targets` or `--layers` that the model has none of, and more tokens than it has positions
+            for.
     """
-    from ..scoring.taps import find_layers
+    from ..scoring.taps import Taps
 
     skeleton = skeleton_of(config, args.trust_remote_code)
     with options_named(type(args)):
-        find_layers(skeleton, args.layers)
+        Taps(skeleton, args.layers, args.targets)
     return tokens_to_cut_to(args.max_length, skeleton)
 
 

@@ -1,6 +1,6 @@
 """Prunable groups: units that are removed together, the table of architectures, taps, gates and cutting."""
 
-from .architectures import ARCHITECTURES, TARGETS, find_groups
+from .architectures import ARCHITECTURES, find_groups
 from .cutting import cut_groups
 from .group import Groups, PrunableGroup, Rows, linear_of
 from .units import capture_units, gate_units
@@ -8,7 +8,6 @@ from .units import capture_units, gate_units
 
 __all__ = [
     "ARCHITECTURES",
-    "TARGETS",
     "Groups",
     "PrunableGroup",
     "Rows",

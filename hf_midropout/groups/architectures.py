@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 
 from torch import nn
 
+from ..choices import TARGETS
 from .group import Groups, PrunableGroup, Rows, linear_of
 
 
@@ -50,8 +51,6 @@ ARCHITECTURES = {
 }
 """By `config.model_type`. A new architecture is a new row."""
 
-TARGETS = ("head", "encoder", "all")
-
 
 def find_groups(model: nn.Module, targets: str = "head") -> Groups:
     """
@@ -81,7 +80,7 @@ def head_groups(model: nn.Module) -> Groups:
     if masked_layers is None or not hasattr(head, "out_proj"):
         raise ValueError(
             f"{type(model).__name__} has no masked layers: load it as MIDropoutAlbertForSequenceClassification, or "
-            "give targets='encoder'."
+            "give targets='encoder' for the feed-forward neurons of its encoder."
         )
     layers = dict(masked_layers())
     names = list(layers)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 import torch
@@ -12,15 +12,18 @@ from .group import Groups, PrunableGroup
 
 
 @contextmanager
-def capture_units(model: nn.Module, groups: Groups) -> Iterator[dict[str, list[torch.Tensor]]]:
+def capture_units(
+    model: nn.Module, groups: Groups, reduce: Callable[[torch.Tensor], torch.Tensor] = lambda units: units
+) -> Iterator[dict[str, list[torch.Tensor]]]:
     """
-    Context manager: forward pre-hooks that append the input of each group's consumer, `[..., K * unit_size]`, to a
-    list by group, one for each application; removed at the end. Empty the lists between passes.
+    Context manager: forward pre-hooks that append the input of each group's consumer, `[..., K * unit_size]`, or what
+    `reduce` makes of it, to a list by group, one for each application; removed at the end. Empty the lists between
+    passes.
     """
     captured: dict[str, list[torch.Tensor]] = {name: [] for name in groups}
 
     def keep(name: str):
-        return lambda module, args: captured[name].append(args[0])
+        return lambda module, args: captured[name].append(reduce(args[0]))
 
     with ExitStack() as handles:
         for name, group in groups.items():

@@ -7,8 +7,6 @@ from typing import NamedTuple
 
 import torch
 
-from .checks import IGNORE_INDEX, check_batch, check_classes, check_labels, check_sizes, widened
-
 
 BLOCK = 64
 """Neurons chosen between two updates of the Schur complements."""
@@ -25,76 +23,6 @@ class JointSelection(NamedTuple):
 
     order: torch.Tensor
     bits: torch.Tensor
-
-
-class SecondMoments:
-    """
-    Means and covariances of K neurons, overall and within classes, gathered in one pass in float64: 8 K^2 bytes.
-
-    Args:
-        num_neurons (`int`): K.
-        num_classes (`int`): Number of classes C; labels are 0..C-1, and -100 marks a sample to leave out.
-        device (`torch.device`, *optional*): Where the sums live; the device of the activations.
-    """
-
-    def __init__(self, num_neurons: int, num_classes: int, device: torch.device | str | None = None):
-        check_sizes(num_neurons, num_classes)
-        self.num_classes = num_classes
-        # Sums are taken about the mean of the first batch: far from 0 their squares would eat the digits.
-        self.origin: torch.Tensor | None = None
-        self.per_class = torch.zeros(num_classes, dtype=torch.float64, device=device)
-        self.sums = torch.zeros(num_classes, num_neurons, dtype=torch.float64, device=device)
-        self.products = torch.zeros(num_neurons, num_neurons, dtype=torch.float64, device=device)
-
-    def update(self, activations: torch.Tensor, labels: torch.Tensor) -> None:
-        """
-        Adds a batch of `[N, K]` activations and `[N]` labels.
-
-        Raises:
-            `ValueError`: for shapes that do not fit and for labels that are not classes.
-        """
-        check_batch(activations, labels, len(self.products))
-        check_labels(labels, self.num_classes)
-        kept = labels != IGNORE_INDEX
-        values = widened(activations.detach())[kept.to(activations.device)].double()
-        labels = labels[kept].to(values.device)
-        if len(values) == 0:
-            return
-        if self.origin is None:
-            self.origin = values.mean(0)
-        values = values - self.origin
-        one_hot = torch.nn.functional.one_hot(labels.long(), self.num_classes).double()
-        self.per_class += one_hot.sum(0)
-        self.sums += one_hot.t() @ values
-        self.products += values.t() @ values
-
-    def merge(self, other: SecondMoments) -> None:
-        """Adds the sums of `other`."""
-        if other.origin is None:
-            return
-        if self.origin is None:
-            self.origin = other.origin
-        shift = other.origin - self.origin
-        total = other.sums.sum(0)
-        self.per_class += other.per_class
-        self.sums += other.sums + other.per_class[:, None] * shift
-        self.products += other.products + torch.outer(total, shift) + torch.outer(shift, total)
-        self.products += other.per_class.sum() * torch.outer(shift, shift)
-
-    def covariances(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """
-        `[K, K]` covariance of all samples, and the one within classes, pooled.
-
-        Raises:
-            `ValueError`: if there are not two classes.
-        """
-        samples = check_classes(self.per_class)
-        present = self.per_class > 0
-        mean = self.sums.sum(0) / samples
-        total = self.products / samples - torch.outer(mean, mean)
-        offsets = self.sums[present] / self.per_class[present, None] - mean
-        between = (offsets.t() * self.per_class[present]) @ offsets / samples
-        return total, total - between
 
 
 def greedy_log_determinant(total: torch.Tensor, within: torch.Tensor, ridge: float = 1e-4) -> JointSelection:

@@ -10,7 +10,8 @@ from torch import nn
 
 from ..groups import find_groups
 from ..groups.sharding import forget_rows, full_value, overwrite, parts
-from ..scoring.inference import Batches, frozen_inference, split_labels, to_device
+from ..scoring.inference import Batches, frozen_inference, to_device
+from ..scoring.passes import forward_passes
 from .config import MIDropoutConfig
 from .criteria import Importance
 from .decision import Decision
@@ -117,13 +118,14 @@ def verify_compaction(
         [`CompactionError`]: if a logit differs by more than `atol`, or is NaN.
     """
     largest = 0.0
-    for _, batch in islice(batches.of_process(0, 1), max_batches):
-        inputs, _ = split_labels(batch, batches.label_names)
-        with frozen_inference(masked), frozen_inference(compact):
-            expected = masked(**to_device(inputs, masked)).logits.float()
-            actual = compact(**to_device(inputs, compact)).logits.float().to(expected.device)
-        difference = float((expected - actual).abs().max())
-        if not difference <= atol:
-            raise CompactionError(f"Logits of the compact model differ by {difference:.2e}: {atol:.0e} is allowed.")
-        largest = max(largest, difference)
+    with frozen_inference(masked), frozen_inference(compact):
+        for each in islice(forward_passes(masked, batches), max_batches):
+            expected = each.outputs.logits.float()
+            actual = compact(**to_device(each.inputs, compact)).logits.float().to(expected.device)
+            difference = float((expected - actual).abs().max())
+            if not difference <= atol:
+                raise CompactionError(
+                    f"Logits of the compact model differ by {difference:.2e}: {atol:.0e} is allowed."
+                )
+            largest = max(largest, difference)
     return largest

@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 from ..information.checks import IGNORE_INDEX, check_labels
-from ..scoring.inference import Batches, FixedBatches, frozen_inference, split_labels, to_device
+from ..scoring.inference import Batches, FixedBatches, frozen_inference, to_device
 from ..scoring.label_checks import classes_in_column, columns_of
+from ..scoring.passes import labelled_batches
 from ..scoring.problem_types import check_dataset
 from .config import MIDropoutConfig
 
@@ -88,12 +89,11 @@ def check_batches(batches: Batches, model: nn.Module, num_classes: int) -> None:
         if isinstance(batches, FixedBatches) and not batches.batches:
             raise ValueError("there are no rows.")
         with frozen_inference(model):
-            numbered = next(iter(batches.of_process(0, 1)), None)
-            if numbered is None:
+            first = next(labelled_batches(batches), None)
+            if first is None:
                 raise ValueError("there are no rows.")
-            inputs, labels = split_labels(numbered[1], batches.label_names)
-            check_labels(torch.as_tensor(labels), num_classes)
-            model(**to_device(inputs, model))
+            check_labels(torch.as_tensor(first.labels), num_classes)
+            model(**to_device(first.inputs, model))
     except Exception as error:
         said = str(error).strip() or "no message"
         raise UnusableData(said if type(error) is ValueError else f"{type(error).__name__}: {said}") from error

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from accelerate import PartialState
-from accelerate.utils import broadcast_object_list
 
 from ..scoring.inference import frozen_inference
+from ..utils.broadcasting import broadcast
 from .baselines import one_shot_baselines
 from .config import SEARCH, MIDropoutConfig
 from .criteria import Importance, importance
@@ -42,6 +44,41 @@ class Decision:
     refit: Refit | None = None
     sweep: Sweep | None = None
     baselines: dict[str, Any] | None = None
+
+    def content(self) -> dict[str, Any]:
+        """What is no tensor, JSON-ready."""
+        return {
+            "threshold": self.selection.threshold if self.selection else None,
+            "refused": self.refused,
+            "sweep": self.sweep.to_dict() if self.sweep else None,
+            "baselines": self.baselines,
+        }
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """The tensors, by kind and group."""
+        kinds = {
+            "importance": self.importance,
+            "kept": self.selection.kept if self.selection else None,
+            "weights": self.refit.weights if self.refit else None,
+            "biases": self.refit.biases if self.refit else None,
+        }
+        return {f"{kind}/{name}": each for kind, groups in kinds.items() for name, each in (groups or {}).items()}
+
+    @classmethod
+    def received(cls, content: dict[str, Any], tensors: Mapping[str, torch.Tensor]) -> Decision:
+        """What another process gave as its `content` and `tensors`."""
+        kinds: dict[str, dict[str, torch.Tensor]] = {}
+        for key, tensor in tensors.items():
+            kind, _, name = key.partition("/")
+            kinds.setdefault(kind, {})[name] = tensor
+        return cls(
+            importance=kinds.get("importance"),
+            selection=Selection(kinds["kept"], content["threshold"]) if "kept" in kinds else None,
+            refused=content["refused"],
+            refit=Refit(kinds["weights"], kinds["biases"]) if "weights" in kinds else None,
+            sweep=Sweep.from_dict(content["sweep"]) if content["sweep"] else None,
+            baselines=content["baselines"],
+        )
 
 
 def decide(config: MIDropoutConfig, evidence: Evidence, validation: HeadInputs | None, keep: float | None) -> Decision:
@@ -88,21 +125,32 @@ def decide(config: MIDropoutConfig, evidence: Evidence, validation: HeadInputs |
     return decision
 
 
-def decide_once(config: MIDropoutConfig, evidence: Evidence, validation: HeadInputs | None, keep: float | None):
-    """`decide` on the main process, its decision on all: every rank must drop the same neurons."""
+def decide_once(
+    config: MIDropoutConfig, evidence: Evidence, validation: HeadInputs | None, keep: float | None
+) -> Decision:
+    """
+    `decide` on the main process, its decision on all: every rank must drop the same neurons.
+
+    Raises:
+        What `decide` raised, on the main process; on the others `ValueError` or `RuntimeError` with the same message.
+    """
     process = PartialState()
     if process.num_processes == 1:
         return decide(config, evidence, validation, keep)
-    outcome: list[Any] = [None]
+    decision, content, problem = Decision(), {}, None
     if process.is_main_process:
         try:
-            outcome = [decide(config, evidence, validation, keep)]
+            decision = decide(config, evidence, validation, keep)
+            content = decision.content()
         except Exception as error:  # the other ranks wait for an answer
-            outcome = [error]
-    decision = broadcast_object_list(outcome)[0]
-    if isinstance(decision, Exception):
-        raise decision
-    return decision
+            decision, problem = Decision(), error
+            content = {"error": str(error), "is_value_error": isinstance(error, ValueError)}
+    content, tensors = broadcast(content, decision.tensors())
+    if problem is not None:
+        raise problem
+    if "error" in content:
+        raise (ValueError if content["is_value_error"] else RuntimeError)(content["error"])
+    return Decision.received(content, tensors)
 
 
 def check_search(config: MIDropoutConfig, network: HeadNetwork, validation: HeadInputs) -> None:

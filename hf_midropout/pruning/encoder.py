@@ -13,6 +13,7 @@ from torch import nn
 
 from ..groups import Groups, cut_groups, find_groups, linear_of
 from ..scoring.inference import Batches, frozen_inference
+from ..scoring.passes import labelled_batches
 from .criteria import Importance, importance
 from .encoder_evidence import EncoderEvidence
 from .selection import Selection, select_counts
@@ -116,7 +117,7 @@ def measure_encoder(
     evidence = EncoderEvidence(
         model, groups, model.config.num_labels, seed, derivatives=bool(DERIVATIVES & {*criteria})
     )
-    return evidence.gather((batch for _, batch in batches.of_process(0, 1)), batches.label_names)
+    return evidence.gather(labelled_batches(batches))
 
 
 def bits_lost(dense: torch.Tensor, pruned: torch.Tensor) -> tuple[float, float]:

@@ -13,10 +13,10 @@ from torch import nn
 
 from ..groups import Groups, PrunableGroup, linear_of
 from ..information import mutual_information
-from ..information.joint import SecondMoments
-from ..scoring.inference import frozen_inference, split_labels, to_device
+from ..information.moments import Moments, SecondMoments
+from ..scoring.inference import frozen_inference, to_device
+from ..scoring.passes import LabelledBatch
 from .layer_calls import LayerCalls
-from .moments import Moments
 
 
 MOST_CLASSES = 8
@@ -38,11 +38,9 @@ class TokenSums:
     device: torch.device
 
     def __post_init__(self):
-        self.tokens = 0
         self.rows = 0
-        self.origin: torch.Tensor | None = None
-        self.sums = torch.zeros(self.units, dtype=torch.float64, device=self.device)
-        self.products = torch.zeros(self.units, self.units, dtype=torch.float64, device=self.device)
+        # In float64, the products of a wide layer would take most of the time.
+        self.activations = SecondMoments(self.units, device=self.device, exact=False)
         self.fisher = torch.zeros(self.outputs, self.outputs, dtype=torch.float64, device=self.device)
         self.mask_fisher = torch.zeros(self.units, dtype=torch.float64, device=self.device)
         self.taylor = torch.zeros(self.units, dtype=torch.float64, device=self.device)
@@ -50,20 +48,10 @@ class TokenSums:
         self.first_tokens: list[torch.Tensor] = []
         self.weights: list[torch.Tensor] = []
 
-    def add_activations(self, activations: torch.Tensor) -> None:
-        """`[tokens, K]` activations of tokens that count."""
-        if self.origin is None:
-            self.origin = activations.mean(0)
-        centred = activations - self.origin
-        self.tokens += len(activations)
-        self.sums += centred.sum(0).double()
-        self.products += (centred.t() @ centred).double()
-
-    def moments(self) -> Moments:
-        """Mean and covariance over tokens."""
-        assert self.origin is not None
-        mean = self.sums / self.tokens
-        return Moments(mean + self.origin.double(), self.products / self.tokens - torch.outer(mean, mean))
+    @property
+    def tokens(self) -> int:
+        """Tokens that count."""
+        return self.activations.num_samples
 
 
 @dataclass
@@ -96,7 +84,7 @@ class EncoderEvidence:
             self.sums[name] = TokenSums(group.num_units, weight.shape[0], weight.device)
         self._generator = torch.Generator().manual_seed(self.seed)
 
-    def gather(self, batches: Iterable[dict[str, Any]], label_names) -> EncoderEvidence:
+    def gather(self, batches: Iterable[LabelledBatch]) -> EncoderEvidence:
         """
         Runs the network over `batches`: a forward pass, and a backward pass for each class, through activations only.
         """
@@ -105,8 +93,7 @@ class EncoderEvidence:
             parameter.requires_grad_(False)
         try:
             with frozen_inference(self.network):
-                for batch in batches:
-                    inputs, labels = split_labels(batch, label_names)
+                for _, inputs, labels in batches:
                     self._push(to_device(inputs, self.network), labels)
         finally:
             for parameter in frozen:
@@ -177,7 +164,7 @@ class EncoderEvidence:
 
     def _sum(self, sums: TokenSums, units: torch.Tensor, mask: torch.Tensor, pulls: list[torch.Tensor]) -> None:
         counted = mask > 0
-        sums.add_activations(units[counted])
+        sums.activations.update(units[counted])
         sums.rows += len(units)
         reach = torch.zeros_like(mask)
         for pull in pulls:
@@ -242,7 +229,7 @@ class TokenStatistics:
     @property
     def moments(self) -> Moments:
         """Mean `[K]` and covariance `[K, K]` of the activations, over tokens."""
-        return self._sums.moments()
+        return self._sums.activations.moments()
 
     @property
     def class_moments(self) -> SecondMoments:

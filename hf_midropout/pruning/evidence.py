@@ -10,12 +10,11 @@ import torch
 from torch import nn
 
 from ..groups import Groups, PrunableGroup, capture_units
-from ..information.joint import SecondMoments
+from ..information.moments import Moments, SecondMoments, moments_by_group
 from ..scoring.inference import frozen_inference
 from ..scoring.scores import NeuronScores
 from .head import HeadNetwork
 from .head_evaluation import HeadInputs
-from .moments import Moments, moments_by_group
 
 
 CHUNK_ROWS = 4096

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import torch
 from accelerate import PartialState
-from accelerate.utils import gather_object
 from torch import nn
 from tqdm.auto import tqdm
 
 from ..information.checks import IGNORE_INDEX
 from ..metrics.text_classification import classification_metrics
-from ..scoring.inference import Batches, frozen_inference, split_labels, to_device
+from ..scoring.inference import Batches, frozen_inference
+from ..scoring.passes import forward_passes, gather_numbered, rounds
 
 
 if TYPE_CHECKING:
@@ -89,12 +89,9 @@ class HeadInputCollector:
 
     def gather(self) -> HeadInputs:
         """The rows of all processes, in the order of the batches."""
-        collected = self._kept
-        if PartialState().num_processes > 1:
-            collected = gather_object([(number, values.cpu(), labels) for number, values, labels in collected])
+        collected = gather_numbered(self._kept)
         if not collected:
             raise ValueError("The dataset to evaluate is empty.")
-        collected.sort(key=lambda entry: entry[0])
         return HeadInputs(
             torch.cat([hidden_states for _, hidden_states, _ in collected]).to(self.device),
             torch.cat([labels for _, _, labels in collected]).cpu(),
@@ -110,12 +107,12 @@ def collect_head_inputs(model: nn.Module, batches: Batches, progress: bool = Tru
     """
     process = PartialState()
     with frozen_inference(model), HeadInputCollector(model) as collector:
-        mine = batches.of_process(process.process_index, process.num_processes)
-        for number, batch in tqdm(
-            mine, desc="Evaluating", unit="batch", disable=not (progress and process.is_main_process)
-        ):
-            inputs, labels = split_labels(batch, batches.label_names)
-            model(**to_device(inputs, model))
-            if number is not None:
-                collector.observe(number, labels)
+        passes = forward_passes(model, batches, process.process_index, process.num_processes)
+        silent = not (progress and process.is_main_process)
+        bar = tqdm(
+            passes, total=rounds(batches, process.num_processes), desc="Evaluating", unit="batch", disable=silent
+        )
+        for each in bar:
+            if each.number is not None:
+                collector.observe(each.number, each.labels)
     return collector.gather()

@@ -10,7 +10,7 @@ from torch import nn
 
 from ..groups import Groups, linear_of
 from ..groups.sharding import overwrite
-from .moments import Moments
+from ..information.moments import Moments
 
 
 @dataclass

@@ -64,6 +64,11 @@ class Sweep:
         """JSON-ready content."""
         return asdict(self)
 
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Sweep:
+        """Reads what `to_dict` gave."""
+        return cls(**{**content, "levels": [SweepRow(**row) for row in content["levels"]]})
+
 
 def level_logits(
     network: HeadNetwork, hidden_states: torch.Tensor, levels: list[Selection], refits: list[Refit] | None = None

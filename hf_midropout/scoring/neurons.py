@@ -1,15 +1,14 @@
-"""Runs a model over a dataset and measures what each neuron of the tapped layers knows about the label."""
+"""Runs a model over a dataset and measures the mutual information between each tapped neuron and the label."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence, Sized
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import torch
 from accelerate import PartialState
-from accelerate.utils import gather_object
 from torch import nn
 from tqdm.auto import tqdm
 
@@ -27,16 +26,18 @@ from .checks import (
     run,
 )
 from .inference import Batches, LoaderBatches, batches_for, frozen_inference, to_device
+from .passes import gather_numbered, rounds
 from .problem_types import check_dataset, find_problem_type
 from .scores import NeuronScores
 from .shared_batches import shared_batches
-from .taps import capture_outputs, find_layers, per_sample, uncompiled
+from .taps import Taps, uncompiled
 
 
 def score_neurons(
     model: nn.Module,
     dataset,
     *,
+    targets: str = "head",
     layers: Mapping[str, nn.Module] | Sequence[str] | str | None = None,
     num_classes: int | None = None,
     problem_type: str | None = None,
@@ -51,7 +52,7 @@ def score_neurons(
     observe: Callable[[int, torch.Tensor], None] | None = None,
 ) -> NeuronScores:
     """
-    Scores every neuron of the tapped layers: I(a; y) = H(a) - H(a | y) in bits (eq. 2 of the paper), with activations
+    Scores neurons: I(a; y) = H(a) - H(a | y) in bits (eq. 2 of the paper), with activations
     taken in eval mode and without gradients. The model, its mode and the random number generators are left as they
     were. With several processes each takes its share of the batches; integer counts are summed once, at the end, so
     the scores do not depend on the number of processes. Rows of the same inputs, padding aside, are copies: they weigh
@@ -64,9 +65,15 @@ def score_neurons(
             regression. -100 (for each label) leaves an item out of a classification. Of a dataset without a length, a
             stream, the first `max_samples` items are read anew, on every process. Or `Batches`, which need none of the
             options that make batches.
-        layers (`Mapping[str, nn.Module]`, `Sequence[str]` or `str`, *optional*): What to score: modules by name, or
-            patterns of module names such as `"*.ffn"`; the masked layers of the model by default. An output
-            `[batch, tokens, neurons]` is averaged over the tokens that are no padding.
+        targets (`str`, *optional*, defaults to `"head"`): Which prunable groups to score: the hidden layers of a
+            MI-Dropout head (`"head"`), the feed-forward neurons of the encoder (`"encoder"`) of any architecture in
+            `groups/architectures.py`, or `"all"`. Units are taken as the next layer reads them: after the activation
+            function. Those of tokens are averaged over the tokens that are no padding and, where ALBERT applies a
+            layer several times, over the applications.
+        layers (`Mapping[str, nn.Module]`, `Sequence[str]` or `str`, *optional*): For anything else: the outputs of
+            modules, given by name, or of those whose names match patterns such as `"*.pooler"`. An output
+            `[batch, tokens, neurons]` is averaged over the tokens that are no padding; of a module that runs several
+            times in a pass the last output counts.
         num_classes (`int`, *optional*): Number of classes or of binary labels; `model.config.num_labels` by default.
             Of regression targets, the number of bins of equal mass that they are put in, 8 by default.
         problem_type (`str`, *optional*): `"single_label_classification"`, `"multi_label_classification"`, where a
@@ -90,11 +97,11 @@ def score_neurons(
 
     Raises:
         `ValueError`: for an empty dataset, labels that are no classes or all the same, NaN or infinite activations
-        (the message names the layer and counts them), a model without tapped layers, or processes that were given
-        different data: all of them raise it, if lengths, order or labels differ.
+        (the message names the group or layer and counts them), a model without such groups or layers, or processes
+        that were given different data: all of them raise it, if lengths, order or labels differ.
     """
     check_model(model)
-    taps = find_layers(model, layers)
+    taps = Taps(model, layers, targets)
     if problem_type is None:
         problem_type = find_problem_type(getattr(model, "config", None))
     check_problem_type(problem_type)
@@ -117,11 +124,10 @@ def score_neurons(
     waiting: list[Waiting] = []
 
     started = time.perf_counter()
-    with frozen_inference(model), uncompiled(model), capture_outputs(taps) as captured:
-        mine = batches.of_process(0, process.num_processes)
+    with frozen_inference(model), uncompiled(model), taps:
         bar = tqdm(
             shared_batches(batches, problem_type),
-            total=len(mine) if isinstance(mine, Sized) else None,
+            total=rounds(batches, process.num_processes),
             desc="Scoring neurons",
             unit="batch",
             disable=not (progress and process.is_main_process),
@@ -129,13 +135,14 @@ def score_neurons(
         for step, (number, inputs, labels, copies) in enumerate(bar):
             check_batch_labels(labels, num_classes, problem_type, partial(rows_of, batches, number))
             inputs = to_device(inputs, model)
+            taps.begin(inputs.get("attention_mask"))
             run(model, inputs)
             # At the same step on every process: they wait for each other here and, if sharded, in forward passes.
             if not statistics and step * process.num_processes >= calibration_batches:
                 statistics = calibrate(waiting, calibration_batches, num_classes, problem_type)
             if number is None:
                 continue
-            activations = {name: per_sample(captured.pop(name), inputs.get("attention_mask")) for name in taps}
+            activations = taps.activations()
             if observe:
                 observe(number, labels)
             if statistics:
@@ -177,12 +184,7 @@ def calibrate(
     this process counted.
     """
     process = PartialState()
-    everyones = [entry for entry in waiting if entry[0] < num_batches]
-    if process.num_processes > 1:
-        everyones = gather_object(
-            [(number, {n: a.cpu() for n, a in acts.items()}, *rest) for number, acts, *rest in everyones]
-        )
-    everyones.sort(key=lambda entry: entry[0])
+    everyones = gather_numbered([entry for entry in waiting if entry[0] < num_batches])
     if not everyones:
         raise ValueError("The dataset to score gave no rows: needs labelled rows of 2 classes at least.")
     labels = torch.cat([labels.cpu() for _, _, labels, _ in everyones])

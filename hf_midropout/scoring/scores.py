@@ -24,7 +24,7 @@ class NeuronScores:
     processes, does not count. `print` shows a table.
 
     Args:
-        layers (`dict[str, MutualInformation]`): By module name, in the order in which the model runs them.
+        layers (`dict[str, MutualInformation]`): By group or module name, in the order in which the model runs them.
         num_classes (`int`): Number of classes of the task; of binary labels; of bins of a regression target.
         num_ignored (`int`): Samples left out because their label was -100.
         seconds (`float`): Wall time of the pass that gave the scores.

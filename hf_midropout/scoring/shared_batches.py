@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from accelerate import PartialState
-from accelerate.utils import gather_object
 
 from ..information.copies import Copies
 from ..information.reduction import check_same
 from ..information.row_keys import row_keys
 from ..information.rows_seen import RowsSeen
-from .inference import Batches, FixedBatches, LoaderBatches, NumberedBatch, StreamedBatches, split_labels
+from .inference import Batches, FixedBatches, LoaderBatches, StreamedBatches, split_labels
+from .passes import gather_numbered, labelled_batches
 
 
 ROUNDS = 32
@@ -51,8 +51,7 @@ def shared_batches(batches: Batches, problem_type: str) -> Iterator[SharedBatch]
     process = PartialState()
     seen = RowsSeen()
     if process.num_processes == 1:
-        for number, batch in batches.of_process(0, 1):
-            inputs, labels = split_labels(batch, batches.label_names)
+        for number, inputs, labels in labelled_batches(batches):
             yield SharedBatch(number, inputs, labels, seen.add(*_rows(inputs, labels, problem_type)))
         return
     check_same(_data(batches))
@@ -61,22 +60,20 @@ def shared_batches(batches: Batches, problem_type: str) -> Iterator[SharedBatch]
         batches = replace(batches, note=digest.note_items)
     elif isinstance(batches, LoaderBatches):
         batches = replace(batches, note=digest.note_batch)
-    mine = iter(batches.of_process(process.process_index, process.num_processes))
+    mine = labelled_batches(batches, process.process_index, process.num_processes)
     ended = False
     while not ended:
-        read: list[NumberedBatch] = list(islice(mine, ROUNDS))
+        read = list(islice(mine, ROUNDS))
         ended = len(read) < ROUNDS
         same = {"number of batches": len(read)}
         if ended:
             same |= {"number of rows": digest.rows, "labels": digest.labels}
         check_same(same)
-        parts = [(number, *split_labels(batch, batches.label_names)) for number, batch in read]
-        everyones = gather_object(
-            [(number, *_rows(inputs, labels, problem_type)) for number, inputs, labels in parts if number is not None]
+        everyones = gather_numbered(
+            [(number, *_rows(inputs, labels, problem_type)) for number, inputs, labels in read if number is not None]
         )
-        everyones.sort(key=lambda entry: entry[0])
         copies = {number: seen.add(keys, labels) for number, keys, labels in everyones}
-        for number, inputs, labels in parts:
+        for number, inputs, labels in read:
             yield SharedBatch(number, inputs, labels, copies.get(number, Copies.of_entries([])))
 
 
@@ -122,7 +119,7 @@ def _data(batches: Batches) -> dict[str, Any]:
     if column is not None:
         labels = np.asarray(batches.dataset.with_format("numpy", columns=[column])[column][:])
     elif batches.batches:
-        labels = split_labels(next(iter(batches.of_process(0, 1)))[1], batches.label_names)[1].cpu().numpy()
+        labels = next(labelled_batches(batches)).labels.cpu().numpy()
     else:
         return known
     # Of objects, the bytes are their places in memory.

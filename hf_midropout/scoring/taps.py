@@ -1,51 +1,105 @@
-"""Which modules of a model are listened to, and what of their output is one activation per neuron and sample."""
+"""Which neurons of a model are tapped, and what of their values is one activation per neuron and sample."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from fnmatch import fnmatchcase
 
 import torch
 from torch import nn
 
+from ..groups import capture_units, find_groups
 from ..utils.listing import listed
+from .inference import inner_model
 
 
-def masked_layers(model: nn.Module) -> dict[str, nn.Module]:
-    """The masked layers of `model` by name; `ValueError` if it has none."""
-    layers = getattr(model, "masked_layers", None)
-    if layers is None:
-        raise ValueError(
-            f"{type(model).__name__} has no masked layers: load it as MIDropoutAlbertForSequenceClassification, "
-            "or name the layers to score."
-        )
-    return dict(layers())
+class Taps:
+    """
+    What is scored of a model, and, within the context, one activation for each of its neurons and each sample.
+
+    The units of a group are tapped where they are read: at the input of their consumer, after the activation function
+    (and its gate). Where a layer is applied several times in a pass, as ALBERT's shared ones are, it is the mean over
+    the applications.
+
+    Args:
+        model (`nn.Module`): A model, possibly compiled or wrapped.
+        layers (`Mapping[str, nn.Module]`, `Sequence[str]` or `str`, *optional*): Modules whose outputs to tap, as in
+            [`find_layers`], instead of groups.
+        targets (`str`, *optional*, defaults to `"head"`): Groups to tap, as in [`~groups.find_groups`].
+
+    Raises:
+        `ValueError`: for `layers` that match none, a model without such groups, or both `layers` and other `targets`.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        layers: Mapping[str, nn.Module] | Sequence[str] | str | None = None,
+        targets: str = "head",
+    ):
+        self._mask: torch.Tensor | None = None
+        self._hooks = ExitStack()
+        if layers is None:
+            self._inner = inner_model(model)
+            self._groups = find_groups(self._inner, targets)
+            self.names = list(self._groups)
+        else:
+            if targets != "head":
+                raise ValueError(f"layers={layers!r} and targets={targets!r}: give one of them.")
+            self._layers = find_layers(model, layers)
+            self.names = list(self._layers)
+        self._of_groups = layers is None
+
+    def __enter__(self) -> Taps:
+        if self._of_groups:
+            self._captured = self._hooks.enter_context(capture_units(self._inner, self._groups, self._per_sample))
+        else:
+            self._captured = self._hooks.enter_context(capture_outputs(self._layers, self._per_sample))
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self._hooks.close()
+
+    def _per_sample(self, values: torch.Tensor) -> torch.Tensor:
+        return per_sample(values, self._mask)
+
+    def begin(self, attention_mask: torch.Tensor | None) -> None:
+        """To be called before each forward pass, with the mask `[batch, tokens]` of the tokens that count."""
+        self._mask = attention_mask
+        for values in self._captured.values():
+            values.clear()
+
+    def activations(self) -> dict[str, torch.Tensor]:
+        """`[batch, K]` by name, of the last forward pass."""
+        captured = {name: self._captured[name] for name in self.names}
+        unused = [name for name, values in captured.items() if not values]
+        if unused:
+            raise ValueError(f"The model did not run {listed(unused)}: these cannot be scored.")
+        return {
+            name: values[0] if len(values) == 1 else torch.stack(values).mean(0) for name, values in captured.items()
+        }
 
 
-def find_layers(
-    model: nn.Module, layers: Mapping[str, nn.Module] | Sequence[str] | str | None
-) -> dict[str, nn.Module]:
+def find_layers(model: nn.Module, layers: Mapping[str, nn.Module] | Sequence[str] | str) -> dict[str, nn.Module]:
     """
     Modules by name.
 
     Args:
         model (`nn.Module`): Where to look.
-        layers (`Mapping[str, nn.Module]`, `Sequence[str]` or `str`, *optional*): The modules themselves, or patterns
-            of their names as in `model.named_modules()`, with `*` and `?`; the masked layers by default.
+        layers (`Mapping[str, nn.Module]`, `Sequence[str]` or `str`): The modules themselves, or patterns of their
+            names as in `model.named_modules()`, with `*` and `?`.
 
     Raises:
         `ValueError`: for a pattern that no module's name matches, with names that come close.
     """
-    if layers is None:
-        return masked_layers(model)
     if isinstance(layers, Mapping):
         return dict(layers)
     modules = {name: module for name, module in model.named_modules() if name}
     patterns = [layers] if isinstance(layers, str) else list(layers)
     if not patterns:
-        raise ValueError(f"layers={layers!r} names no layer; for the masked layers of the model leave it out.")
+        raise ValueError(f"layers={layers!r} names no layer; leave it out to score the head.")
     found: dict[str, nn.Module] = {}
     for pattern in patterns:
         matching = {name: module for name, module in modules.items() if fnmatchcase(name, pattern)}
@@ -65,12 +119,14 @@ def _modules_like(pattern: str, modules: Mapping[str, nn.Module]) -> str:
 
 
 @contextmanager
-def capture_outputs(layers: Mapping[str, nn.Module]) -> Iterator[dict[str, torch.Tensor]]:
+def capture_outputs(
+    layers: Mapping[str, nn.Module], reduce: Callable[[torch.Tensor], torch.Tensor] = lambda output: output
+) -> Iterator[dict[str, list[torch.Tensor]]]:
     """
-    Forward hooks that leave the last output of each layer in the dictionary they give; removed at the end. Of a module
-    that runs several times in a pass (ALBERT shares its layers) the last output counts.
+    Context manager: forward hooks that leave the output of each layer, or what `reduce` makes of it, in a list by
+    name; removed at the end. Of a module that runs several times in a pass the last output counts.
     """
-    captured: dict[str, torch.Tensor] = {}
+    captured: dict[str, list[torch.Tensor]] = {name: [] for name in layers}
 
     def keep(name: str):
         def hook(module, args, output):
@@ -82,7 +138,7 @@ def capture_outputs(layers: Mapping[str, nn.Module]) -> Iterator[dict[str, torch
                     f"{name} gives {shape}: only layers whose output is [batch, neurons], [batch, tokens, neurons] or "
                     "[batch, neurons, height, width] can be scored."
                 )
-            captured[name] = output
+            captured[name][:] = [reduce(output)]
 
         return hook
 

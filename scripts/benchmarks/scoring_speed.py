@@ -23,14 +23,15 @@ from transformers import AutoTokenizer
 
 from hf_midropout import MIDropoutAlbertForSequenceClassification, score_neurons
 from hf_midropout.data.datasets import load_text_classification
+from hf_midropout.groups import find_groups
 from hf_midropout.reporting.report import environment
-from hf_midropout.scoring.inference import batches_for, frozen_inference, split_labels, to_device
-from hf_midropout.scoring.taps import find_layers
+from hf_midropout.scoring.inference import batches_for, frozen_inference
+from hf_midropout.scoring.passes import forward_passes as run_over
 from hf_midropout.utils.files import write_json
 
 
 RESULTS = Path(__file__).parent / "results"
-LAYERS = {"head": None, "feed-forward layers": "*.ffn"}
+TARGETS = {"head": "head", "feed-forward layers": "encoder"}
 
 
 def total_over_model(model: torch.nn.Module, run: Callable[[], None]) -> float:
@@ -60,7 +61,7 @@ def over_forward_passes(values: dict[str, list[float]]) -> dict[str, float]:
         name: statistics.median(
             scored / plain for scored, plain in zip(values[name], values["forward passes"], strict=True)
         )
-        for name in LAYERS
+        for name in TARGETS
     }
 
 
@@ -90,17 +91,16 @@ def main() -> None:
     def forward_passes() -> None:
         batches = batches_for(model, rows, options.batch_size, processing_class=tokenizer, seed=0)
         with frozen_inference(model):
-            for _, batch in batches.of_process(0, 1):
-                inputs, _ = split_labels(batch)
-                model(**to_device(inputs, model))
+            for _ in run_over(model, batches):
+                pass
 
-    def score(layers: str | None) -> None:
+    def score(targets: str) -> None:
         score_neurons(
-            model, rows, layers=layers, processing_class=tokenizer, batch_size=options.batch_size, progress=False
+            model, rows, targets=targets, processing_class=tokenizer, batch_size=options.batch_size, progress=False
         )
 
     runs = {"forward passes": forward_passes} | {
-        name: lambda layers=layers: score(layers) for name, layers in LAYERS.items()
+        name: lambda targets=targets: score(targets) for name, targets in TARGETS.items()
     }
     over_model: dict[str, list[float]] = {name: [] for name in runs}
     all_seconds = timed(
@@ -109,11 +109,13 @@ def main() -> None:
     )
     seconds = {name: statistics.median(values) for name, values in all_seconds.items()}
     counted = {name: values[1:] for name, values in over_model.items()}
-    neurons = {name: {} for name in LAYERS}
-    for name, layers in LAYERS.items():
-        scores = score_neurons(model, rows, layers=layers, processing_class=tokenizer, max_samples=64, progress=False)
+    neurons = {}
+    for name, targets in TARGETS.items():
+        scores = score_neurons(
+            model, rows, targets=targets, processing_class=tokenizer, max_samples=64, progress=False
+        )
         neurons[name] = sum(len(layer.bits) for layer in scores.layers.values())
-        assert list(scores.layers) == list(find_layers(model, layers))
+        assert list(scores.layers) == list(find_groups(model, targets))
     result = {
         "what": "Median wall seconds of interleaved runs: the same forward passes without and with scoring; ratios: "
         "medians over the rounds. Of the same run: seconds over those inside the model, over the same without scoring",

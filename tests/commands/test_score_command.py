@@ -42,6 +42,20 @@ def output(tmp_path_factory, data_folder):
     return folder
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ([], ["classifier.layers.0", "classifier.layers.1", "classifier.layers.2"]),
+        (["--targets", "encoder"], ["encoder.layer.0.ffn"]),
+        (["--layers", "*.pooler"], ["albert.pooler"]),
+    ],
+)
+def test_what_is_scored(output, data_folder, tmp_path, options, expected):
+    file = tmp_path / "scores.json"
+    assert main(["score", str(output), "--dataset", str(data_folder), "--output", str(file), *options]) == 0
+    assert list(NeuronScores.load(file).layers) == expected
+
+
 def error_of(capsys, *options: str) -> str:
     """The line that a failing command leaves."""
     assert main(["score", *map(str, options)]) == 1
@@ -68,7 +82,7 @@ def test_broken_checkpoints_are_refused(output, data_folder, tmp_path, monkeypat
     model = AlbertModel(AlbertConfig(**{**SIZES, "id2label": {0: "money", 1: "sport"}}))
     model.save_pretrained(tmp_path / "encoder")
     shutil.copyfile(output / "compact" / "tokenizer.json", tmp_path / "encoder" / "tokenizer.json")
-    options = [tmp_path / "encoder", "--dataset", data_folder, "--layers", "*.ffn"]
+    options = [tmp_path / "encoder", "--dataset", data_folder, "--targets", "encoder"]
     assert "encoder lacks weights of its model: classifier." in error_of(capsys, *options)
 
 
@@ -154,6 +168,7 @@ def test_checkpoints_that_are_not_there(output, name, message, tmp_path, monkeyp
     ("options", "message"),
     [
         (["--layers", "*.fnn"], r"--layers '*.fnn' matches none of the 42 modules"),
+        (["--layers", "*", "--targets", "all"], r"--layers ['*'] and --targets 'all': give one of them"),
         (["--max_length", "25"], "--max_length 25: the model has positions for 24 tokens"),
         (["--dataset", "data.parquet"], "There is no file or folder 'data.parquet'"),
         (

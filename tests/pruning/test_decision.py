@@ -1,3 +1,4 @@
+import json
 import logging
 
 import pytest
@@ -5,9 +6,11 @@ import torch
 from conftest import make_rows
 
 from hf_midropout import MIDropoutCallback, MIDropoutConfig
-from hf_midropout.pruning.decision import check_search
+from hf_midropout.pruning.decision import Decision, check_search
 from hf_midropout.pruning.head_evaluation import HeadInputs
-from hf_midropout.pruning.selection import NothingToSelect
+from hf_midropout.pruning.reconstruction import Refit
+from hf_midropout.pruning.search import Sweep, SweepRow
+from hf_midropout.pruning.selection import NothingToSelect, Selection
 
 
 def run(make_trainer, config: dict, **arguments):
@@ -45,3 +48,22 @@ def test_a_network_that_always_says_one_class_is_not_searched(tiny_model, metric
     config = MIDropoutConfig(threshold="search", metric=metric)
     with pytest.raises(NothingToSelect, match=f"{metric} is .* against .* by chance"):
         check_search(config, head, HeadInputs(torch.randn(300, 16), labels))
+
+
+def test_a_decision_is_whole_after_its_journey():
+    kept = {"a": torch.tensor([True, False]), "b": torch.tensor([True])}
+    row = SweepRow({"a": 0.5, "b": 0.1}, {"a": 1, "b": 1}, 0.9, 0.8, 0.3, 0.01, 0.02, 0.03)
+    decision = Decision(
+        importance={"a": torch.tensor([0.1 + 0.2, -torch.inf], dtype=torch.float64), "b": torch.zeros(1).double()},
+        selection=Selection(kept, {"a": 0.1 + 0.2, "b": 0.0}),
+        refit=Refit({"a": torch.randn(3, 2), "b": torch.randn(2, 1)}, {"a": torch.randn(3), "b": torch.randn(2)}),
+        sweep=Sweep("accuracy", 0.01, 0.05, 100, {"accuracy": 0.9}, [row], 0),
+        baselines={"rows": 100, "one_shot": {"random": {"accuracy": 0.5, "accuracy_std": 0.1}}},
+    )
+    received = Decision.received(json.loads(json.dumps(decision.content())), decision.tensors())
+    assert (received.sweep, received.baselines, received.refused) == (decision.sweep, decision.baselines, None)
+    assert received.selection.threshold == decision.selection.threshold
+    assert received.tensors().keys() == decision.tensors().keys()
+    assert all(torch.equal(received.tensors()[name], each) for name, each in decision.tensors().items())
+    refused = Decision.received(Decision(refused="all equal").content(), {})
+    assert vars(refused) == vars(Decision(refused="all equal"))

@@ -72,3 +72,11 @@ def test_one_reduction_of_counts_and_its_bytes(results):
     assert all(rank["all rows"]["bytes"] == 0 for rank in results[1])
     counted = {rank["all rows"]["bytes"] for number in (2, 4) for rank in results[number]}
     assert len(counted) == 1 and counted.pop() > 26 * 3 * 4
+
+
+def test_all_processes_hear_the_same(results):
+    for number in (2, 4):
+        for rank in results[number]:
+            assert rank["told"]["content"] == {"text": "ä", "number": 0.1} and rank["told"]["tensors"]
+            assert rank["told"]["value"] == [True, "threshold=2: too high"]
+            assert rank["told"]["other"] == [False, "'a layer'"]
