@@ -17,7 +17,8 @@ from .head import HeadNetwork
 from .head_evaluation import HeadInputs
 from .noninferiority import compare_with_chance, rows_needed, too_few_rows
 from .reconstruction import Reconstruction, Refit
-from .search import Sweep, metrics, sweep
+from .record_schema import Sweep
+from .search import metrics, sweep
 from .selection import NothingToSelect, Selection, nested_selections, select
 
 

@@ -23,7 +23,7 @@ from transformers import AutoTokenizer
 
 from hf_midropout import MIDropoutAlbertForSequenceClassification, score_neurons
 from hf_midropout.data.datasets import load_text_classification
-from hf_midropout.reporting.report import environment
+from hf_midropout.reporting.building import environment
 from hf_midropout.scoring.inference import batches_for, frozen_inference, split_labels, to_device
 from hf_midropout.scoring.taps import find_layers
 from hf_midropout.utils.files import write_json
