@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def architecture(record: PruningRecord, config: dict[str, Any]) -> str:
     """Of `page_figures.architecture`."""
     parts = [
-        f"layer {index} with {layer['kept']} of {layer['neurons']} neurons kept"
+        f"layer {index} with {layer.kept} of {layer.neurons} neurons kept"
         for index, layer in enumerate(record.layers(), 1)
     ]
     return (
@@ -32,8 +32,8 @@ def bits_per_layer(record: PruningRecord) -> str:
     for index, layer in enumerate(record.layers(), 1):
         after = layer.mean_bits_after_of_kept
         parts.append(
-            f"layer {index}: {layer['mean_bits_before']:.2f} for all neurons before pruning, "
-            f"{layer['mean_bits_before_of_kept']:.2f} for the kept ones"
+            f"layer {index}: {layer.mean_bits_before:.2f} for all neurons before pruning, "
+            f"{layer.mean_bits_before_of_kept:.2f} for the kept ones"
             + (f", {after:.2f} for these after retraining" if after is not None else "")
         )
     return (

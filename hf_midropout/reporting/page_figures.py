@@ -55,7 +55,7 @@ def architecture(record: PruningRecord, config: dict[str, Any]) -> Figure:
         axes.scatter(*zip(*places, strict=True), s=size, c=colours, linewidths=0, rasterized=len(kept) > MANY)
         middle = y - height / 2
         axes.text(left - 2, middle, f"layer {index}", ha="right", va="center")
-        counts = f"{layer['neurons']} → {layer['kept']}" if layer.kept < layer.neurons else f"{layer['neurons']}"
+        counts = f"{layer.neurons} → {layer.kept}" if layer.kept < layer.neurons else f"{layer.neurons}"
         axes.text(right + 2, middle, f"{counts}\nneurons", ha="left", va="center")
         y -= height
     y = _arrow(axes, y, gap)
