@@ -15,9 +15,16 @@ from ..utils.report_names import RECORD, json_name
 from ..utils.typed_json import from_json, to_json
 from .record_arrays import AFTER, Arrays, read_arrays, save_with_arrays
 from .record_parts import (
-    join_scores, join_selection, plain, split_scores, split_selection, typed_baselines, typed_metrics, typed_sweep,
+    join_scores,
+    join_selection,
+    plain,
+    split_scores,
+    split_selection,
+    typed_baselines,
+    typed_metrics,
+    typed_sweep,
     typed_validation,
-)  # fmt: skip
+)
 from .record_schema import FORMAT_VERSION, Layer, Pruning, Step, check_version, read_pruning
 from .selection import Selection
 

@@ -11,8 +11,16 @@ from ..scoring.scores import NeuronScores
 from ..utils.typed_json import to_json
 from .record_arrays import KEPT, VALUES, Arrays, array_name, digest
 from .record_schema import (
-    Baselines, Metrics, ScoredLayer, Scores, Selected, SelectedLayer, Sweep, SweepRow, Validation,
-)  # fmt: skip
+    Baselines,
+    Metrics,
+    ScoredLayer,
+    Scores,
+    Selected,
+    SelectedLayer,
+    Sweep,
+    SweepRow,
+    Validation,
+)
 from .selection import Selection
 
 

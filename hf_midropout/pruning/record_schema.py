@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
+from ..choices import Metric
 from ..utils.typed_json import AtMost, Between, from_json, to_json
 
 
@@ -54,8 +55,8 @@ class Layer:
     """
     Args:
         name (`str`), neurons, kept (`int`): Of the layer.
-        mean_bits_before, mean_bits_before_of_kept (`float`): Mean bits (eq. 3) of all neurons before, and of those that
-            were kept: this tells arithmetic (dropping the lowest raises a mean) from what is learned.
+        mean_bits_before, mean_bits_before_of_kept (`float`): Mean bits (eq. 3) of all neurons before, and of the kept
+            ones: this tells arithmetic (dropping the lowest raises a mean) from what is learned.
         mean_bits_after_of_kept (`float`, *optional*): Of the kept ones, after retraining.
         lowest_bits_kept (`float`, *optional*): Before; `None` if nothing was dropped.
     """
@@ -140,7 +141,7 @@ class Sweep:
         chosen (`int`, *optional*): Number of the last level before the first that fails; `None` if the first fails.
     """
 
-    metric: Literal["accuracy", "macro_f1", "loss"]
+    metric: Metric
     margin: float
     alpha: float
     rows: Count

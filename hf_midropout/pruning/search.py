@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
-from ..choices import METRICS
+from ..choices import METRICS, Metric
 from ..scoring.inference import frozen_inference
 from .head import HeadNetwork
 from .head_evaluation import HeadInputs
@@ -60,7 +60,7 @@ def sweep(
     validation: HeadInputs,
     levels: list[Selection],
     *,
-    metric: str = "accuracy",
+    metric: Metric = "accuracy",
     margin: float = 0.01,
     alpha: float = 0.05,
     reconstruction: Reconstruction | None = None,

@@ -21,6 +21,7 @@ SETTINGS = (
     "num_train_epochs", "learning_rate", "per_device_train_batch_size", "gradient_accumulation_steps", "warmup_steps",
     "weight_decay", "max_length", "seed",
 )  # fmt: skip
+EXAMPLES = {"python-docs": "Opens a socket and listens for connections."}
 
 
 def facts(report: Report, config: dict[str, Any]) -> dict[str, Any]:
@@ -87,7 +88,7 @@ def facts(report: Report, config: dict[str, Any]) -> dict[str, Any]:
         "notes": data.notes,
         "settings": settings(report.training_arguments),
         "versions": versions(report),
-        "example": "Opens a socket and listens for connections." if data.name == "python-docs" else "A text to classify.",
+        "example": EXAMPLES.get(data.name or "", "A text to classify."),
     }
 
 
@@ -152,4 +153,6 @@ def versions(report: Report) -> str:
     """Packages and Python."""
     named = ("python", "torch", "transformers", "datasets", "huggingface-hub")
     found = [f"hf_midropout {report.hf_midropout_version}"] if report.hf_midropout_version else []
-    return ", ".join(found + [f"{name} {report.environment[name]}" for name in named if name in report.environment]) + "."
+    return (
+        ", ".join(found + [f"{name} {report.environment[name]}" for name in named if name in report.environment]) + "."
+    )

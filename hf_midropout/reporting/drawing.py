@@ -7,6 +7,7 @@ import io
 import os
 import textwrap
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ def draw_figures(report: Report, folder: str | os.PathLike) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     it = Drawable(report, {})
     shown = [each for each in FIGURES if not each.page_only and each.shown(it)]
-    return [plotting.draw(lambda entry=each: entry.draw(it), folder / f"{each.name}.png") for each in shown]
+    return [plotting.draw(partial(each.draw, it), folder / f"{each.name}.png") for each in shown]
 
 
 def page_figures(report: Report, config: dict[str, Any]) -> list[PageFigure]:

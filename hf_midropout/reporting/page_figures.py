@@ -87,7 +87,9 @@ def reliability_diagram(test: Tested) -> Figure:
         2, 1, figsize=(WIDTH, 4.2), sharex=True, height_ratios=(3, 1), layout="constrained"
     )
     axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=1, label="perfectly calibrated")
-    confidence, accuracy, rows = ([getattr(point, key) for point in points] for key in ("confidence", "accuracy", "rows"))
+    confidence, accuracy, rows = (
+        [getattr(point, key) for point in points] for key in ("confidence", "accuracy", "rows")
+    )
     axes.plot(confidence, accuracy, color=AFTER, linewidth=0.8, alpha=0.6)
     sizes = [8 + 90 * count / max(rows) for count in rows]
     axes.scatter(confidence, accuracy, s=sizes, color=AFTER, label="this model, larger with more rows", zorder=3)

@@ -1,7 +1,7 @@
 """
 The report of a training: its one schema, its one writer and its one reader. Needs no torch.
 
-It is two files: `midropout_report.json`, for people too, and `midropout_report.safetensors` with the values per neuron.
+It is two files: `midropout_report.json`, also for people, and `midropout_report.safetensors`, values per neuron.
 """
 
 from __future__ import annotations

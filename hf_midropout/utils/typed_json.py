@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import types
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache
@@ -48,7 +49,7 @@ def to_json(value: Any) -> Any:
     return value
 
 
-def from_json(cls: type[T], content: Any, where: str = "") -> T:
+def from_json(cls: Callable[..., T], content: Any, where: str = "") -> T:
     """
     An object of the dataclass `cls`. Keys that it does not know are ignored.
 
@@ -122,9 +123,9 @@ def _read_union(options: tuple[Any, ...], value: Any, where: str, limits: tuple[
     return _read(options[-1], value, where, limits)
 
 
-def _read_plain(kind: type, value: Any, where: str, limits: tuple[Any, ...]) -> Any:
+def _read_plain(kind: Any, value: Any, where: str, limits: tuple[Any, ...]) -> Any:
     name = {str: "a text", bool: "true or false", int: "a whole number", float: "a number"}[kind]
-    accepted = (int, float) if kind is float else kind
+    accepted: Any = (int, float) if kind is float else kind
     if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
         raise ValueError(f"{where}={one_line(value, 40)}: must be {name}")
     if kind is float and not math.isfinite(value):

@@ -45,7 +45,8 @@ WHOLE = {
     "configuration_midropout_albert.py", "modeling_midropout_albert.py",
 }  # fmt: skip
 REPORT = {
-    "midropout_report.json", "midropout_report.safetensors", "figures/bits_per_layer.png", "figures/training_curve.png",
+    "midropout_report.json", "midropout_report.safetensors",
+    "figures/bits_per_layer.png", "figures/training_curve.png",
 }  # fmt: skip
 
 
