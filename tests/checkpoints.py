@@ -14,11 +14,9 @@ from hf_midropout.models.builtin import train_tokenizer
 from hf_midropout.pruning.apply import apply_selection
 from hf_midropout.pruning.record import PruningRecord, PruningStep
 from hf_midropout.pruning.selection import select
-from hf_midropout.reporting.figures import draw_figures
-from hf_midropout.reporting.parts import REPORT_NAME
-from hf_midropout.reporting.report import FORMAT_VERSION, environment, model_sizes
-from hf_midropout.utils.files import write_json
-from hf_midropout.version import __version__
+from hf_midropout.reporting.building import environment, model_sizes, tested
+from hf_midropout.reporting.drawing import draw_figures
+from hf_midropout.reporting.report import Data, Model, Report
 
 
 TEXTS = ["opens a socket", "reads the file", "starts a thread", "the parser of options", "closes the socket"]
@@ -34,26 +32,25 @@ def made_up_scores(widths: list[int], scale: float) -> NeuronScores:
     return NeuronScores(layers, num_classes=NUM_LABELS)
 
 
-def made_up_report(masked, compact, record: PruningRecord) -> dict:
-    steps = [{"step": step, "loss": 10 / step, "eval_loss": 12 / step} for step in range(10, 101, 10)]
-    return {
-        "format_version": FORMAT_VERSION,
-        "hf_midropout_version": __version__,
-        "model": {"base_model": "albert/albert-base-v2", "base_model_source": "hub", "largest_logit_difference": 0.0}
-        | model_sizes(masked, compact),
-        "data": {
-            "name": "fancyzhx/ag_news", "source": "hub", "labels": ["a", "b", "c"],
-            "rows": {"train": 1000, "test": 40}, "notes": [],
-        },
-        "test": {"split": "test", "rows": 40, **METRICS, "calibration": [
-            {"rows": 10, "confidence": 0.5, "accuracy": 0.6}, {"rows": 30, "confidence": 0.9, "accuracy": 0.8},
-        ]},
-        "pruning": record.to_dict(),
-        "training_arguments": {"num_train_epochs": 2.0, "seed": 42, "training_options": []},
-        "training_log": steps,
-        "seconds": {"total": 1.0},
-        "environment": environment(),
-    }  # fmt: skip
+def made_up_report(masked, compact, record: PruningRecord) -> Report:
+    calibration = [
+        {"rows": 10, "confidence": 0.5, "accuracy": 0.6}, {"rows": 30, "confidence": 0.9, "accuracy": 0.8},
+    ]  # fmt: skip
+    return Report.of(
+        record,
+        model=Model(
+            base_model="albert/albert-base-v2", base_model_source="hub", largest_logit_difference=0.0,
+            **model_sizes(masked, compact),
+        ),
+        data=Data(
+            name="fancyzhx/ag_news", source="hub", labels=["a", "b", "c"], rows={"train": 1000, "test": 40},
+        ),
+        test=tested("test", 40, METRICS, calibration),
+        training_arguments={"num_train_epochs": 2.0, "seed": 42, "training_options": []},
+        training_log=[{"step": step, "loss": 10 / step, "eval_loss": 12 / step} for step in range(10, 101, 10)],
+        seconds={"total": 1.0},
+        environment=environment(),
+    )  # fmt: skip
 
 
 def save_checkpoint(
@@ -83,8 +80,8 @@ def save_checkpoint(
     compact.save_pretrained(folder, max_shard_size=max_shard_size)
     tokenizer.save_pretrained(folder)
     report = made_up_report(masked, compact, record)
-    write_json(folder / REPORT_NAME, report)
-    draw_figures(record, report["training_log"], folder / "figures")
+    report.save(folder)
+    draw_figures(report, folder / "figures")
     return folder
 
 

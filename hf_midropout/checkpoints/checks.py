@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from ..utils.json_files import MAX_JSON_BYTES, parse_json, read_json
+from ..utils.report_names import MAX_ARRAYS_BYTES, REPORT_ARRAYS
 from ..utils.safe_paths import check_link, files_of
 from ..utils.terminal import one_line
 from .config_checks import MODEL_TYPE, check_values, check_widths, is_whole
@@ -105,6 +106,8 @@ def check_files(sizes: dict[str, int], *, no_pickles: bool = False) -> None:
         raise ValueError(f"{', '.join(pickles[:3])}: a pickle can run code when loaded; only safetensors are allowed.")
     if "adapter_config.json" in sizes:
         raise ValueError("adapter_config.json: adapters that name another checkpoint to load are not supported.")
+    if sizes.get(REPORT_ARRAYS, 0) > MAX_ARRAYS_BYTES:
+        raise ValueError(f"{REPORT_ARRAYS} has {sizes[REPORT_ARRAYS]:,} bytes: {MAX_ARRAYS_BYTES:,} are allowed.")
     for name, size in sizes.items():
         if name.endswith(READ_SUFFIXES) and ("/" not in name or name.startswith("additional_chat_templates/")):
             limit = MAX_TOKENIZER_BYTES if name in LARGE_FILES else MAX_JSON_BYTES

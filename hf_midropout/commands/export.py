@@ -92,8 +92,8 @@ def save_stock(model, folder: Path, target: Path) -> None:
 
     from ..export.stock import to_stock
     from ..reporting.model_card import write_card
-    from ..reporting.parts import REPORT_NAME
     from ..utils.files import new_folder
+    from ..utils.report_names import REPORT_ARRAYS, REPORT_NAME
 
     if not hasattr(model, "masked_layers"):
         raise ValueError(f"--stock: {folder} holds a {type(model).__name__}, not a MIDropout model.")
@@ -103,7 +103,7 @@ def save_stock(model, folder: Path, target: Path) -> None:
     with new_folder(target) as saving:
         stock.save_pretrained(saving)
         for path in sorted(folder.iterdir()):
-            if path.name.startswith("tokenizer") or path.name in (REPORT_NAME, "spiece.model"):
+            if path.name.startswith("tokenizer") or path.name in (REPORT_NAME, REPORT_ARRAYS, "spiece.model"):
                 shutil.copyfile(path, saving / path.name)
         write_card(saving, name=str(target))
     print(
@@ -119,12 +119,11 @@ def print_comparison(model, folder: Path, exported: Path) -> None:
     import torch
 
     from ..export.onnx import TIMED_SHAPES, compare_models
-    from ..reporting.parts import REPORT_NAME
-    from ..utils.json_files import read_json
+    from ..reporting.report import Report
 
     models: dict[str, Any] = {"this model": model}
-    report = read_json(folder / REPORT_NAME) if (folder / REPORT_NAME).is_file() else {}
-    widths = widths_before(report)
+    report = Report.load(folder, arrays=False)
+    widths = report.model.head_widths_before if report else None
     if hasattr(model, "masked_layers") and widths and widths != list(model.config.head_widths):
         config = copy.deepcopy(model.config)
         config.head_widths = widths
@@ -136,12 +135,3 @@ def print_comparison(model, folder: Path, exported: Path) -> None:
         times = "".join(f"{value:>22.2f}" for value in result["milliseconds"].values())
         print(f"{name:<40}{result['parameters']:>12,}{result['bytes'] / 1e6:>8.2f}{times}")
     print(f"Medians, by turns, onnxruntime on the CPU with {torch.get_num_threads()} threads.")
-
-
-def widths_before(report: dict[str, Any]) -> list[int] | None:
-    """The head's widths before pruning, `None` if the report does not say them, or says what no one trained."""
-    model = report.get("model")
-    widths = model.get("head_widths_before") if isinstance(model, dict) else None
-    if not isinstance(widths, list) or not 0 < len(widths) < 100:
-        return None
-    return widths if all(type(width) is int and 0 < width <= 65_536 for width in widths) else None

@@ -35,12 +35,12 @@ def finish(
     from ..pruning.apply import verify_compaction
     from ..pruning.calibration import reliability
     from ..pruning.head_evaluation import collect_head_inputs
-    from ..reporting.figures import draw_figures
+    from ..reporting.building import build_report, tested
+    from ..reporting.drawing import draw_figures
     from ..reporting.model_card import write_card
     from ..reporting.parts import MADE_HERE, training_log
-    from ..reporting.report import REPORT_NAME, build_report
     from ..scoring.inference import batches_for
-    from ..utils.files import new_folder, write_json
+    from ..utils.files import new_folder
 
     started = time.perf_counter()
     tokenizer = trainer.processing_class
@@ -51,10 +51,9 @@ def finish(
     split = "test" if "test" in tokenized else "validation"
     batches = batches_for(compact, tokenized[split], args.per_device_eval_batch_size, processing_class=tokenizer)
     difference = verify_compaction(masked, compact, batches)
-    test = {"split": split, "rows": len(tokenized[split])}
     inputs = collect_head_inputs(compact, batches)
-    test |= inputs.metrics(compact.classifier)
-    test["calibration"] = reliability(inputs, compact.classifier)
+    calibration = reliability(inputs, compact.classifier)
+    test = tested(split, len(tokenized[split]), inputs.metrics(compact.classifier), calibration)
 
     folder = output.path / COMPACT
     if not trainer.is_world_process_zero():
@@ -71,17 +70,17 @@ def finish(
         difference,
         test,
         asdict(args),
+        training_log(trainer.state.log_history),
         seconds,
     )
-    report["training_log"] = training_log(trainer.state.log_history)
     transformers_logging.disable_progress_bar()
     former = output.place_for_former()
     output.writes(COMPACT)
     with new_folder(folder, former) as saving:
         compact.save_pretrained(saving)
         tokenizer.save_pretrained(saving)
-        write_json(saving / REPORT_NAME, report)
-        figures = draw_figures(record, trainer.state.log_history, saving / "figures")
+        report.save(saving)
+        figures = draw_figures(report, saving / "figures")
         write_card(saving, name=str(folder))
     output.finish()
     print_summary(report, folder, [f"{figure.parent.name}/{figure.name}" for figure in figures])

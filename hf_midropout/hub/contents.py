@@ -10,13 +10,14 @@ from pathlib import Path
 from ..checkpoints.checks import INDEX, WEIGHTS, weight_files
 from ..checkpoints.config_checks import MODEL_TYPE
 from ..utils.json_files import read_json
+from ..utils.report_names import REPORT_ARRAYS, REPORT_NAME
 from ..utils.safe_paths import files_of
 
 
 PUBLISHED = (
     "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
     "added_tokens.json", "chat_template.jinja", "spiece.model", "tokenizer.model", "vocab.json", "vocab.txt",
-    "merges.txt", "midropout_report.json", "midropout_report.html", "figures/*.png", "figures/*.svg",
+    "merges.txt", REPORT_NAME, REPORT_ARRAYS, "midropout_report.html", "figures/*.png", "figures/*.svg",
     "onnx/model.onnx",
 )  # fmt: skip
 CODE_FILES = ("configuration_midropout_albert.py", "modeling_midropout_albert.py")

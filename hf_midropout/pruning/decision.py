@@ -11,6 +11,7 @@ from accelerate import PartialState
 
 from ..scoring.inference import frozen_inference
 from ..utils.broadcasting import broadcast
+from ..utils.typed_json import from_json
 from .baselines import one_shot_baselines
 from .config import SEARCH, MIDropoutConfig
 from .criteria import Importance, importance
@@ -19,7 +20,8 @@ from .head import HeadNetwork
 from .head_evaluation import HeadInputs
 from .noninferiority import compare_with_chance, rows_needed, too_few_rows
 from .reconstruction import Reconstruction, Refit
-from .search import Sweep, metrics, sweep
+from .record_schema import Sweep
+from .search import metrics, sweep
 from .selection import NothingToSelect, Selection, nested_selections, select
 
 
@@ -76,7 +78,7 @@ class Decision:
             selection=Selection(kinds["kept"], content["threshold"]) if "kept" in kinds else None,
             refused=content["refused"],
             refit=Refit(kinds["weights"], kinds["biases"]) if "weights" in kinds else None,
-            sweep=Sweep.from_dict(content["sweep"]) if content["sweep"] else None,
+            sweep=from_json(Sweep, content["sweep"]) if content["sweep"] else None,
             baselines=content["baselines"],
         )
 

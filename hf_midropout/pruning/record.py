@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
+import numpy as np
 
 from ..scoring.scores import NeuronScores
-from ..utils.files import write_json
+from ..utils.json_files import read_json
+from ..utils.report_names import RECORD, json_name
+from ..utils.typed_json import from_json, to_json
+from .record_arrays import AFTER, Arrays, read_arrays, save_with_arrays
+from .record_parts import (
+    join_scores,
+    join_selection,
+    plain,
+    split_scores,
+    split_selection,
+    typed_baselines,
+    typed_metrics,
+    typed_sweep,
+    typed_validation,
+)
+from .record_schema import FORMAT_VERSION, Layer, Pruning, Step, check_version, read_pruning
 from .selection import Selection
-
-
-RECORD_NAME = "midropout_record.json"
 
 
 @dataclass
@@ -28,7 +39,7 @@ class PruningStep:
         scores (`NeuronScores`): Scores at that step, of all neurons; those dropped before have 0 bits.
         selection (`Selection`, *optional*): What was kept; `None` if nothing was dropped.
         refused (`str`, *optional*): Why nothing was dropped although it was asked for.
-        sweep (`dict`, *optional*): The search of the threshold, see [`sweep.Sweep`].
+        sweep (`dict`, *optional*): The search of the threshold, see [`record_schema.Sweep`].
         baselines (`dict`, *optional*): Other criteria at the same budget, see [`baselines.one_shot_baselines`].
         validation (`dict`): Metrics of the validation rows `"before_pruning"` and `"after_pruning"`, and their number
             `"rows"`; empty without validation data.
@@ -44,28 +55,32 @@ class PruningStep:
     validation: dict[str, Any] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready content; `from_dict` reads it back."""
-        content = {**vars(self), "scores": self.scores.to_dict()}
-        if self.selection:
-            content["selection"] = {
-                name: {"kept": mask.nonzero().flatten().tolist(), "threshold": self.selection.threshold[name]}
-                for name, mask in self.selection.kept.items()
-            }
-        return content
+    def split(self, number: int, arrays: Arrays) -> Step:
+        """What is JSON of the pruning step `number`; the rest goes into `arrays`."""
+        return Step(
+            step=self.step,
+            scores=split_scores(number, self.scores, arrays),
+            selection=split_selection(number, self.selection, arrays) if self.selection else None,
+            refused=self.refused,
+            sweep=typed_sweep(self.sweep),
+            baselines=typed_baselines(self.baselines),
+            validation=typed_validation(self.validation),
+            seconds=self.seconds,
+        )
 
     @classmethod
-    def from_dict(cls, content: dict[str, Any]) -> PruningStep:
-        """Reads what `to_dict` gave."""
-        scores = NeuronScores.from_dict(content["scores"])
-        selection = None
-        if content["selection"]:
-            kept = {}
-            for name, layer in content["selection"].items():
-                kept[name] = torch.zeros(len(scores.layers[name].bits), dtype=torch.bool)
-                kept[name][layer["kept"]] = True
-            selection = Selection(kept, {name: layer["threshold"] for name, layer in content["selection"].items()})
-        return cls(**{**content, "scores": scores, "selection": selection})
+    def join(cls, number: int, step: Step, arrays: Arrays) -> PruningStep:
+        """What `split` took apart."""
+        return cls(
+            step=step.step,
+            scores=join_scores(number, step.scores, arrays),
+            selection=join_selection(number, step.selection, arrays) if step.selection else None,
+            refused=step.refused,
+            sweep=plain(step.sweep),
+            baselines=plain(step.baselines),
+            validation=plain(step.validation),
+            seconds=step.seconds,
+        )
 
 
 @dataclass
@@ -115,59 +130,90 @@ class PruningRecord:
             moments["after_retraining"] = self.after_retraining
         return moments
 
-    def layers(self) -> list[dict[str, Any]]:
-        """
-        Per layer: neurons, kept, and mean bits (eq. 3) of all neurons before, of the kept ones before, and of the kept
-        ones after. The middle figure tells arithmetic (dropping the lowest raises a mean) from what is learned.
-        """
+    def layers(self) -> list[Layer]:
+        """Neurons, kept ones and mean bits of each layer."""
         kept = self.selection.kept if self.selection else None
         before, before_kept = self.before.layer_average(), self.before.layer_average(kept)
         after_kept = self.after.layer_average(kept) if self.after else {}
         return [
-            {
-                "name": name,
-                "neurons": len(layer.bits),
-                "kept": int(kept[name].sum()) if kept else len(layer.bits),
-                "lowest_bits_kept": float(layer.bits[kept[name]].min()) if kept else None,
-                "mean_bits_before": before[name],
-                "mean_bits_before_of_kept": before_kept[name],
-                "mean_bits_after_of_kept": after_kept.get(name),
-            }
+            Layer(
+                name,
+                neurons=len(layer.bits),
+                kept=int(kept[name].sum()) if kept else len(layer.bits),
+                lowest_bits_kept=float(layer.bits[kept[name]].min()) if kept else None,
+                mean_bits_before=before[name],
+                mean_bits_before_of_kept=before_kept[name],
+                mean_bits_after_of_kept=after_kept.get(name),
+            )
             for name, layer in self.before.layers.items()
         ]
 
+    def split(self) -> tuple[Pruning, Arrays]:
+        """What is JSON, and the arrays; `join` puts them together."""
+        arrays: Arrays = {}
+        steps = [each.split(number, arrays) for number, each in enumerate(self.pruning_steps)]
+        after = split_scores(AFTER, self.after, arrays) if self.after else None
+        pruning = Pruning(
+            config=self.config,
+            max_steps=self.max_steps,
+            step=self.step,
+            label_entropy_bits=self.before.label_entropy,
+            layers=self.layers(),
+            pruning_steps=steps,
+            validation=typed_validation(self.validation),
+            refused=self.refused,
+            after=after,
+            after_retraining=typed_metrics(self.after_retraining),
+        )
+        return pruning, arrays
+
+    @classmethod
+    def join(cls, pruning: Pruning, arrays: Arrays) -> PruningRecord:
+        """What `split` took apart."""
+        return cls(
+            pruning.config,
+            pruning.max_steps,
+            [PruningStep.join(number, each, arrays) for number, each in enumerate(pruning.pruning_steps)],
+            join_scores(AFTER, pruning.after, arrays) if pruning.after else None,
+            plain(pruning.after_retraining),
+        )
+
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready content; `from_dict` reads it back. What follows from others is spelled out for readers."""
+        """JSON-ready content with all arrays, for a Trainer's own checkpoint; `from_dict` reads it back, exactly."""
+        pruning, arrays = self.split()
         return {
-            "config": self.config,
-            "max_steps": self.max_steps,
-            "step": self.step,
-            "label_entropy_bits": self.before.label_entropy,
-            "layers": self.layers(),
-            "validation": self.validation,
-            "refused": self.refused,
-            "pruning_steps": [each.to_dict() for each in self.pruning_steps],
-            "after": self.after.to_dict() if self.after else None,
-            "after_retraining": self.after_retraining,
+            "format_version": FORMAT_VERSION,
+            **to_json(pruning),
+            "arrays": {name: array.tolist() for name, array in arrays.items()},
         }
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> PruningRecord:
-        """Reads what `to_dict` gave."""
-        return cls(
-            content["config"],
-            content["max_steps"],
-            [PruningStep.from_dict(each) for each in content["pruning_steps"]],
-            NeuronScores.from_dict(content["after"]) if content["after"] else None,
-            content["after_retraining"],
-        )
+        """Reads what `to_dict` gave; `ValueError` if it is of another version of the format."""
+        check_version(content)
+        arrays = {name: np.asarray(each) for name, each in content["arrays"].items()}
+        return cls.join(from_json(Pruning, content), arrays)
 
     def save(self, folder: str | os.PathLike) -> None:
-        """Writes `midropout_record.json` into `folder`, atomically."""
-        write_json(Path(folder) / RECORD_NAME, self.to_dict())
+        """Writes `midropout_record.json` and `midropout_record.safetensors` into `folder`; see `record_arrays`."""
+        pruning, arrays = self.split()
+        save_with_arrays(Path(folder), RECORD, {"format_version": FORMAT_VERSION, **to_json(pruning)}, arrays)
 
     @classmethod
     def load(cls, folder: str | os.PathLike) -> PruningRecord | None:
-        """Reads it back, `None` if there is none."""
-        path = Path(folder) / RECORD_NAME
-        return cls.from_dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
+        """
+        Reads it back, `None` if there is none.
+
+        Raises:
+            `ValueError`: if it is no such record, or of another version of the format.
+        """
+        path = Path(folder) / json_name(RECORD)
+        if not path.exists():
+            return None
+        content = read_json(path)
+        try:
+            check_version(content)
+            pruning = read_pruning(content)
+            return cls.join(pruning, read_arrays(Path(folder), RECORD, pruning))
+        except ValueError as error:
+            raise ValueError(f"{path} cannot be read: {error}.") from error

@@ -3,71 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
-from typing import Any
 
 import torch
 from torch import nn
 
-from ..choices import METRICS
+from ..choices import METRICS, Metric
 from ..groups import linear_of
 from ..scoring.inference import frozen_inference
 from .head import HeadNetwork
 from .head_evaluation import HeadInputs
 from .noninferiority import compare, metric_and_influence
 from .reconstruction import Reconstruction, Refit
+from .record_schema import Sweep, SweepRow
 from .selection import Selection
-
-
-@dataclass
-class SweepRow:
-    """
-    Args:
-        threshold (`dict[str, float]`): By layer, the lowest importance among the neurons kept; bits if the criterion
-            is mutual information.
-        kept (`dict[str, int]`): Neurons kept, by layer.
-        accuracy, macro_f1, loss (`float`): On the validation rows; the loss in nats.
-        difference, stderr (`float`): How much worse than the dense network in the chosen metric; its error.
-        p_value (`float`): Of the hypothesis that it is worse by the margin or more.
-    """
-
-    threshold: dict[str, float]
-    kept: dict[str, int]
-    accuracy: float
-    macro_f1: float
-    loss: float
-    difference: float
-    stderr: float
-    p_value: float
-
-
-@dataclass
-class Sweep:
-    """
-    Args:
-        metric (`str`), margin (`float`), alpha (`float`): Of the test.
-        rows (`int`): Validation rows.
-        dense (`dict`): Metrics of the network before.
-        levels (`list[SweepRow]`): From the least to the most pruned.
-        chosen (`int`, *optional*): Number of the last level before the first that fails; `None` if the first fails.
-    """
-
-    metric: str
-    margin: float
-    alpha: float
-    rows: int
-    dense: dict[str, float]
-    levels: list[SweepRow] = field(default_factory=list)
-    chosen: int | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready content."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, content: dict[str, Any]) -> Sweep:
-        """Reads what `to_dict` gave."""
-        return cls(**{**content, "levels": [SweepRow(**row) for row in content["levels"]]})
 
 
 def level_logits(
@@ -113,7 +61,7 @@ def sweep(
     validation: HeadInputs,
     levels: list[Selection],
     *,
-    metric: str = "accuracy",
+    metric: Metric = "accuracy",
     margin: float = 0.01,
     alpha: float = 0.05,
     reconstruction: Reconstruction | None = None,

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..pruning.record import PruningRecord
+from ..pruning.record_schema import Sweep
+from .report import Tested
+
+
+if TYPE_CHECKING:
+    from ..pruning.record import PruningRecord  # brings torch
 
 
 def architecture(record: PruningRecord, config: dict[str, Any]) -> str:
-    """Of `report_figures.architecture`."""
+    """Of `page_figures.architecture`."""
     parts = [
-        f"layer {index} with {layer['kept']} of {layer['neurons']} neurons kept"
+        f"layer {index} with {layer.kept} of {layer.neurons} neurons kept"
         for index, layer in enumerate(record.layers(), 1)
     ]
     return (
@@ -25,10 +30,10 @@ def bits_per_layer(record: PruningRecord) -> str:
     """Of `figures.bits_per_layer`."""
     parts = []
     for index, layer in enumerate(record.layers(), 1):
-        after = layer["mean_bits_after_of_kept"]
+        after = layer.mean_bits_after_of_kept
         parts.append(
-            f"layer {index}: {layer['mean_bits_before']:.2f} for all neurons before pruning, "
-            f"{layer['mean_bits_before_of_kept']:.2f} for the kept ones"
+            f"layer {index}: {layer.mean_bits_before:.2f} for all neurons before pruning, "
+            f"{layer.mean_bits_before_of_kept:.2f} for the kept ones"
             + (f", {after:.2f} for these after retraining" if after is not None else "")
         )
     return (
@@ -41,7 +46,7 @@ def bits_per_neuron(record: PruningRecord) -> str:
     """Of `figures.histogram_of_bits`."""
     parts = []
     for index, (layer, scores) in enumerate(zip(record.layers(), record.before.layers.values(), strict=True), 1):
-        cut = layer["lowest_bits_kept"]
+        cut = layer.lowest_bits_kept
         parts.append(
             f"layer {index}: {len(scores.bits)} neurons from {scores.bits.min():.2f} to {scores.bits.max():.2f} bits"
             + (f", the lowest kept with {cut:.2f}" if isinstance(cut, float) else "")
@@ -63,28 +68,34 @@ def training_curve(record: PruningRecord, log: list[dict[str, float]]) -> str:
     return text
 
 
-def sweep_curve(sweep: dict[str, Any]) -> str:
+def sweep_curve(sweep: Sweep) -> str:
     """Of `figures.sweep_curve`."""
-    first, last = sweep["levels"][0], sweep["levels"][-1]
+
+    def said(number: int) -> tuple[int, float]:
+        level = sweep.levels[number]
+        return sum(level.kept.values()), getattr(level, sweep.metric)
+
+    (most, first), (fewest, last) = said(0), said(-1)
     text = (
-        f"Line chart of the {sweep['metric'].replace('_', ' ')} on validation rows over the neurons kept, before "
-        f"retraining: {first['value']:.3f} with {first['kept']} neurons, {last['value']:.3f} with {last['kept']}; "
-        f"{sweep['dense']:.3f} before pruning."
+        f"Line chart of the {sweep.metric.replace('_', ' ')} on validation rows over the neurons kept, before "
+        f"retraining: {first:.3f} with {most} neurons, {last:.3f} with {fewest}; "
+        f"{sweep.dense[sweep.metric]:.3f} before pruning."
     )
-    if sweep["chosen"] is not None:
-        chosen = sweep["levels"][sweep["chosen"]]
-        text += f" Chosen: {chosen['kept']} neurons with {chosen['value']:.3f}."
+    if sweep.chosen is not None:
+        kept, value = said(sweep.chosen)
+        text += f" Chosen: {kept} neurons with {value:.3f}."
     return text
 
 
-def reliability_diagram(test: dict[str, Any]) -> str:
-    """Of `report_figures.reliability_diagram`."""
-    points = test["calibration"]
-    gaps = [point["confidence"] - point["accuracy"] for point in points]
+def reliability_diagram(test: Tested) -> str:
+    """Of `page_figures.reliability_diagram`."""
+    points = test.calibration
+    gaps = [point.confidence - point.accuracy for point in points]
     above = sum(gap > 0 for gap in gaps)
+    error = test.expected_calibration_error
     return (
-        f"Reliability diagram on {test['rows']} {test['split']} rows: accuracy over confidence in {len(points)} bins, "
+        f"Reliability diagram on {test.rows} {test.split} rows: accuracy over confidence in {len(points)} bins, "
         f"less sure than right in {len(gaps) - above}, surer than right in {above}. Surest bin: confidence "
-        f"{points[-1]['confidence']:.2f}, accuracy {points[-1]['accuracy']:.2f}. Expected calibration error "
-        f"{test['expected_calibration_error']:.3f}."
+        f"{points[-1].confidence:.2f}, accuracy {points[-1].accuracy:.2f}."
+        + (f" Expected calibration error {error:.3f}." if error is not None else "")
     )

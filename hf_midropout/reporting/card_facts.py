@@ -1,4 +1,4 @@
-"""What the model card says, out of a report and a configuration; parts that a report lacks are left out."""
+"""What the model card says, out of a report and a configuration; what a report lacks is left out."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from ..checkpoints.config_checks import MODEL_TYPE
+from ..pruning.record_schema import Validation
 from .parts import HUB_ID, MADE_HERE, MUTUAL_INFORMATION, NAMES, criterion_name, read_baselines
+from .report import Report
 
 
 MOMENTS = {
@@ -19,79 +21,75 @@ SETTINGS = (
     "num_train_epochs", "learning_rate", "per_device_train_batch_size", "gradient_accumulation_steps", "warmup_steps",
     "weight_decay", "max_length", "seed",
 )  # fmt: skip
+EXAMPLES = {"python-docs": "Opens a socket and listens for connections."}
 
 
-def facts(report: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
+def facts(report: Report, config: dict[str, Any]) -> dict[str, Any]:
     """
     The values of the template.
 
     Args:
-        report (`dict`): The report of a training, whole, partial, or empty.
+        report ([`Report`]): Of a training, whole, partial, or empty.
         config (`dict`): The checkpoint's `config.json`.
 
     Raises:
-        `KeyError`, `TypeError`, `AttributeError`, `IndexError`, `ValueError`: if `report` is not such a report.
+        `KeyError`, `TypeError`, `AttributeError`, `IndexError`, `ValueError`: if a `config` is not such a one.
     """
-    model, pruning, data = report.get("model", {}), report.get("pruning", {}), report.get("data", {})
-    layers = pruning.get("layers", [])
-    before, after = (sum(layer[key] for layer in layers) for key in ("neurons", "kept"))
+    pruning, model, data = report.pruning, report.model, report.data
+    layers = pruning.layers if pruning else []
+    before, after = sum(layer.neurons for layer in layers), sum(layer.kept for layer in layers)
     labels = list((config.get("id2label") or {"0": "LABEL_0", "1": "LABEL_1"}).values())
-    validation = pruning.get("validation", {})
+    validation = pruning.validation if pruning else Validation()
     moments = [
-        (title, before if key == "before_pruning" else after, validation[key])
+        (title, before if key == "before_pruning" else after, vars(metrics))
         for key, title in MOMENTS.items()
-        if key in validation
+        if (metrics := getattr(validation, key))
     ]
-    rows = dict(data.get("rows", {}))
-    action = pruning.get("config", {}).get("action", "prune")
+    settings_of_it = pruning.config if pruning else {}
+    action = settings_of_it.get("action", "prune")
     if action != "prune":
         after = before  # neurons that training treated otherwise are all still there
-    scores = pruning["pruning_steps"][0]["scores"] if "pruning_steps" in pruning else pruning.get("before", {})
-    base, base_source = model.get("base_model"), model.get("base_model_source")
-    name, data_source = data.get("name"), data.get("source")
+    scores = pruning.pruning_steps[0].scores if pruning else None
     widths = config.get("head_widths", [])
     return {
         "labels": labels,
         "widths": widths,
-        "base": "a tiny ALBERT with random weights" if base == MADE_HERE else public_name(base, base_source),
-        "base_link": hub_link(base, base_source),
-        "data_link": hub_link(name, data_source),
+        "base": (
+            "a tiny ALBERT with random weights"
+            if model.base_model == MADE_HERE
+            else public_name(model.base_model, model.base_model_source)
+        ),
+        "base_link": hub_link(model.base_model, model.base_model_source),
+        "data_link": hub_link(data.name, data.source),
         "own": config.get("model_type") == MODEL_TYPE,
         "architecture": architecture(config),
         "regression": problem_type(config, labels) == "regression",
         "multi_label": problem_type(config, labels) == "multi_label_classification",
-        "model": {key: model.get(key) for key in MODEL_KEYS},
-        "layers": layers,
+        "model": vars(model),
+        "layers": [vars(layer) for layer in layers],
         "neurons_before": before,
         "neurons_after": after,
         "dropped": after < before and action == "prune",
         "action": action if after < before else "none",
         "criterion": criterion_name(pruning),
-        "compact": config.get("model_type") != MODEL_TYPE or widths == [layer["kept"] for layer in layers],
-        "refused": pruning.get("refused"),
+        "compact": config.get("model_type") != MODEL_TYPE or widths == [layer.kept for layer in layers],
+        "refused": pruning.refused if pruning else None,
         "validation": moments,
-        "test": report.get("test"),
-        "dense_test": report.get("dense_test"),
-        "rows": ", ".join(f"{count:,} {split}" for split, count in rows.items()),
+        "test": vars(report.test) if report.test else None,
+        "dense_test": vars(report.dense_test) if report.dense_test else None,
+        "rows": ", ".join(f"{count:,} {split}" for split, count in data.rows.items()),
         "baselines": read_baselines(report),
-        "entropy": scores.get("label_entropy_bits"),
-        "samples": f"estimated from {scores['num_samples']:,} training rows" if layers else "",
-        "step": pruning.get("step"),
-        "max_steps": pruning.get("max_steps"),
-        "rule": rule(pruning.get("config", {})),
-        "data_name": public_name(name, data_source),
-        "notes": data.get("notes", []),
-        "settings": settings(report.get("training_arguments", {})),
+        "entropy": scores.label_entropy_bits if scores else None,
+        "samples": f"estimated from {scores.num_samples:,} training rows" if scores else "",
+        "step": pruning.step if pruning else None,
+        "max_steps": pruning.max_steps if pruning else None,
+        "rule": rule(settings_of_it),
+        "data_name": public_name(data.name, data.source),
+        "notes": data.notes,
+        "settings": settings(report.training_arguments),
         "versions": versions(report),
-        "languages_note": "",
-        "example": "Opens a socket and listens for connections." if name == "python-docs" else "A text to classify.",
+        "example": EXAMPLES.get(data.name or "", "A text to classify."),
     }
-
-
-MODEL_KEYS = (
-    "head_parameters_before", "head_parameters_after", "parameters_before", "parameters_after",
-    "largest_logit_difference",
-)  # fmt: skip
 
 
 def hub_link(name: str | None, source: str | None) -> str | None:
@@ -151,9 +149,10 @@ def settings(arguments: dict[str, Any]) -> list[str]:
     return [f"{name} {arguments[name]}" for name in SETTINGS if arguments.get(name) is not None]
 
 
-def versions(report: dict[str, Any]) -> str:
+def versions(report: Report) -> str:
     """Packages and Python."""
-    environment = report.get("environment", {})
     named = ("python", "torch", "transformers", "datasets", "huggingface-hub")
-    found = [f"hf_midropout {report['hf_midropout_version']}"] if "hf_midropout_version" in report else []
-    return ", ".join(found + [f"{name} {environment[name]}" for name in named if name in environment]) + "."
+    found = [f"hf_midropout {report.hf_midropout_version}"] if report.hf_midropout_version else []
+    return (
+        ", ".join(found + [f"{name} {report.environment[name]}" for name in named if name in report.environment]) + "."
+    )

@@ -1,38 +1,15 @@
-"""Figures of a training, as PNG files."""
+"""Figures of the report that are drawn from the record alone."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 
 from ..pruning.record import PruningRecord
+from ..pruning.record_schema import Sweep
 from ..scoring.histogram import histogram_of_bits
-from ..utils.plotting import AFTER, BEFORE, GREY, KEPT, draw, plt
-
-
-def draw_figures(record: PruningRecord, log_history: list[dict[str, Any]], folder: str | os.PathLike) -> list[Path]:
-    """
-    Draws `bits_per_layer.png` (Figure 2 of the paper), `bits_per_neuron.png`, `training_curve.png` and, if a threshold
-    was searched for, `sweep.png` into `folder`.
-
-    Returns:
-        `list[Path]`: the files, in that order.
-    """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    figures: dict[str, Callable[[], Figure]] = {
-        "bits_per_layer": lambda: bits_per_layer(record),
-        "bits_per_neuron": lambda: bits_per_neuron(record),
-        "training_curve": lambda: training_curve(record, log_history),
-    }
-    searched = next((each.sweep for each in record.pruning_steps if each.sweep), None)
-    if searched:
-        figures["sweep"] = lambda: sweep_curve(searched)
-    return [draw(make_figure, folder / f"{name}.png") for name, make_figure in figures.items()]
+from ..utils.plotting import AFTER, BEFORE, GREY, KEPT, plt
 
 
 def bits_per_layer(record: PruningRecord) -> Figure:
@@ -45,7 +22,7 @@ def bits_per_layer(record: PruningRecord) -> Figure:
     ]
     figure, axes = plt.subplots(figsize=(6.4, 3.4), layout="constrained")
     for offset, (label, key, colour) in zip((-0.27, 0.0, 0.27), series, strict=True):
-        values = [layer[key] or 0.0 for layer in layers]
+        values = [getattr(layer, key) or 0.0 for layer in layers]
         bars = axes.bar([index + offset for index in range(len(layers))], values, 0.25, label=label, color=colour)
         axes.bar_label(bars, fmt="%.2f", padding=2, fontsize=8)
     axes.axhline(record.before.label_entropy, color=GREY, linestyle=":", linewidth=1)
@@ -56,7 +33,7 @@ def bits_per_layer(record: PruningRecord) -> Figure:
     )  # fmt: skip
     axes.set_ylim(0, record.before.label_entropy * 1.12)
     axes.set_xticks(
-        range(len(layers)), [f"layer {i}\n{row['kept']} of {row['neurons']} kept" for i, row in enumerate(layers, 1)]
+        range(len(layers)), [f"layer {i}\n{row.kept} of {row.neurons} kept" for i, row in enumerate(layers, 1)]
     )
     axes.set_ylabel("mean mutual information\nwith the label (bits)")
     figure.legend(loc="outside upper center", ncols=1, fontsize=8.5)
@@ -95,19 +72,18 @@ def training_curve(record: PruningRecord, log_history: list[dict[str, Any]]) -> 
     return figure
 
 
-def sweep_curve(sweep: dict[str, Any]) -> Figure:
-    """The chosen metric against neurons kept, with the margin and the chosen level marked; see [`sweep.Sweep`]."""
+def sweep_curve(sweep: Sweep) -> Figure:
+    """The chosen metric against neurons kept, with the margin and the chosen level marked."""
     figure, axes = plt.subplots(figsize=(6.4, 3.2), layout="constrained")
-    metric, levels = sweep["metric"], sweep["levels"]
-    kept = [sum(level["kept"].values()) for level in levels]
-    axes.plot(kept, [level[metric] for level in levels], color=AFTER, linewidth=1.5, label="pruned, before retraining")
-    dense, sign = sweep["dense"][metric], 1 if metric == "loss" else -1
+    kept = [sum(level.kept.values()) for level in sweep.levels]
+    values = [getattr(level, sweep.metric) for level in sweep.levels]
+    axes.plot(kept, values, color=AFTER, linewidth=1.5, label="pruned, before retraining")
+    dense, sign = sweep.dense[sweep.metric], 1 if sweep.metric == "loss" else -1
     axes.axhline(dense, color=GREY, linestyle=":", linewidth=1, label="dense")
-    axes.axhspan(dense, dense + sign * sweep["margin"], color=BEFORE, alpha=0.3, linewidth=0, label="margin")
-    if sweep["chosen"] is not None:
-        level = levels[sweep["chosen"]]
-        axes.plot(kept[sweep["chosen"]], level[metric], "o", color=AFTER, markersize=7, label="chosen")
+    axes.axhspan(dense, dense + sign * sweep.margin, color=BEFORE, alpha=0.3, linewidth=0, label="margin")
+    if sweep.chosen is not None:
+        axes.plot(kept[sweep.chosen], values[sweep.chosen], "o", color=AFTER, markersize=7, label="chosen")
     axes.set_xlabel("neurons kept")
-    axes.set_ylabel(f"validation {metric.replace('_', ' ')}")
+    axes.set_ylabel(f"validation {sweep.metric.replace('_', ' ')}")
     axes.legend(fontsize=8.5)
     return figure

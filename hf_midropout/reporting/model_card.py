@@ -12,20 +12,17 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, UndefinedErro
 
 from ..utils.json_files import read_json
 from ..utils.project import INSTALL
+from ..utils.report_names import REPORT_NAME
 from ..utils.safe_paths import read_inside, write_inside
 from ..utils.terminal import one_line
-from .parts import REPORT_NAME
-from .report_checks import read_report
+from .figure_list import CARD_FIGURES
+from .report import Report
 
 
 README = "README.md"
 BEGIN = "<!-- hf_midropout: begin, generated -->"
 END = "<!-- hf_midropout: end -->"
 TAGS = ["hf_midropout", "mutual-information", "pruning", "text-classification"]
-FIGURES = {
-    "figures/bits_per_layer.png": "Mean bits per neuron of each layer, before pruning and after retraining",
-    "figures/training_curve.png": "Loss over the optimizer steps, with the step at which neurons were dropped",
-}
 
 
 def write_card(folder: str | os.PathLike, **options) -> Path:
@@ -49,7 +46,7 @@ def card_text(
     *,
     repo_id: str | None = None,
     name: str | None = None,
-    report: dict[str, Any] | None = None,
+    report: Report | None = None,
     config: dict[str, Any] | None = None,
     metadata: dict[str, Any] | None = None,
 ) -> str:
@@ -62,8 +59,8 @@ def card_text(
         existing (`str`, *optional*): The README that is there.
         repo_id (`str`, *optional*): The repository it will be in; the snippet then loads from there.
         name (`str`, *optional*): Where the snippet loads from otherwise; `folder` if not given.
-        report, config (`dict`, *optional*): The report of its training and its configuration; those in `folder` if not
-            given.
+        report ([`Report`], *optional*): Of its training; the one in `folder` if not given.
+        config (`dict`, *optional*): Its configuration; the one in `folder` if not given.
         metadata (`dict`, *optional*): What `Trainer.push_to_hub` was told to put into the card: `license`, `language`
             and `tags` are.
 
@@ -73,10 +70,9 @@ def card_text(
     """
     folder = Path(folder)
     config = read_json(folder / "config.json") if config is None else config
-    if report is None:
-        report = read_report(folder) or {}
-    figures = [path for path in FIGURES if (folder / path).is_file()] if report else []
-    card = compose(report, config, existing, repo_id or name or str(folder), figures)
+    report = Report.load(folder) if report is None else report
+    figures = [path for path in CARD_FIGURES if (folder / path).is_file()] if report else []
+    card = compose(report or Report(), config, existing, repo_id or name or str(folder), figures)
     for key in ("license", "language"):
         if metadata and metadata.get(key):
             setattr(card.data, key, metadata[key])
@@ -85,7 +81,7 @@ def card_text(
     return str(card)
 
 
-def compose(report: dict[str, Any], config: dict[str, Any], existing: str, name: str, figures: list[str]):
+def compose(report: Report, config: dict[str, Any], existing: str, name: str, figures: list[str]):
     """The `huggingface_hub.ModelCard` from what is in the files; see [`card_text`]."""
     from huggingface_hub import ModelCard
 
@@ -100,7 +96,7 @@ def compose(report: dict[str, Any], config: dict[str, Any], existing: str, name:
                 name=name,
                 example=values["example"],
                 install=INSTALL,
-                figures=[{"path": path, "alt": FIGURES[path]} for path in figures],
+                figures=[{"path": path, "alt": CARD_FIGURES[path]} for path in figures],
             )
             .strip()
         )
@@ -149,7 +145,7 @@ def hub_metadata(values: dict[str, Any], model_name: str):
                 metric_value=round(test[key], 4),
             )
             for key, (kind, label) in kinds.items()
-            if key in test
+            if test[key] is not None
         ]
     return ModelCardData(
         base_model=values["base_link"],

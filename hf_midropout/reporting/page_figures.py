@@ -10,6 +10,7 @@ from matplotlib.patches import FancyBboxPatch
 
 from ..pruning.record import PruningRecord
 from ..utils.plotting import AFTER, BEFORE, GREY, plt
+from .report import Tested
 
 
 DROPPED = "#d9d9d9"
@@ -28,10 +29,10 @@ def architecture(record: PruningRecord, config: dict[str, Any]) -> Figure:
         config (`dict`): The checkpoint's `config.json`.
     """
     layers = record.layers()
-    columns = max(32, math.ceil(math.sqrt(2 * max(layer["neurons"] for layer in layers)) / 8) * 8)
+    columns = max(32, math.ceil(math.sqrt(2 * max(layer.neurons for layer in layers)) / 8) * 8)
     left, right = 21.0, 77.0
     pitch = (right - left) / columns
-    heights = [max(math.ceil(layer["neurons"] / columns) * pitch, 5) for layer in layers]
+    heights = [max(math.ceil(layer.neurons / columns) * pitch, 5) for layer in layers]
     gap, box = 4.5, 7.0
     total = 2 * box + sum(heights) + gap * (len(layers) + 3) + box
     figure, axes = plt.subplots(figsize=(WIDTH, WIDTH * total / 100))
@@ -47,14 +48,14 @@ def architecture(record: PruningRecord, config: dict[str, Any]) -> Figure:
     y = _box(axes, y, box, encoder, left, right)
     for index, (layer, height) in enumerate(zip(layers, heights, strict=True), 1):
         y = _arrow(axes, y, gap)
-        kept = record.selection.kept[layer["name"]].tolist() if record.selection else [True] * layer["neurons"]
+        kept = record.selection.kept[layer.name].tolist() if record.selection else [True] * layer.neurons
         places = [(left + pitch * (n % columns + 0.5), y - pitch * (n // columns + 0.5)) for n in range(len(kept))]
         colours = [AFTER if keep else DROPPED for keep in kept]
         # As an image within the SVG where there are many: each dot would be a hundred bytes of it.
         axes.scatter(*zip(*places, strict=True), s=size, c=colours, linewidths=0, rasterized=len(kept) > MANY)
         middle = y - height / 2
         axes.text(left - 2, middle, f"layer {index}", ha="right", va="center")
-        counts = f"{layer['neurons']} → {layer['kept']}" if layer["kept"] < layer["neurons"] else f"{layer['neurons']}"
+        counts = f"{layer.neurons} → {layer.kept}" if layer.kept < layer.neurons else f"{layer.neurons}"
         axes.text(right + 2, middle, f"{counts}\nneurons", ha="left", va="center")
         y -= height
     y = _arrow(axes, y, gap)
@@ -79,14 +80,16 @@ def _arrow(axes, y: float, gap: float) -> float:
     return y - gap
 
 
-def reliability_diagram(test: dict[str, Any]) -> Figure:
+def reliability_diagram(test: Tested) -> Figure:
     """Accuracy over confidence in 15 bins, beside the diagonal of a perfectly calibrated classifier."""
-    points = test["calibration"]
+    points = test.calibration
     figure, (axes, counts) = plt.subplots(
         2, 1, figsize=(WIDTH, 4.2), sharex=True, height_ratios=(3, 1), layout="constrained"
     )
     axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=1, label="perfectly calibrated")
-    confidence, accuracy, rows = ([point[key] for point in points] for key in ("confidence", "accuracy", "rows"))
+    confidence, accuracy, rows = (
+        [getattr(point, key) for point in points] for key in ("confidence", "accuracy", "rows")
+    )
     axes.plot(confidence, accuracy, color=AFTER, linewidth=0.8, alpha=0.6)
     sizes = [8 + 90 * count / max(rows) for count in rows]
     axes.scatter(confidence, accuracy, s=sizes, color=AFTER, label="this model, larger with more rows", zorder=3)

@@ -1,149 +1,163 @@
-"""The JSON report of a training: what was done, with what, and what came of it."""
+"""
+The report of a training: its one schema, its one writer and its one reader. Needs no torch.
+
+It is two files: `midropout_report.json`, also for people, and `midropout_report.safetensors`, values per neuron.
+"""
 
 from __future__ import annotations
 
 import os
-import platform
-import sys
-from importlib.metadata import version
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import torch
-from torch import nn
-
-from ..data.datasets import TextClassificationData
-from ..pruning.record import PruningRecord
+from ..pruning.record_arrays import Arrays, read_arrays, save_with_arrays
+from ..pruning.record_schema import FORMAT_VERSION, Count, Metrics, Pruning, check_pruning, check_version
+from ..utils.json_files import read_json
+from ..utils.report_names import REPORT, json_name
+from ..utils.safe_paths import check_link
+from ..utils.typed_json import AtMost, Between, from_json, to_json
 from ..version import __version__
-from .parts import HUB_ID, MADE_HERE
-from .parts import REPORT_NAME as REPORT_NAME
 
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from ..pruning.record import PruningRecord
 
 
-FORMAT_VERSION = 1
+Widths = Annotated[list[Annotated[int, Between(1, 65_536)]], AtMost(99)]
 
 
-def build_report(
-    record: PruningRecord,
-    data: TextClassificationData,
-    model_name: str,
-    model_source: str,
-    masked: nn.Module,
-    compact: nn.Module,
-    largest_logit_difference: float,
-    test: dict[str, Any],
-    training_arguments: dict[str, Any],
-    seconds: dict[str, float],
-) -> dict[str, Any]:
+@dataclass(kw_only=True)
+class Model:
     """
-    JSON-ready report.
+    Args:
+        base_model (`str`, *optional*): The checkpoint that training started from.
+        base_model_source (`str`, *optional*): How it was loaded: `"hub"`, `"local"` or `"builtin"`.
+        parameters_before, parameters_after, head_parameters_before, head_parameters_after (`int`, *optional*): Before
+            and after compaction.
+        head_widths_before, head_widths_after (`list[int]`, *optional*): Likewise.
+        largest_logit_difference (`float`, *optional*): Between the two, on real inputs.
+    """
+
+    base_model: str | None = None
+    base_model_source: str | None = None
+    parameters_before: Count | None = None
+    parameters_after: Count | None = None
+    head_parameters_before: Count | None = None
+    head_parameters_after: Count | None = None
+    head_widths_before: Widths | None = None
+    head_widths_after: Widths | None = None
+    largest_logit_difference: float | None = None
+
+
+@dataclass(kw_only=True)
+class Data:
+    """
+    What was trained on: `name` and `source` (`str`, *optional*), `labels` (`list[str]`), `rows` (`dict[str, int]`, by
+    split), `notes` (`list[str]`).
+    """
+
+    name: str | None = None
+    source: str | None = None
+    labels: list[str] = field(default_factory=list)
+    rows: Annotated[dict[str, Count], AtMost(1_000)] = field(default_factory=dict)
+    notes: Annotated[list[str], AtMost(1_000)] = field(default_factory=list)
+
+
+@dataclass
+class Bin:
+    """Of a reliability diagram: `rows` (`int`), their mean `confidence` (`float`), and their `accuracy` (`float`)."""
+
+    rows: Count
+    confidence: float
+    accuracy: float
+
+
+@dataclass(kw_only=True)
+class Tested(Metrics):
+    """[`Metrics`] on the `rows` (`int`) of a `split` (`str`) that nothing was chosen with, and their `calibration`."""
+
+    split: str
+    rows: Count
+    calibration: Annotated[list[Bin], AtMost(1_000)] = field(default_factory=list)
+
+
+@dataclass(kw_only=True)
+class Report:
+    """
+    What is known of a training; any part may be absent.
 
     Args:
-        record ([`PruningRecord`]): What happened to the neurons.
-        data ([`TextClassificationData`]): What was trained on.
-        model_name (`str`): The checkpoint that training started from.
-        model_source (`str`): How it was loaded: `"hub"`, `"local"` or `"builtin"`, as [`source_of`] gives.
-        masked, compact (`nn.Module`): The model before and after compaction.
-        largest_logit_difference (`float`): Between the two, on real inputs.
-        test (`dict`): Metrics of the compact model on rows that nothing was chosen with, `"split"` and `"rows"`.
+        hf_midropout_version (`str`, *optional*): That wrote it.
+        model ([`Model`]), data ([`Data`]): What was trained, and on what.
+        test ([`Tested`], *optional*): The compact model.
+        dense_test ([`Tested`], *optional*): The same training without pruning.
+        pruning ([`Pruning`], *optional*): What happened to the neurons.
         training_arguments (`dict`): The arguments of the run.
+        training_log (`list[dict[str, float]]`): Losses and accuracies by step.
         seconds (`dict[str, float]`): Wall time by phase.
+        environment (`dict`): Versions and machine.
+        arrays (`dict[str, numpy.ndarray]`): The values per neuron, if they were read.
     """
-    return {
-        "format_version": FORMAT_VERSION,
-        "hf_midropout_version": __version__,
-        "model": {
-            "base_model": model_name,
-            "base_model_source": model_source,
-            **model_sizes(masked, compact),
-            "largest_logit_difference": largest_logit_difference,
-        },
-        "data": {
-            "name": data.name,
-            "source": data.source,
-            "labels": data.label_names,
-            "rows": {split: len(rows) for split, rows in data.splits.items()},
-            "notes": data.notes,
-        },
-        "test": test,
-        "pruning": record.to_dict(),
-        "training_arguments": without_tokens(training_arguments),
-        "seconds": seconds,
-        "environment": environment(),
-    }
 
+    hf_midropout_version: str | None = None
+    model: Model = field(default_factory=Model)
+    data: Data = field(default_factory=Data)
+    test: Tested | None = None
+    dense_test: Tested | None = None
+    pruning: Pruning | None = None
+    training_arguments: Annotated[dict[str, Any], AtMost(1_000)] = field(default_factory=dict)
+    training_log: list[Annotated[dict[str, float], AtMost(10)]] = field(default_factory=list)
+    seconds: Annotated[dict[str, float], AtMost(100)] = field(default_factory=dict)
+    environment: Annotated[dict[str, str | int | None], AtMost(100)] = field(default_factory=dict)
+    arrays: Arrays = field(default_factory=dict, repr=False, metadata={"json": False})
 
-def source_of(model_name: str | None) -> str:
-    """
-    How a model that is loaded by now was loaded: `"builtin"`, `"hub"`, or `"local"` from a folder. A path such as
-    `models/mini` looks like a repository's id; only what is in the Hub's cache came from there.
-    """
-    if model_name is None or model_name == MADE_HERE:
-        return "builtin"
-    if not HUB_ID.fullmatch(model_name) or Path(model_name).exists():
-        return "local"
-    from huggingface_hub import try_to_load_from_cache
-    from huggingface_hub.errors import HFValidationError
+    @classmethod
+    def of(cls, record: PruningRecord, **parts) -> Report:
+        """The report with this version's number, and with what `record` tells."""
+        pruning, arrays = record.split()
+        return cls(hf_midropout_version=__version__, pruning=pruning, arrays=arrays, **parts)
 
-    try:
-        return "hub" if isinstance(try_to_load_from_cache(model_name, "config.json"), str) else "local"
-    except HFValidationError:
-        return "local"
+    @property
+    def record(self) -> PruningRecord:
+        """What `pruning` and `arrays` hold, put together; `ValueError` if they were not read."""
+        from ..pruning.record import PruningRecord  # brings torch
 
+        if self.pruning is None:
+            raise ValueError("it does not say what happened to the neurons")
+        return PruningRecord.join(self.pruning, self.arrays)
 
-def model_sizes(masked: PreTrainedModel, compact: PreTrainedModel) -> dict[str, Any]:
-    """Parameters and widths of the model before and after compaction."""
-    return {
-        "parameters_before": num_parameters(masked),
-        "parameters_after": num_parameters(compact),
-        "head_parameters_before": num_parameters(masked.classifier),
-        "head_parameters_after": num_parameters(compact.classifier),
-        "head_widths_before": list(masked.config.head_widths),
-        "head_widths_after": list(compact.config.head_widths),
-    }
+    def save(self, folder: str | os.PathLike, stem: str = REPORT) -> None:
+        """Writes both files into `folder`; see `record_arrays`."""
+        save_with_arrays(Path(folder), stem, {"format_version": FORMAT_VERSION, **to_json(self)}, self.arrays)
 
+    @classmethod
+    def load(cls, folder: str | os.PathLike, stem: str = REPORT, arrays: bool = True) -> Report | None:
+        """
+        The report in `folder`, which may be a stranger's; `None` if there is none.
 
-def without_tokens(arguments: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of a run as they may be published: `--hub_token` without its value."""
-    shown: list[str] = []
-    for option in arguments.get("training_options") or []:
-        name, equals, _ = option.partition("=")
-        if option.startswith("--") and equals and "token" in name:
-            option = f"{name}=[hidden]"
-        elif shown and shown[-1].startswith("--") and "token" in shown[-1] and "=" not in shown[-1]:
-            option = "[hidden]"
-        shown.append(option)
-    return arguments | {"training_options": shown}
+        Args:
+            folder (`str` or `os.PathLike`): Where it is.
+            stem (`str`, *optional*, defaults to `"midropout_report"`): The names of its files without their endings.
+            arrays (`bool`, *optional*, defaults to `True`): Read the values per neuron too.
 
-
-def num_parameters(module: nn.Module) -> int:
-    """Parameters of `module`, shared ones counted once."""
-    return sum(parameter.numel() for parameter in module.parameters())
-
-
-def environment() -> dict[str, Any]:
-    """Versions and machine."""
-    packages = ("transformers", "accelerate", "datasets", "evaluate", "huggingface-hub", "safetensors")
-    return {
-        "python": platform.python_version(),
-        "platform": f"{platform.system()} {platform.machine()}",
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
-        "peak_memory_mib": peak_memory_mib(),
-        "torch": torch.__version__,  # with the build, such as +cpu
-        **{package: version(package) for package in packages},
-    }
-
-
-def peak_memory_mib() -> int | None:
-    """Peak resident memory of this process in MiB; `None` where the system does not tell."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak // (2**20 if sys.platform == "darwin" else 2**10)
+        Raises:
+            `ValueError`: if it is no report of this package, of another version of the format, or has more in it than
+                a page can show.
+        """
+        folder = Path(folder)
+        path = folder / json_name(stem)
+        if path.is_symlink():
+            check_link(folder, path)
+        if not path.is_file():
+            return None
+        content = read_json(path)
+        try:
+            check_version(content)
+            report = from_json(cls, content)
+            if report.pruning is not None:
+                check_pruning(report.pruning)
+                report.arrays = read_arrays(folder, stem, report.pruning) if arrays else {}
+        except ValueError as error:
+            raise ValueError(f"{path.name} is not a report of this package, or not whole: {error}.") from error
+        return report

@@ -31,7 +31,8 @@ class MIDropoutCallback(TrainerCallback, ExportableState):
     MI-Dropout inside a plain [`~transformers.Trainer`]: after an initial phase it scores every neuron of the head by
     its mutual information with the label, drops the neurons that carry too little, and lets training go on. At the end
     it scores again. Bits per layer and, if the Trainer has an `eval_dataset`, the metrics before and after go through
-    the Trainer's own logging; `midropout_record.json` in the output folder holds everything.
+    the Trainer's own logging; `midropout_record.json` in the output folder, with the values per neuron beside it in
+    `midropout_record.safetensors`, holds everything.
 
     What happened so far is in every checkpoint, beside the masks, so that a resumed training goes on as it would have.
     One object serves one training at a time; a new `train()` starts from nothing.
@@ -174,9 +175,10 @@ class MIDropoutCallback(TrainerCallback, ExportableState):
         ended = record.after is not None
         logs: dict[str, float] = {}
         for layer in record.layers():
-            key = "mean_bits_after_of_kept" if ended else "mean_bits_before"
-            logs[f"midropout/{'after' if ended else 'before'}/bits/{layer['name']}"] = layer[key]
-            logs[f"midropout/{'after' if ended else 'before'}/neurons_kept/{layer['name']}"] = layer["kept"]
+            bits = layer.mean_bits_after_of_kept if ended else layer.mean_bits_before
+            assert bits is not None
+            logs[f"midropout/{'after' if ended else 'before'}/bits/{layer.name}"] = bits
+            logs[f"midropout/{'after' if ended else 'before'}/neurons_kept/{layer.name}"] = layer.kept
         moments = {"after_retraining": record.after_retraining} if ended else record.pruning_steps[-1].validation
         for moment, values in moments.items():
             if isinstance(values, dict):

@@ -10,8 +10,9 @@ from filelock import FileLock, Timeout
 
 from ..utils.files import clean_up
 from ..utils.interruption import uninterrupted
+from ..utils.report_names import RECORD_FILES
 from .resuming import find_last_whole
-from .run_record import COMPACT, LOCK, LOGS, PRUNING_RECORD, RECORD, RunRecord, is_result, remove_written
+from .run_record import COMPACT, LOCK, LOGS, RECORD, RunRecord, is_result, remove_written
 
 
 EARLIER = "_earlier_run"
@@ -84,7 +85,7 @@ class OutputFolder:
             earlier = self.record.there(self.path) if self.record else []
             if earlier:
                 self._move_aside(earlier)
-            self.record = RunRecord(wrote=[PRUNING_RECORD])
+            self.record = RunRecord(wrote=[*RECORD_FILES])
         if LOGS not in self.record.wrote and not os.path.lexists(self.path / LOGS):
             self.record.wrote.append(LOGS)
         self.record.save(self.path)
@@ -94,7 +95,7 @@ class OutputFolder:
         """Notes that `name` is about to be written, before it is: a kill may come at any moment."""
         assert self.record is not None
         if name not in self.record.wrote:
-            wrote = [*self.record.there(self.path), *{PRUNING_RECORD, LOGS}.intersection(self.record.wrote), name]
+            wrote = [*self.record.there(self.path), *{*RECORD_FILES, LOGS}.intersection(self.record.wrote), name]
             self.record.wrote = list(dict.fromkeys(wrote))
             self.record.save(self.path)
 
@@ -139,7 +140,7 @@ class OutputFolder:
 
     def _recover(self) -> None:
         """Tidies up after a run that was killed."""
-        clean_up(self.path, (COMPACT, PRUNING_RECORD, RECORD), lambda path: self._discard(path))
+        clean_up(self.path, (COMPACT, *RECORD_FILES, RECORD), lambda path: self._discard(path))
         self.record = RunRecord.load(self.path)
         if self.record is None:
             return

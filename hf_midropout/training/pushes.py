@@ -8,7 +8,6 @@ draft of a card over the README, and all carry `training_args.bin`, a pickle. `p
 
 from __future__ import annotations
 
-import json
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -16,12 +15,12 @@ from typing import Any
 from ..groups.sharding import full_module
 from ..hub.contents import CODE_FILES
 from ..pruning.record import PruningRecord
-from ..reporting.figures import draw_figures
+from ..reporting.building import environment, model_sizes, source_of
+from ..reporting.drawing import draw_figures
 from ..reporting.model_card import write_card
-from ..reporting.parts import REPORT_NAME, training_log
-from ..reporting.report import FORMAT_VERSION, environment, model_sizes, source_of
+from ..reporting.parts import training_log
+from ..reporting.report import Data, Model, Report
 from ..utils.safe_paths import read_inside, write_inside
-from ..version import __version__
 
 
 ARGUMENTS = (
@@ -66,36 +65,34 @@ def describe(
     trainer, record: PruningRecord | None, model, folder: Path, metadata: dict[str, Any] | None = None
 ) -> None:
     """Writes report, figures and card of `model` into `folder`; without a `record`, only the card."""
-    report: dict[str, Any] = {}
+    report = Report()
     if record is not None:
         report = trainer_report(trainer, record, model)
-        write_inside(folder, REPORT_NAME, json.dumps(report, indent=2, allow_nan=False) + "\n")
+        report.save(folder)
         with tempfile.TemporaryDirectory(prefix="hf_midropout.") as drawing:
-            for figure in draw_figures(record, trainer.state.log_history, drawing):
+            for figure in draw_figures(report, drawing):
                 write_inside(folder, f"figures/{figure.name}", figure.read_bytes())
     write_card(
         folder, repo_id=trainer.hub_model_id, report=report, config=model.config.to_dict(), metadata=metadata or {}
     )
 
 
-def trainer_report(trainer, record: PruningRecord, model) -> dict[str, Any]:
+def trainer_report(trainer, record: PruningRecord, model) -> Report:
     """The report of `hf-midropout train`, without what a Trainer does not know: the data's name and a test split."""
     rows = {"train": trainer.train_dataset, "validation": trainer.eval_dataset}
     masked = trainer.accelerator.unwrap_model(trainer.model)
     base = model.config.name_or_path or None
-    return {
-        "format_version": FORMAT_VERSION,
-        "hf_midropout_version": __version__,
-        "model": {"base_model": base, "base_model_source": source_of(base)} | model_sizes(masked, model),
-        "data": {
-            "labels": list(model.config.id2label.values()),
-            "rows": {split: len(dataset) for split, dataset in rows.items() if hasattr(dataset, "__len__")},
-        },
-        "pruning": record.to_dict(),
-        "training_arguments": {name: getattr(trainer.args, name) for name in ARGUMENTS},
-        "training_log": training_log(trainer.state.log_history),
-        "environment": environment(),
-    }
+    return Report.of(
+        record,
+        model=Model(base_model=base, base_model_source=source_of(base), **model_sizes(masked, model)),
+        data=Data(
+            labels=list(model.config.id2label.values()),
+            rows={split: len(dataset) for split, dataset in rows.items() if hasattr(dataset, "__len__")},
+        ),
+        training_arguments={name: getattr(trainer.args, name) for name in ARGUMENTS},
+        training_log=training_log(trainer.state.log_history),
+        environment=environment(),
+    )
 
 
 def keep_out(folder: Path, names: list[str]) -> None:

@@ -10,6 +10,8 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from ..utils.report_names import REPORT_ARRAYS
+
 
 CHECKPOINT = re.compile(r"checkpoint-(\d+)")
 STATE = "trainer_state.json"
@@ -89,7 +91,7 @@ def defect(checkpoint: Path) -> str | None:
 def _missing(checkpoint: Path, names: list[str]) -> str | None:
     sharded = [path for path in checkpoint.iterdir() if path.is_dir()]  # of FSDP and DeepSpeed, with names of theirs
     if not sharded and not any(
-        name.endswith((".safetensors", ".bin")) and name != "training_args.bin" for name in names
+        name.endswith((".safetensors", ".bin")) and name not in ("training_args.bin", REPORT_ARRAYS) for name in names
     ):
         return "it has no weights."
     parts = {

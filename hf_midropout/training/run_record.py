@@ -14,6 +14,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from ..utils.files import write_json
+from ..utils.report_names import RECORD_FILES, REPORT_ARRAYS, REPORT_NAME
 from .resuming import CHECKPOINT, STATE
 
 
@@ -21,7 +22,6 @@ from .resuming import CHECKPOINT, STATE
 RECORD = "_midropout_run.json"
 LOCK = "_midropout_run.lock"
 COMPACT = "compact"
-PRUNING_RECORD = "midropout_record.json"
 LOGS = "runs"
 
 # Files of a checkpoint, of the compact model with what `report` and `export` add, of TensorBoard's logs: names at the
@@ -30,7 +30,7 @@ WRITTEN = (
     "config.json", "generation_config.json", "model*.safetensors", "model.safetensors.index.json", "adapter_*",
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "spiece.model",
     "tokenizer.model", "vocab.json", "vocab.txt", "merges.txt", "chat_template.jinja", "README.md",
-    "configuration_midropout_albert.py", "modeling_midropout_albert.py", "midropout_report.json",
+    "configuration_midropout_albert.py", "modeling_midropout_albert.py", REPORT_NAME, REPORT_ARRAYS,
     "midropout_report.html", "figures/*.png", "figures/*.svg", "onnx/model.onnx*",
     "training_args.bin", "trainer_state.json", "optimizer.pt", "optimizer.bin", "scheduler.pt", "scaler.pt",
     "rng_state*.pth", "pytorch_model_fsdp*", "pytorch_model_fsdp*/*", "optimizer_*/*", "global_step*/*", "latest",
@@ -81,7 +81,7 @@ class RunRecord:
 
 def is_result(name: str) -> bool:
     """Whether a run of `hf-midropout train` gives files or folders this name."""
-    return CHECKPOINT.fullmatch(name) is not None or name in (COMPACT, PRUNING_RECORD, LOGS)
+    return CHECKPOINT.fullmatch(name) is not None or name in (COMPACT, *RECORD_FILES, LOGS)
 
 
 def _is_ours(path: Path) -> bool:
@@ -89,7 +89,7 @@ def _is_ours(path: Path) -> bool:
         mode = path.lstat().st_mode
     except OSError:
         return False
-    if path.name == PRUNING_RECORD:
+    if path.name in RECORD_FILES:
         return stat.S_ISREG(mode)
     if not stat.S_ISDIR(mode):
         return False
@@ -130,6 +130,6 @@ def remove_written(path: Path) -> list[str]:
 
 
 def _is_written(name: str) -> bool:
-    if re.fullmatch(r"\..+\.[0-9a-f]{8}-\d+-[0-9a-f]{8}", name.rpartition("/")[2]):  # of `files.write_text`
+    if re.fullmatch(r"\..+\.[0-9a-f]{8}-\d+-[0-9a-f]{8}", name.rpartition("/")[2]):  # of `files.write_bytes`
         return True
     return any(fnmatch(name, pattern) and ("/" in pattern or "/" not in name) for pattern in WRITTEN)

@@ -30,13 +30,18 @@ def write_json(path: str | os.PathLike, content: Any) -> None:
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
-    """Writes `text`; an interruption, of this process or of the machine, leaves the former file as it was."""
+    """Writes `text` in UTF-8, as [`write_bytes`]."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: str | os.PathLike, content: bytes) -> None:
+    """Writes `content`; an interruption, of this process or of the machine, leaves the former file as it was."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(_name_beside(path.name))
     try:
-        with open(beside, "x", encoding="utf-8") as file:
-            file.write(text)
+        with open(beside, "xb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, path)
@@ -87,7 +92,7 @@ def new_folder(path: str | os.PathLike, former: str | os.PathLike | None = None)
 
 def clean_up(folder: Path, names: tuple[str, ...], remove: Callable[[Path], None]) -> None:
     """
-    Removes what `write_text` and `new_folder` of processes that are dead left beside `names` in `folder`.
+    Removes what `write_bytes` and `new_folder` of processes that are dead left beside `names` in `folder`.
 
     Args:
         folder (`Path`): A folder.

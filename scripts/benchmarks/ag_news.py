@@ -24,6 +24,7 @@ from transformers.trainer_utils import get_last_checkpoint
 from hf_midropout.commands.train import main as train
 from hf_midropout.commands.train_arguments import TrainArguments
 from hf_midropout.pruning.config import MIDropoutConfig
+from hf_midropout.reporting.report import Report
 from hf_midropout.utils.files import write_json
 
 
@@ -60,11 +61,11 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def report_of(options: argparse.Namespace, seed: int, arm: str) -> dict:
+def report_of(options: argparse.Namespace, seed: int, arm: str) -> Report:
     """Trains one arm, or goes on with it, or reads what it left."""
     folder = options.output_dir / f"seed_{seed}" / arm
-    report = folder / "compact" / "midropout_report.json"
-    if not report.exists():
+    report = Report.load(folder / "compact")
+    if report is None:
         resume = folder.exists() and get_last_checkpoint(str(folder)) is not None
         arguments = TrainArguments(
             model=options.model,
@@ -83,7 +84,9 @@ def report_of(options: argparse.Namespace, seed: int, arm: str) -> dict:
         )  # fmt: skip
         keep = {} if arm == "dense" else {"keep": options.keep}
         train(arguments, MIDropoutConfig(**ARMS[arm], **keep))
-    return json.loads(report.read_text())
+        report = Report.load(folder / "compact")
+    assert report is not None and report.test is not None and report.pruning is not None  # of a finished run
+    return report
 
 
 def share_initial_phase(options: argparse.Namespace, seed: int, arm: str, scored_at: int) -> None:
@@ -98,21 +101,21 @@ def share_initial_phase(options: argparse.Namespace, seed: int, arm: str, scored
         shutil.copytree(source, folder / arm / source.name)
 
 
-def summarize(reports: dict[str, list[dict]]) -> dict[str, Any]:
+def summarize(reports: dict[str, list[Report]]) -> dict[str, Any]:
     """Test accuracy and loss of each arm over the seeds, and how it differs from the dense arm of the same seed."""
-    dense = [report["test"]["accuracy"] for report in reports["dense"]]
+    dense = [report.test.accuracy for report in reports["dense"]]
     summary = {}
     for arm, of_seeds in reports.items():
         summary[arm] = {
-            "head_widths": of_seeds[0]["model"]["head_widths_after"],
-            "accuracy": spread([report["test"]["accuracy"] for report in of_seeds]),
-            "loss": spread([report["test"]["loss"] for report in of_seeds]),
+            "head_widths": of_seeds[0].model.head_widths_after,
+            "accuracy": spread([report.test.accuracy for report in of_seeds]),
+            "loss": spread([report.test.loss for report in of_seeds]),
         }
         if arm != "dense":
-            points = [100 * (report["test"]["accuracy"] - d) for report, d in zip(of_seeds, dense, strict=True)]
+            points = [100 * (report.test.accuracy - d) for report, d in zip(of_seeds, dense, strict=True)]
             summary[arm]["points_above_dense"] = spread(points)
             summary[arm]["validation_right_after_pruning"] = spread(
-                [report["pruning"]["validation"]["after_pruning"]["accuracy"] for report in of_seeds]
+                [report.pruning.validation.after_pruning.accuracy for report in of_seeds]
             )
     return summary
 
@@ -143,25 +146,26 @@ def main() -> None:
     earlier = json.loads(options.result.read_text()) if options.add else None
     if earlier and (known := set(earlier["seeds"]) & set(options.seeds)):
         parser.error(f"--add: {options.result} has seed {', '.join(map(str, known))} already.")
-    reports: dict[str, list[dict]] = {arm: [] for arm in ARMS}
+    reports: dict[str, list[Report]] = {arm: [] for arm in ARMS}
     for seed in options.seeds:
         reports["dense"].append(report_of(options, seed, "dense"))
         for arm in list(ARMS)[1:]:
-            share_initial_phase(options, seed, arm, reports["dense"][-1]["pruning"]["step"])
+            share_initial_phase(options, seed, arm, reports["dense"][-1].pruning.step)
             reports[arm].append(report_of(options, seed, arm))
     result = {
-        "what": "AG News, the same training dense and pruned; test accuracy on all rows of the test split. The "
-        "reports are those of the first seed.",
+        "what": "AG News, the same training dense and pruned; test accuracy on all rows of the test split. "
+        "ag_news_dense and ag_news_pruned are the reports of the first seed.",
         "seeds": options.seeds,
         "summary": summarize(reports),
-        "dense": reports["dense"][0],
-        "pruned": reports["mutual_information"][0],
     }
     if earlier:
         result = earlier | {
             "seeds": earlier["seeds"] + options.seeds,
             "summary": added(earlier["summary"], result["summary"]),
         }
+    else:
+        for name, arm in (("dense", "dense"), ("pruned", "mutual_information")):
+            reports[arm][0].save(options.result.parent, f"{options.result.stem}_{name}")
     write_json(options.result, result)
     for arm, figures in result["summary"].items():
         accuracy = [f"{100 * value:.2f}" for value in figures["accuracy"]["values"]]

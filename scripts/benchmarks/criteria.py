@@ -30,7 +30,7 @@ from hf_midropout.pruning.head import HeadNetwork
 from hf_midropout.pruning.head_evaluation import HeadInputs
 from hf_midropout.pruning.reconstruction import Reconstruction
 from hf_midropout.pruning.selection import select
-from hf_midropout.reporting.report import environment
+from hf_midropout.reporting.building import environment
 from hf_midropout.utils.files import write_json
 
 

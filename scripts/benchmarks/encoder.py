@@ -32,7 +32,7 @@ from transformers import (
 
 from hf_midropout.commands.prune import evaluate
 from hf_midropout.pruning.encoder import measure_encoder, prune_encoder
-from hf_midropout.reporting.report import environment
+from hf_midropout.reporting.building import environment
 from hf_midropout.scoring.inference import batches_for
 from hf_midropout.utils.files import write_json
 

@@ -17,7 +17,7 @@ import torch
 from mutual_information_speed import draw, timed
 
 from hf_midropout.information import NeuronStatistics, mutual_information
-from hf_midropout.reporting.report import environment
+from hf_midropout.reporting.building import environment
 from hf_midropout.utils.files import write_json
 
 

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from statistics import median
 
-from hf_midropout.reporting.report import environment
+from hf_midropout.reporting.building import environment
 from hf_midropout.utils.files import write_json
 
 

@@ -19,7 +19,7 @@ import torch
 from sklearn.feature_selection import mutual_info_classif
 
 from hf_midropout.information import NeuronStatistics, mutual_information
-from hf_midropout.reporting.report import environment
+from hf_midropout.reporting.building import environment
 from hf_midropout.utils.files import write_json
 
 

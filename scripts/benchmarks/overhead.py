@@ -18,7 +18,7 @@ from torch import nn
 from transformers import AlbertForSequenceClassification
 
 from hf_midropout import MIDropoutAlbertForSequenceClassification
-from hf_midropout.reporting.report import environment
+from hf_midropout.reporting.building import environment
 from hf_midropout.utils.files import write_json
 
 

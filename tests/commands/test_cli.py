@@ -17,7 +17,7 @@ from hf_midropout.cli import main
 from hf_midropout.commands.train import command_line, make_parser
 from hf_midropout.commands.train_arguments import TrainArguments
 from hf_midropout.pruning.config import MIDropoutConfig
-from hf_midropout.reporting.report import without_tokens
+from hf_midropout.reporting.building import without_tokens
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def test_compact_checkpoint_is_whole_and_holds_no_pickle(run):
     names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     assert names == {
         "README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json",
-        "midropout_report.json",
+        "midropout_report.json", "midropout_report.safetensors",
         "configuration_midropout_albert.py", "modeling_midropout_albert.py",
         "figures/bits_per_layer.png", "figures/bits_per_neuron.png", "figures/training_curve.png",
     }  # fmt: skip

@@ -144,7 +144,7 @@ def test_rounds_reach_the_budget_step_by_step(make_trainer):
             assert not (mask & ~earlier.selection.kept[name]).any()
             assert (later.scores.layers[name].bits[~earlier.selection.kept[name]] == 0).all()
     assert trainer.model.compact().config.head_widths == [3, 2, 2]
-    assert [layer["kept"] for layer in record.layers()] == [3, 2, 2]
+    assert [layer.kept for layer in record.layers()] == [3, 2, 2]
 
 
 def test_rounds_need_steps(make_trainer):

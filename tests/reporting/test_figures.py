@@ -4,7 +4,8 @@ from hf_midropout import MIDropoutConfig, NeuronScores
 from hf_midropout.information import MutualInformation
 from hf_midropout.pruning.record import PruningRecord, PruningStep
 from hf_midropout.pruning.selection import select
-from hf_midropout.reporting.figures import draw_figures
+from hf_midropout.reporting.drawing import draw_figures
+from hf_midropout.reporting.report import Report
 
 
 def made_up_record(prune: bool = True) -> PruningRecord:
@@ -35,9 +36,10 @@ def test_record_round_trip(tmp_path):
 def test_figures_are_drawn_with_and_without_pruning(tmp_path):
     history = [{"step": step, "loss": 1 / step} for step in range(10, 101, 10)] + [{"step": 50, "eval_loss": 0.1}]
     for prune in (True, False):
-        paths = draw_figures(made_up_record(prune), history, tmp_path / str(prune))
-        assert [path.name for path in paths] == ["bits_per_layer.png", "bits_per_neuron.png", "training_curve.png"]
+        paths = draw_figures(Report.of(made_up_record(prune), training_log=history), tmp_path / str(prune))
+        assert [path.name for path in paths] == ["bits_per_layer.png", "training_curve.png", "bits_per_neuron.png"]
         for path in paths:
             assert path.stat().st_size > 5000
-    # no validation, nothing logged: still a picture
-    assert draw_figures(made_up_record(), [], tmp_path / "empty")
+    # nothing logged: no curve
+    paths = draw_figures(Report.of(made_up_record()), tmp_path / "empty")
+    assert [path.name for path in paths] == ["bits_per_layer.png", "bits_per_neuron.png"]

@@ -6,8 +6,8 @@ import yaml
 from huggingface_hub import ModelCard
 from test_report_page import BASELINES, hostile_words
 
+from hf_midropout.reporting.building import source_of
 from hf_midropout.reporting.model_card import card_text, write_card
-from hf_midropout.reporting.report import source_of
 
 
 def test_it_says_what_a_card_must(folder):
@@ -127,8 +127,10 @@ def spoil(content, word: str, keep=()):
 def test_no_text_of_a_report_is_markup_and_a_card_does_not_grow(folder):
     path = folder / "midropout_report.json"
     report = json.loads(path.read_text())
-    report = spoil(report, EVIL, ("action", "criterion", "scope", "reconstruction", "threshold", "problem_type"))
-    report["hf_midropout_version"] = report["environment"]["python"] = report["pruning"]["step"] = EVIL
+    report = spoil(
+        report, EVIL, ("action", "criterion", "scope", "reconstruction", "threshold", "problem_type", "sha256")
+    )
+    report["hf_midropout_version"] = report["environment"]["python"] = EVIL
     report["training_arguments"] |= {"seed": EVIL, "learning_rate": EVIL}
     report["pruning"]["config"] |= {"reconstruction": EVIL, "criterion": EVIL}
     report["data"]["rows"] = {EVIL: 10}

@@ -34,12 +34,13 @@ class Page(HTMLParser):
         self.words.append(data)
 
 
+REST = {"threshold": {"a": 0.1, "b": 0.2}, "macro_f1": 0.6, "loss": 0.9, "difference": 0.0, "stderr": 0.01}
 SWEEP = {
     "metric": "accuracy", "margin": 0.01, "alpha": 0.05, "rows": 900, "dense": {"accuracy": 0.7}, "chosen": 1,
     "levels": [
-        {"kept": {"a": 12, "b": 8}, "accuracy": 0.7, "p_value": 0.01},
-        {"kept": {"a": 6, "b": 4}, "accuracy": 0.695, "p_value": 0.04},
-        {"kept": {"a": 2, "b": 1}, "accuracy": 0.5, "p_value": 0.9},
+        {"kept": {"a": 12, "b": 8}, "accuracy": 0.7, "p_value": 0.01, **REST},
+        {"kept": {"a": 6, "b": 4}, "accuracy": 0.695, "p_value": 0.04, **REST},
+        {"kept": {"a": 2, "b": 1}, "accuracy": 0.5, "p_value": 0.9, **REST},
     ],
 }  # fmt: skip
 BASELINES = {
@@ -92,7 +93,7 @@ def test_a_run_that_dropped_nothing_and_knows_little(folder):
     report = json.loads(path.read_text())
     pruning = changed(report["pruning"], after=None, after_retraining=None)
     pruning["refused"] = pruning["pruning_steps"][0]["refused"] = "threshold=2 bits would drop all."
-    pruning["pruning_steps"][0]["selection"] = None
+    del pruning["pruning_steps"][0]["selection"]
     for layer in pruning["layers"]:
         layer |= {"kept": layer["neurons"], "mean_bits_after_of_kept": None, "lowest_bits_kept": None}
     report = {key: report[key] for key in ("format_version", "hf_midropout_version", "environment")}

@@ -51,7 +51,7 @@ def test_prunes_once_and_goes_on_training(make_trainer):
     assert watcher.kept == [26] * 3 + [13] * 5
     record = callback.record
     assert record.step == 4
-    assert [layer["kept"] for layer in record.layers()] == [6, 4, 3]
+    assert [layer.kept for layer in record.layers()] == [6, 4, 3]
     assert trainer.model.compact().config.head_widths == [6, 4, 3]
     # what was kept is what scored best
     for name, layer in record.before.layers.items():
@@ -174,8 +174,8 @@ def test_one_object_serves_one_training_after_another(make_trainer):
     second = make_trainer([callback], model=first.model.compact())
     second.train()
     assert callback.record is not record
-    assert [layer["neurons"] for layer in callback.record.layers()] == [6, 4, 3]
-    assert [layer["kept"] for layer in callback.record.layers()] == [3, 2, 2]
+    assert [layer.neurons for layer in callback.record.layers()] == [6, 4, 3]
+    assert [layer.kept for layer in callback.record.layers()] == [3, 2, 2]
     assert second.model.compact().config.head_widths == [3, 2, 2]
     binary = [row["labels"] % 2 for row in make_rows(64, 5)]
     rows = make_rows(64, 5).remove_columns("labels").add_column("labels", binary)

@@ -289,18 +289,19 @@ def test_two_runs_do_not_share_a_folder(tmp_path):
 
 
 def test_leftovers_of_a_killed_run_are_removed_and_those_of_a_live_one_are_not(out):
-    code = "import sys; from hf_midropout import files; print(files._name_beside('compact'), files._name_beside('x'))"
+    code = "from hf_midropout.utils.files import _name_beside; print(_name_beside('compact'), _name_beside('x'))"
     dead = subprocess.run([sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True).stdout.split()
     live, elsewhere = _name_beside("compact"), ".compact.00000000-1-abcdef01"
     for name in (*dead, live, elsewhere):
         (out / name / "compact").mkdir(parents=True)
         (out / name / "compact" / "config.json").touch()
     (out / ".compact.mine").mkdir()
-    record = out / dead[0].replace("compact", "midropout_record.json")
-    record.write_text("half")
+    records = [out / dead[0].replace("compact", f"midropout_record.{kind}") for kind in ("json", "safetensors")]
+    for record in records:
+        record.write_text("half")
     with OutputFolder(out, resume=True):
         pass
-    assert not (out / dead[0]).exists() and not record.exists()
+    assert not (out / dead[0]).exists() and not any(record.exists() for record in records)
     for name in (dead[1], live, elsewhere, ".compact.mine"):
         assert (out / name).exists(), name
 

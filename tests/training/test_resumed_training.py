@@ -128,7 +128,7 @@ def test_a_finished_training_is_extended(make_trainer):
     longer, again = train(make_trainer, {"start": 0.5, "keep": 0.5}, resume=checkpoint(whole, 8), max_steps=24)
     assert longer.state.global_step == 24
     assert [each.step for each in again.record.pruning_steps] == [4]
-    assert [layer["kept"] for layer in again.record.layers()] == [6, 4, 3]
+    assert [layer.kept for layer in again.record.layers()] == [6, 4, 3]
     half, _ = train(make_trainer, {"start": 0.75, "keep": 0.5}, max_steps=4)
     with pytest.raises(ValueError, match="start=0.25 is step 2 of 8.*step 2, trained for 4 steps"):
         train(make_trainer, {"start": 0.25, "keep": 0.5}, resume=checkpoint(half, 2), max_steps=8)
@@ -139,7 +139,7 @@ def test_rounds_to_come_are_spread_over_a_longer_training(make_trainer):
     whole, _ = train(make_trainer, config, max_steps=9)
     longer, callback = train(make_trainer, config, resume=checkpoint(whole, 4), max_steps=19)
     assert [each.step for each in callback.record.pruning_steps] == [3, 9, 14]
-    assert [layer["kept"] for layer in callback.record.layers()] == [2, 2, 1]
+    assert [layer.kept for layer in callback.record.layers()] == [2, 2, 1]
     json.dumps(callback.record.to_dict(), allow_nan=False)
     # and that training, resumed, goes on in the same way
     again, resumed = train(make_trainer, config, resume=checkpoint(longer, 10), max_steps=19, save_steps=100)

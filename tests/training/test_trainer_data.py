@@ -33,7 +33,7 @@ def test_unusable_validation_rows_are_left_out_with_a_warning(make_trainer, capl
     with caplog.at_level(logging.WARNING):
         trainer.train()
     assert trainer.state.global_step == 8
-    assert [layer["kept"] for layer in callback.record.layers()] == [6, 4, 3]
+    assert [layer.kept for layer in callback.record.layers()] == [6, 4, 3]
     assert callback.record.validation == {} and callback.record.pruning_steps[0].baselines is None
     assert caplog.text.count("The validation rows cannot be used") == 1
 
@@ -96,7 +96,7 @@ def test_labels_under_a_name_of_ones_own(make_trainer):
     plain = make_trainer([callback], label_names=["my_label"], **rows)
     trainer = Renamed(plain.model, plain.args, callbacks=[callback], **rows)
     trainer.train()
-    assert [layer["kept"] for layer in callback.record.layers()] == [6, 4, 3]
+    assert [layer.kept for layer in callback.record.layers()] == [6, 4, 3]
     assert callback.record.validation["rows"] == 48
     expected = MIDropoutCallback(MIDropoutConfig(start=4, keep=0.5))
     make_trainer([expected], eval_dataset=VALID).train()
@@ -135,7 +135,7 @@ def test_dataloaders_of_a_subclass_are_used(make_trainer, kind):
     plain = make_trainer([callback])
     trainer = Own(plain.model, plain.args, callbacks=[callback])
     trainer.train()
-    assert [layer["kept"] for layer in callback.record.layers()] == [6, 4, 3]
+    assert [layer.kept for layer in callback.record.layers()] == [6, 4, 3]
     assert callback.record.before.num_samples == 128
     assert callback.record.validation["rows"] == 48
     assert callback.record.validation["after_retraining"]["loss"] == pytest.approx(
@@ -194,7 +194,7 @@ def test_evaluation_rows_that_can_be_read_only_once_are_left_to_the_trainer(make
                       eval_dataset=VALID)  # fmt: skip
     trainer.train()
     assert sum(any(key.endswith("_loss") for key in entry) for entry in trainer.state.log_history) == 2  # + train_loss
-    assert [layer["kept"] for layer in callback.record.layers()] == [6, 4, 3] and callback.record.validation == {}
+    assert [layer.kept for layer in callback.record.layers()] == [6, 4, 3] and callback.record.validation == {}
     assert "evaluation data, a Once, can be read only once" in caplog.text
     with pytest.raises(ValueError, match="threshold='search'.*can be read only once"):
         make_trainer([MIDropoutCallback(MIDropoutConfig(threshold="search"))], eval_dataset=Once()).train()

@@ -44,7 +44,10 @@ WHOLE = {
     "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "README.md",
     "configuration_midropout_albert.py", "modeling_midropout_albert.py",
 }  # fmt: skip
-REPORT = {"midropout_report.json", "figures/bits_per_layer.png", "figures/training_curve.png"}
+REPORT = {
+    "midropout_report.json", "midropout_report.safetensors",
+    "figures/bits_per_layer.png", "figures/training_curve.png",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("xet", [pytest.param(False, id="lfs", marks=pytest.mark.slow), pytest.param(True, id="xet")])

@@ -397,7 +397,7 @@ def check_record(setting, trainer, record):
     assert {name: mask.tolist() for name, mask in record.selection.kept.items()} == {
         name: layer.mask.tolist() for name, layer in layers.items()
     }
-    assert [layer["kept"] for layer in record.layers()] == KEPT and record.refused is None
+    assert [layer.kept for layer in record.layers()] == KEPT and record.refused is None
     assert record.max_steps == setting.steps
     assert record.before.num_samples == record.after.num_samples == 128
     for name, scores in record.after.layers.items():

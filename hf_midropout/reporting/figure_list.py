@@ -1,0 +1,149 @@
+"""Every figure of a report, once: for the files that `train` leaves, for the page, and for the card."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from . import alt_texts
+from .report import Report
+
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from ..pruning.record import PruningRecord
+
+
+@dataclass
+class Drawable:
+    """What figures are drawn from: `report` ([`Report`], with arrays), and the checkpoint's `config` (`dict`)."""
+
+    report: Report
+    config: dict[str, Any]
+
+    @cached_property
+    def record(self) -> PruningRecord:
+        """What happened to the neurons."""
+        return self.report.record
+
+    @property
+    def log(self) -> list[dict[str, float]]:
+        """Losses by step."""
+        return self.report.training_log
+
+    @property
+    def test(self) -> Any:
+        """[`Tested`], if there is one."""
+        return self.report.test
+
+    @property
+    def sweep(self) -> Any:
+        """[`Sweep`] of the last pruning step that has one, if there is one."""
+        return self.report.pruning.last("sweep") if self.report.pruning else None
+
+
+@dataclass(frozen=True)
+class FigureEntry:
+    """
+    Args:
+        name (`str`): Of its files.
+        title (`str`), caption (`Callable`), alt (`Callable`): Its words; the latter two from a [`Drawable`].
+        draw (`Callable`): From a [`Drawable`] to a `matplotlib` figure.
+        shown (`Callable`, *optional*): Whether a [`Drawable`] has what it takes; always if not given.
+        height (`float`, *optional*): In inches on the page, whose width is a phone's; its own if not given.
+        page_only (`bool`, *optional*, defaults to `False`): Whether `train` leaves it to the page.
+        card (`str`, *optional*): Alternative text in the model card; it is not in there if not given.
+    """
+
+    name: str
+    title: str
+    caption: Callable[[Drawable], str]
+    alt: Callable[[Drawable], str]
+    draw: Callable[[Drawable], Figure]
+    shown: Callable[[Drawable], bool] = lambda it: True
+    height: float | None = None
+    page_only: bool = False
+    card: str | None = None
+
+
+def _figures() -> Any:
+    from . import figures  # brings torch and matplotlib, which a card does without
+
+    return figures
+
+
+def _page_figures() -> Any:
+    from . import page_figures
+
+    return page_figures
+
+
+FIGURES = (
+    FigureEntry(
+        "architecture",
+        "Architecture",
+        caption=lambda it: "A dot is a neuron of the head: dark ones were kept, pale ones dropped.",
+        alt=lambda it: alt_texts.architecture(it.record, it.config),
+        draw=lambda it: _page_figures().architecture(it.record, it.config),
+        page_only=True,
+    ),
+    FigureEntry(
+        "bits_per_layer",
+        "Bits per layer",
+        caption=lambda it: (
+            "Grey and light bars differ by arithmetic alone, as dropping the lowest raises a mean; light and dark "
+            "ones by training."
+        ),
+        alt=lambda it: alt_texts.bits_per_layer(it.record),
+        draw=lambda it: _figures().bits_per_layer(it.record),
+        height=3.6,
+        card="Mean bits per neuron of each layer, before pruning and after retraining",
+    ),
+    FigureEntry(
+        "training_curve",
+        "Training",
+        caption=lambda it: "Loss over the optimizer steps.",
+        alt=lambda it: alt_texts.training_curve(it.record, it.log),
+        draw=lambda it: _figures().training_curve(it.record, it.log),
+        shown=lambda it: bool(it.log),
+        height=3.2,
+        card="Loss over the optimizer steps, with the step at which neurons were dropped",
+    ),
+    FigureEntry(
+        "bits_per_neuron",
+        "Bits per neuron",
+        caption=lambda it: "Mutual information with the label when neurons were dropped.",
+        alt=lambda it: alt_texts.bits_per_neuron(it.record),
+        draw=lambda it: _figures().bits_per_neuron(it.record),
+    ),
+    FigureEntry(
+        "sweep",
+        "Threshold search",
+        caption=lambda it: (
+            f"Every threshold tried on {it.sweep.rows:,} validation rows, before retraining. Chosen: the most pruned "
+            f"one not inferior to the dense network (margin {it.sweep.margin:g})."
+        ),
+        alt=lambda it: alt_texts.sweep_curve(it.sweep),
+        draw=lambda it: _figures().sweep_curve(it.sweep),
+        shown=lambda it: it.sweep is not None and bool(it.sweep.levels),
+    ),
+    FigureEntry(
+        "calibration",
+        "Calibration",
+        caption=lambda it: (
+            f"On {it.test.rows:,} {it.test.split} rows: above the dotted line the model is right more often than it "
+            "says, below it less often."
+        ),
+        alt=lambda it: alt_texts.reliability_diagram(it.test),
+        draw=lambda it: _page_figures().reliability_diagram(it.test),
+        shown=lambda it: it.test is not None and bool(it.test.calibration),
+        page_only=True,
+    ),
+)
+"""In the order of the page."""
+
+CARD_FIGURES = {f"figures/{each.name}.png": each.card for each in FIGURES if each.card}
+"""Paths and alternative texts."""
