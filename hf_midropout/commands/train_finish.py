@@ -33,12 +33,11 @@ def finish(
 
     from ..groups.sharding import full_module
     from ..pruning.apply import verify_compaction
-    from ..pruning.calibration import reliability
     from ..pruning.head_evaluation import collect_head_inputs
     from ..reporting.figures import draw_figures
     from ..reporting.model_card import write_card
-    from ..reporting.parts import MADE_HERE, training_log
-    from ..reporting.report import REPORT_NAME, build_report
+    from ..reporting.parts import MADE_HERE, REPORT_NAME, training_log
+    from ..reporting.report import build_report
     from ..scoring.inference import batches_for
     from ..utils.files import new_folder, write_json
 
@@ -54,7 +53,7 @@ def finish(
     test = {"split": split, "rows": len(tokenized[split])}
     inputs = collect_head_inputs(compact, batches)
     test |= inputs.metrics(compact.classifier)
-    test["calibration"] = reliability(inputs, compact.classifier)
+    test["calibration"] = inputs.reliability(compact.classifier)
 
     folder = output.path / COMPACT
     if not trainer.is_world_process_zero():

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from accelerate import PartialState
 
+from ..metrics.classification import metrics
 from ..scoring.inference import frozen_inference
 from ..utils.broadcasting import broadcast
 from .baselines import one_shot_baselines
@@ -19,7 +20,7 @@ from .head import HeadNetwork
 from .head_evaluation import HeadInputs
 from .noninferiority import compare_with_chance, rows_needed, too_few_rows
 from .reconstruction import Reconstruction, Refit
-from .search import Sweep, metrics, sweep
+from .search import Sweep, sweep
 from .selection import NothingToSelect, Selection, nested_selections, select
 
 

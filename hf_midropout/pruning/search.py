@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..choices import METRICS
+from ..metrics.classification import metrics
 from ..scoring.inference import frozen_inference
 from .head import HeadNetwork
 from .head_evaluation import HeadInputs
-from .noninferiority import compare, metric_and_influence
+from .noninferiority import compare
 from .reconstruction import Reconstruction, Refit
 from .selection import Selection
 
@@ -156,8 +156,3 @@ def sweep(
     first_failure = passed.index(False) if False in passed else len(passed)
     result.chosen = first_failure - 1 if first_failure else None
     return result
-
-
-def metrics(logits: torch.Tensor, labels: torch.Tensor) -> dict[str, float]:
-    """Accuracy, macro F1 and loss (nats) of `[N, classes]` logits."""
-    return {name: metric_and_influence(name, logits, labels)[0] for name in METRICS}

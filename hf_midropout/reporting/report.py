@@ -16,7 +16,6 @@ from ..data.datasets import TextClassificationData
 from ..pruning.record import PruningRecord
 from ..version import __version__
 from .parts import HUB_ID, MADE_HERE
-from .parts import REPORT_NAME as REPORT_NAME
 
 
 FORMAT_VERSION = 1
