@@ -20,7 +20,7 @@ WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 MAX_SHARDS = 1_000
 BUFFERS = ("mask", "drop_rate")
-"""Of each hidden layer of the head; checkpoints of earlier versions may lack one."""
+"""Of each hidden layer of the head. A checkpoint may lack them: then every neuron is kept, and none is dropped out."""
 
 PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".dill", ".npy", ".npz", ".h5")
 READ_SUFFIXES = (".json", ".jinja", ".txt", ".model", ".md", ".html", ".py")

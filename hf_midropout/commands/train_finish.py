@@ -33,7 +33,6 @@ def finish(
 
     from ..groups.sharding import full_module
     from ..pruning.apply import verify_compaction
-    from ..pruning.calibration import reliability
     from ..pruning.head_evaluation import collect_head_inputs
     from ..reporting.building import build_report, tested
     from ..reporting.drawing import draw_figures
@@ -52,8 +51,8 @@ def finish(
     batches = batches_for(compact, tokenized[split], args.per_device_eval_batch_size, processing_class=tokenizer)
     difference = verify_compaction(masked, compact, batches)
     inputs = collect_head_inputs(compact, batches)
-    calibration = reliability(inputs, compact.classifier)
-    test = tested(split, len(tokenized[split]), inputs.metrics(compact.classifier), calibration)
+    metrics, calibration = inputs.metrics(compact.classifier), inputs.reliability(compact.classifier)
+    test = tested(split, len(tokenized[split]), metrics, calibration)
 
     folder = output.path / COMPACT
     if not trainer.is_world_process_zero():

@@ -4,6 +4,8 @@ import datasets
 import evaluate
 import numpy as np
 
+from .calibration import expected_calibration_error, log_softmax
+
 
 _DESCRIPTION = """
 Accuracy, macro-averaged F1, mean cross-entropy (nats) and expected calibration error of a single-label classifier,
@@ -31,8 +33,6 @@ _CITATION = """
 }
 """
 
-CALIBRATION_BINS = 15
-
 
 class TextClassificationMetrics(evaluate.Metric):
     """`evaluate.load` takes the path of this file; or make an instance and call `compute`."""
@@ -56,9 +56,7 @@ class TextClassificationMetrics(evaluate.Metric):
 
 def classification_metrics(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     """The four metrics of logits `[N, C]` and labels `[N]`."""
-    logits = logits.astype(np.float64)
-    log_probabilities = logits - logits.max(1, keepdims=True)
-    log_probabilities -= np.log(np.exp(log_probabilities).sum(1, keepdims=True))
+    log_probabilities = log_softmax(logits)
     predicted = logits.argmax(1)
     correct = predicted == labels
 
@@ -67,14 +65,11 @@ def classification_metrics(logits: np.ndarray, labels: np.ndarray) -> dict[str, 
         found = (correct & (labels == label)).sum()
         f1.append(2 * found / ((labels == label).sum() + (predicted == label).sum()))
 
-    confidence = np.exp(log_probabilities.max(1))
-    bins = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
-    gaps = np.bincount(bins, weights=correct - confidence, minlength=CALIBRATION_BINS)
     return {
         "accuracy": float(correct.mean()),
         "macro_f1": float(np.mean(f1)),
         "loss": float(-log_probabilities[np.arange(len(labels)), labels].mean()),
-        "expected_calibration_error": float(np.abs(gaps).sum() / len(labels)),
+        "expected_calibration_error": expected_calibration_error(logits, labels),
     }
 
 

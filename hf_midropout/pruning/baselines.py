@@ -6,11 +6,12 @@ import statistics
 from dataclasses import replace
 from typing import Any
 
+from ..metrics.classification import metrics
 from .criteria import BASELINES, importance
 from .evidence import Evidence
 from .head_evaluation import HeadInputs
 from .reconstruction import Reconstruction
-from .search import level_logits, metrics
+from .search import level_logits
 from .selection import Selection, select_counts
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from accelerate import PartialState
 
+from ..metrics.classification import metrics
 from ..scoring.inference import frozen_inference
 from ..utils.broadcasting import broadcast
 from ..utils.typed_json import from_json
@@ -21,7 +22,7 @@ from .head_evaluation import HeadInputs
 from .noninferiority import compare_with_chance, rows_needed, too_few_rows
 from .reconstruction import Reconstruction, Refit
 from .record_schema import Sweep
-from .search import metrics, sweep
+from .search import sweep
 from .selection import NothingToSelect, Selection, nested_selections, select
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from accelerate import PartialState
 from torch import nn
 from tqdm.auto import tqdm
 
 from ..information.checks import IGNORE_INDEX
+from ..metrics.calibration import reliability
 from ..metrics.text_classification import classification_metrics
 from ..scoring.inference import Batches, frozen_inference
 from ..scoring.passes import forward_passes, gather_numbered, rounds
@@ -46,13 +48,22 @@ class HeadInputs:
         labels = self.labels.to(self.hidden_states.device)
         yield from zip(self.hidden_states.split(rows), labels.split(rows), strict=True)
 
-    def metrics(self, head: nn.Module, batch_size: int = 4096) -> dict[str, float]:
-        """Accuracy, macro F1, loss (nats) and calibration error of `head`, as it is masked now."""
+    def logits(self, head: nn.Module, batch_size: int = 4096) -> np.ndarray:
+        """`[N, classes]` float32 logits of `head`, as it is masked now."""
         dtype = next(head.parameters()).dtype  # under autocast the encoder's output is narrower than the weights
-        rows = self.labelled()
         with frozen_inference(head):
-            logits = torch.cat([head(chunk.to(dtype)).float().cpu() for chunk, _ in rows.split(batch_size)])
-        return classification_metrics(logits.numpy(), rows.labels.numpy())
+            chunks = [head(chunk.to(dtype)).float().cpu() for chunk, _ in self.split(batch_size)]
+        return torch.cat(chunks).numpy()
+
+    def metrics(self, head: nn.Module) -> dict[str, float]:
+        """Accuracy, macro F1, loss (nats) and calibration error of `head` over labelled rows."""
+        rows = self.labelled()
+        return classification_metrics(rows.logits(head), rows.labels.numpy())
+
+    def reliability(self, head: nn.Module) -> list[dict[str, Any]]:
+        """The points of the reliability diagram of `head` over labelled rows: [`~metrics.calibration.reliability`]."""
+        rows = self.labelled()
+        return reliability(rows.logits(head), rows.labels.numpy())
 
 
 class HeadInputCollector:

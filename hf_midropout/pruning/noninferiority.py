@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from ..metrics.classification import metric_and_influence
 from .paired_proportions import binomial_tail, normal_quantile, paired_proportions_p_value, upper_tail
 
 
@@ -113,23 +114,3 @@ def rows_needed(metric: str, margin: float, alpha: float, variance: float) -> in
     if metric == "accuracy":  # the test takes no smaller one
         variance = max(variance, margin * (1 - margin))
     return max(fewest_rows(metric, margin, alpha), math.ceil(normal_quantile(alpha) ** 2 * variance / margin**2))
-
-
-def metric_and_influence(metric: str, logits: torch.Tensor, labels: torch.Tensor) -> tuple[float, torch.Tensor]:
-    """The metric, and each row's influence on it: the metric is their mean, exactly or to first order."""
-    if metric == "loss":
-        rows = nn.functional.cross_entropy(logits.double(), labels, reduction="none")
-        return float(rows.mean()), rows
-    predicted = logits.argmax(1)
-    right = (predicted == labels).double()
-    if metric == "accuracy":
-        return float(right.mean()), right
-    # F1 of a class is 2 TP / (predicted + actual), a ratio of means: its derivative in both gives a row's influence.
-    classes = torch.arange(logits.shape[1], device=logits.device)
-    is_predicted, is_actual = predicted[:, None] == classes, labels[:, None] == classes
-    present = is_actual.any(0) | is_predicted.any(0)
-    hits = 2.0 * (is_predicted & is_actual).double()[:, present]
-    total = (is_predicted.double() + is_actual.double())[:, present]
-    f1 = hits.mean(0) / total.mean(0)
-    influence = ((hits - f1 * total) / total.mean(0)).mean(1)
-    return float(f1.mean()), influence

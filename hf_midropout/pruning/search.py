@@ -7,12 +7,13 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
-from ..choices import METRICS, Metric
+from ..choices import Metric
 from ..groups import linear_of
+from ..metrics.classification import metrics
 from ..scoring.inference import frozen_inference
 from .head import HeadNetwork
 from .head_evaluation import HeadInputs
-from .noninferiority import compare, metric_and_influence
+from .noninferiority import compare
 from .reconstruction import Reconstruction, Refit
 from .record_schema import Sweep, SweepRow
 from .selection import Selection
@@ -105,8 +106,3 @@ def sweep(
     first_failure = passed.index(False) if False in passed else len(passed)
     result.chosen = first_failure - 1 if first_failure else None
     return result
-
-
-def metrics(logits: torch.Tensor, labels: torch.Tensor) -> dict[str, float]:
-    """Accuracy, macro F1 and loss (nats) of `[N, classes]` logits."""
-    return {name: metric_and_influence(name, logits, labels)[0] for name in METRICS}

@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
+from hf_midropout.metrics.classification import metric_and_influence
 from hf_midropout.pruning.noninferiority import (
     compare,
     compare_with_chance,
     fewest_rows,
-    metric_and_influence,
     rows_needed,
     too_few_rows,
 )

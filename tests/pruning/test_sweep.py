@@ -4,11 +4,12 @@ import pytest
 import torch
 
 from hf_midropout.information.moments import moments_by_group
+from hf_midropout.metrics.classification import metrics
 from hf_midropout.pruning.apply import apply_selection
 from hf_midropout.pruning.head import HeadNetwork
 from hf_midropout.pruning.head_evaluation import HeadInputs
 from hf_midropout.pruning.reconstruction import Reconstruction
-from hf_midropout.pruning.search import level_logits, metrics, sweep
+from hf_midropout.pruning.search import level_logits, sweep
 from hf_midropout.pruning.selection import nested_selections
 
 

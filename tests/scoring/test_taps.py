@@ -102,10 +102,18 @@ def test_scores_of_an_encoder_are_those_of_its_units(kind):
     assert not any(module._forward_pre_hooks for module in model.modules())
 
 
-def test_wrapped_and_compiled_models(tiny_model, train_rows):
+def test_compiled_models(tiny_model, train_rows):
     alone = score_neurons(tiny_model, train_rows, targets="all", progress=False)
     compiled = torch.compile(tiny_model, backend="eager")
     assert score_neurons(compiled, train_rows, targets="all", progress=False) == alone
+
+
+def test_adapters(tiny_model, train_rows):
+    """New adapters change nothing; they lie around the linear maps that are tapped."""
+    peft = pytest.importorskip("peft")
+    alone = score_neurons(tiny_model, train_rows, targets="all", progress=False)
+    model = peft.get_peft_model(tiny_model, peft.LoraConfig(task_type="SEQ_CLS", target_modules="all-linear"))
+    assert score_neurons(model, train_rows, targets="all", progress=False) == alone
 
 
 def test_architectures_that_are_not_in_the_table(train_rows):
