@@ -289,7 +289,7 @@ def test_two_runs_do_not_share_a_folder(tmp_path):
 
 
 def test_leftovers_of_a_killed_run_are_removed_and_those_of_a_live_one_are_not(out):
-    code = "import sys; from hf_midropout.utils import files; print(files._name_beside('compact'), files._name_beside('x'))"
+    code = "from hf_midropout.utils.files import _name_beside as name; print(name('compact'), name('x'))"
     dead = subprocess.run([sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True).stdout.split()
     live, elsewhere = _name_beside("compact"), ".compact.00000000-1-abcdef01"
     for name in (*dead, live, elsewhere):
