@@ -92,7 +92,7 @@ def test_relu_neurons_that_never_change_sign_are_linear():
     torch.testing.assert_close(logits(model, inputs), logits(stock, inputs), rtol=1e-4, atol=1e-2)
 
 
-@pytest.mark.parametrize("std_times_norm", ["relu", "gelu", "tanh"])
+@pytest.mark.parametrize("activation", ["relu", "gelu", "tanh"])
 def test_a_head_that_bends_is_refused(activation):
     with pytest.raises(NotExpressible, match=rf"12 of 12 neurons of layer 1 bend \({activation}\)"):
         linear_equivalent(model_of(head_activation=activation))
