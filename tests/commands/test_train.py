@@ -19,6 +19,7 @@ from hf_midropout.commands.train_model import check_texts
 from hf_midropout.commands.train_summary import format_p, print_baselines
 from hf_midropout.commands.trainer_arguments import given_options
 from hf_midropout.models.builtin import train_tokenizer
+from hf_midropout.pruning.record_schema import Baselines, Metrics
 from hf_midropout.training.run_record import RunRecord
 
 
@@ -194,7 +195,8 @@ def test_an_earlier_run_is_replaced(out, data_folder):
     assert train(data_folder, out, "--overwrite_output_dir", "--seed", "1") == 0
     assert contents(out / "compact")["model.safetensors"] != former["model.safetensors"]
     assert sorted(path.name for path in out.iterdir()) == [
-        "_midropout_run.json", "_midropout_run.lock", "checkpoint-5", "compact", "midropout_record.json", "notes.txt",
+        "_midropout_run.json", "_midropout_run.lock", "checkpoint-5", "compact", "midropout_record.json",
+        "midropout_record.safetensors", "notes.txt",
     ]  # fmt: skip
 
 
@@ -247,9 +249,9 @@ def test_many_classes_are_not_all_named(data_folder, tmp_path, capsys):
     ("std", "shown"), [(0.0016, "0.6436 ± 0.0016  1.0022"), (0.0, "± 0.0000"), (0.00001, "0.6436 ± 1e-05  1.0022")]
 )
 def test_the_spread_stands_beside_what_it_is_of(capsys, std, shown):
-    chosen = {"accuracy": 0.6511, "macro_f1": 0.6, "loss": 0.985}
-    random = {"accuracy": 0.6436, "macro_f1": 0.6, "loss": 1.0022, "accuracy_std": std}
-    print_baselines({"rows": 900, "one_shot": {"mutual_information": chosen, "random": random}}, "mutual_information")
+    chosen = Metrics(accuracy=0.6511, macro_f1=0.6, loss=0.985)
+    random = Metrics(accuracy=0.6436, macro_f1=0.6, loss=1.0022, accuracy_std=std)
+    print_baselines(Baselines({"mutual_information": chosen, "random": random}, rows=900), "mutual_information")
     lines = capsys.readouterr().out.splitlines()
     assert shown in lines[-1]
     assert len(lines[-1]) == len(lines[-2]) == len(lines[-3]) and lines[-2].endswith("0.9850")
