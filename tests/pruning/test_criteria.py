@@ -3,7 +3,7 @@ import torch
 
 from hf_midropout import NeuronScores, score_neurons
 from hf_midropout.information import MutualInformation
-from hf_midropout.pruning.criteria import BASELINES, CRITERIA, criterion, importance
+from hf_midropout.pruning.criteria import BASELINES, CRITERIA, ENCODER_CRITERIA, criterion, importance
 from hf_midropout.pruning.evidence import Evidence
 from hf_midropout.pruning.head import HeadNetwork
 from hf_midropout.pruning.head_evaluation import collect_head_inputs
@@ -101,7 +101,7 @@ def test_a_new_criterion_is_one_function(evidence):
     try:
         assert len(importance(evidence, "mean_per_weight")["classifier.layers.2"]) == 6
     finally:
-        del CRITERIA["mean_per_weight"]
+        del CRITERIA["mean_per_weight"], ENCODER_CRITERIA["mean_per_weight"]
 
 
 def test_values_that_are_not_finite_are_refused(evidence):
