@@ -11,12 +11,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..groups import Groups, PrunableGroup, linear_of
+from ..groups import Groups, linear_of
 from ..information import mutual_information
 from ..information.moments import Moments, SecondMoments
 from ..scoring.inference import frozen_inference, to_device
 from ..scoring.passes import LabelledBatch
 from .layer_calls import LayerCalls
+from .unit_statistics import UnitStatistics, random_draws
 
 
 MOST_CLASSES = 8
@@ -45,7 +46,6 @@ class TokenSums:
         self.mask_fisher = torch.zeros(self.units, dtype=torch.float64, device=self.device)
         self.taylor = torch.zeros(self.units, dtype=torch.float64, device=self.device)
         self.averages: list[torch.Tensor] = []
-        self.first_tokens: list[torch.Tensor] = []
         self.weights: list[torch.Tensor] = []
 
     @property
@@ -74,7 +74,6 @@ class EncoderEvidence:
     seed: int = 0
     derivatives: bool = False
     labels: list[torch.Tensor] = field(default_factory=list)
-    logits: list[torch.Tensor] = field(default_factory=list)
 
     def __post_init__(self):
         self.calls = LayerCalls(self.network, [str(group.layer) for group in self.groups.values()])
@@ -127,7 +126,6 @@ class EncoderEvidence:
             label_gradients = self._label_gradients(logits, labels, outputs) if self.derivatives else None
         shown = inputs.get("attention_mask")
         self.labels.append(labels.cpu())
-        self.logits.append(logits.detach().cpu())
         place = 0
         for name, pairs in captured.items():
             for units, output in pairs:
@@ -192,13 +190,12 @@ class EncoderEvidence:
 
     @cached_property
     def random(self) -> dict[str, torch.Tensor]:
-        """`[K]` uniform draws by group, one group after the other."""
-        generator = torch.Generator().manual_seed(self.seed)
-        return {name: torch.rand(group.num_units, generator=generator) for name, group in self.groups.items()}
+        """As [`random_draws`]."""
+        return random_draws(self.groups, self.seed)
 
 
 @dataclass(frozen=True)
-class TokenStatistics:
+class TokenStatistics(UnitStatistics):
     """
     What was measured of one group; the names are those of [`GroupStatistics`], which criteria look at.
 
@@ -208,7 +205,6 @@ class TokenStatistics:
     """
 
     evidence: EncoderEvidence
-    group: PrunableGroup
 
     @property
     def _sums(self) -> TokenSums:
@@ -261,23 +257,3 @@ class TokenStatistics:
     def taylor(self) -> torch.Tensor:
         """`[K]` mean of |activation x gradient of the loss|, summed over tokens."""
         return self._sums.taylor / self._sums.rows
-
-    @property
-    def random(self) -> torch.Tensor:
-        """`[K]` uniform draws."""
-        return self.evidence.random[self.group.name]
-
-    @property
-    def incoming_weight(self) -> torch.Tensor:
-        """`[K, incoming weights of a unit]`."""
-        return self.group.incoming_weight(self.evidence.network)
-
-    @property
-    def outgoing_weight(self) -> torch.Tensor:
-        """`[consumer's outputs, K]`."""
-        return self.group.outgoing_weight(self.evidence.network)
-
-    @property
-    def alive(self) -> torch.Tensor:
-        """`[K]` bool: all."""
-        return torch.ones(self.group.num_units, dtype=torch.bool)

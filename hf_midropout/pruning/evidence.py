@@ -9,12 +9,13 @@ from functools import cached_property
 import torch
 from torch import nn
 
-from ..groups import Groups, PrunableGroup, capture_units
+from ..groups import Groups, capture_units
 from ..information.moments import Moments, SecondMoments, moments_by_group
 from ..scoring.inference import frozen_inference
 from ..scoring.scores import NeuronScores
 from .head import HeadNetwork
 from .head_evaluation import HeadInputs
+from .unit_statistics import UnitStatistics, random_draws
 
 
 CHUNK_ROWS = 4096
@@ -82,16 +83,15 @@ class Evidence:
 
     @cached_property
     def random(self) -> dict[str, torch.Tensor]:
-        """`[K]` uniform draws by group, one group after the other."""
-        generator = torch.Generator().manual_seed(self.seed)
-        return {name: torch.rand(group.num_units, generator=generator) for name, group in self.groups.items()}
+        """As [`random_draws`]."""
+        return random_draws(self.groups, self.seed)
 
     def _labelled(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         return self.inputs.labelled().split(CHUNK_ROWS)
 
 
 @dataclass(frozen=True)
-class GroupStatistics:
+class GroupStatistics(UnitStatistics):
     """
     What was measured of one group.
 
@@ -101,7 +101,6 @@ class GroupStatistics:
     """
 
     evidence: Evidence
-    group: PrunableGroup
 
     @property
     def bits(self) -> torch.Tensor:
@@ -122,25 +121,3 @@ class GroupStatistics:
     def taylor(self) -> torch.Tensor:
         """`[K]` mean of |activation x gradient of the loss|."""
         return self.evidence.taylor[self.group.name]
-
-    @property
-    def random(self) -> torch.Tensor:
-        """`[K]` uniform draws."""
-        return self.evidence.random[self.group.name]
-
-    @property
-    def incoming_weight(self) -> torch.Tensor:
-        """`[K, incoming weights of a unit]`."""
-        return self.group.incoming_weight(self.evidence.network)
-
-    @property
-    def outgoing_weight(self) -> torch.Tensor:
-        """`[consumer's outputs, K * unit_size]`."""
-        return self.group.outgoing_weight(self.evidence.network)
-
-    @property
-    def alive(self) -> torch.Tensor:
-        """`[K]` bool on the CPU: units that were not dropped before."""
-        if self.group.masked_by is None:
-            return torch.ones(self.group.num_units, dtype=torch.bool)
-        return self.evidence.network.get_buffer(f"{self.group.masked_by}.mask").cpu()

@@ -131,7 +131,7 @@ class SequentialReconstruction:
         for group in groups:
             weight = linear_of(pruned, group.consumer).weight
             equations[group.name] = NormalEquations(weight.shape[1], weight.shape[0], weight.device)
-        taps = {group.layer: (Taps(self.dense, group), Taps(pruned, group), group) for group in groups}
+        taps = {group.layer: (ConsumerTaps(self.dense, group), ConsumerTaps(pruned, group), group) for group in groups}
         for batch, (dense, stream) in enumerate(streams):
             done = dict.fromkeys(equations, 0)
             for call in calls:
@@ -166,7 +166,7 @@ class SequentialReconstruction:
         return stream
 
 
-class Taps:
+class ConsumerTaps:
     """
     Context manager: what a group's consumer reads and gives, and the input that its output is added to.
 
@@ -179,7 +179,7 @@ class Taps:
         self.consumer = model.get_submodule(group.consumer)
         self.around = model.get_submodule(str(group.residual))
 
-    def __enter__(self) -> Taps:
+    def __enter__(self) -> ConsumerTaps:
         def consumed(module, args, output):
             self.units, self.output = args[0], output
 
