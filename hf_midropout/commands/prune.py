@@ -7,12 +7,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+from .classifier_checks import check_label_names, find_checkpoint, skeleton_of, tokens_to_cut_to
 from .data_arguments import load_data
 from .option_names import options_named
 from .parser import command_parser
 from .prune_arguments import PruneArguments
 from .prune_checks import check_arguments, check_checkpoint, check_problem_type
-from .score_checks import check_label_names, find_checkpoint, skeleton_of, tokens_to_cut_to
 
 
 POSITIONAL = ("checkpoint",)
@@ -48,6 +48,7 @@ def main(args: PruneArguments) -> None:
 
     from ..checkpoints.loading import load_checked_model, load_checked_tokenizer, loading
     from ..pruning.encoder import measure_encoder, prune_encoder
+    from ..reporting.building import num_parameters
     from ..scoring.inference import batches_for
     from ..utils.files import new_folder, write_json
 
@@ -111,11 +112,6 @@ def main(args: PruneArguments) -> None:
         tokenizer.save_pretrained(saving)
         write_json(saving / REPORT, report)
     print_results(args, results, kept, units, len(evidence.groups), sizes)
-
-
-def num_parameters(model) -> int:
-    """Numbers in the weights of `model`."""
-    return sum(parameter.numel() for parameter in model.parameters())
 
 
 def evaluate(model, batches, dense: dict[str, Any] | None = None) -> dict[str, Any]:

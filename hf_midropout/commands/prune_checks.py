@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from ..choices import ENCODER_CRITERION_NAMES
-from ..utils.local_paths import check_dataset_name
+from .classifier_checks import check_rows
 from .prune_arguments import PruneArguments
 
 
@@ -22,13 +22,9 @@ def check_arguments(args: PruneArguments) -> None:
         raise ValueError(f"--keep {args.keep}: would drop {what}; must be in (0, 1).")
     if args.max_samples < FEWEST_ROWS:
         raise ValueError(f"--max_samples {args.max_samples}: must be {FEWEST_ROWS} rows or more to reconstruct from.")
-    if args.batch_size < 1:
-        raise ValueError(f"--batch_size {args.batch_size}: must be 1 or more.")
     if args.max_eval_samples < 1:
         raise ValueError(f"--max_eval_samples {args.max_eval_samples}: must be 1 or more.")
-    if args.max_length is not None and args.max_length < 3:
-        raise ValueError(f"--max_length {args.max_length}: must be 3 or more, two of which are special tokens.")
-    check_dataset_name(args.dataset)
+    check_rows(args)
     path = Path(args.output_dir)
     if not args.output_dir.strip():
         raise ValueError("--output_dir: must name a folder.")

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .classifier_checks import check_label_names, find_checkpoint
 from .data_arguments import load_data
 from .option_names import options_named
 from .parser import command_parser
 from .score_arguments import ScoreArguments
-from .score_checks import check_arguments, check_builtin_labels, check_label_names, check_skeleton, find_checkpoint
+from .score_checks import check_arguments, check_builtin_labels, check_skeleton
 
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from transformers import AlbertConfig, AlbertModel, AutoConfig, RobertaConfig, R
 from hf_midropout import MIDropoutAlbertForSequenceClassification, NeuronScores
 from hf_midropout.cli import main
 from hf_midropout.commands import score
-from hf_midropout.commands.score_checks import check_label_names, position_limit
+from hf_midropout.commands.classifier_checks import check_label_names, position_limit
 from hf_midropout.models.builtin import train_tokenizer
 from hf_midropout.scoring import neurons as scoring
 
