@@ -10,7 +10,6 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # one core each, and so for the process
 import copy
 import gc
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -67,16 +66,6 @@ def imports_are_not_collected():
     """Every training collects garbage, among all that was imported: a third of a second each, more than it trains."""
     gc.collect()
     gc.freeze()
-
-
-@pytest.fixture(autouse=True)
-def signals_are_as_before():
-    """torch's elastic launcher leaves its own handlers behind, which the next test of Ctrl-C would meet."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for number, handler in before.items():
-        if handler is not signal.getsignal(number):
-            signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")

@@ -28,16 +28,6 @@ from hf_midropout.cli import main
 from hf_midropout.utils.hub_errors import redact
 
 
-@pytest.fixture(scope="module")
-def good(tmp_path_factory):
-    return save_checkpoint(tmp_path_factory.mktemp("good") / "compact")
-
-
-@pytest.fixture
-def folder(good, tmp_path):
-    return Path(shutil.copytree(good, tmp_path / "hostile"))
-
-
 class Bomb:
     """Unpickled, it leaves a file: the proof that someone's code ran."""
 
@@ -213,14 +203,14 @@ def test_refused_with_the_reason_at_once(folder, what, monkeypatch):
     assert not Path("exploded").exists()
 
 
-def test_good_ones_pass(good, tmp_path):
-    check_checkpoint(good, no_pickles=True)
+def test_good_ones_pass(checkpoint, tmp_path):
+    check_checkpoint(checkpoint, no_pickles=True)
     sharded = save_checkpoint(tmp_path / "sharded", max_shard_size="4KB")
     assert (sharded / "model.safetensors.index.json").is_file()
     check_checkpoint(sharded)
-    assert checkpoint_folder(good.parent) == checkpoint_folder(good) == good
+    assert checkpoint_folder(checkpoint.parent) == checkpoint_folder(checkpoint) == checkpoint
     with pytest.raises(ValueError, match="must be a folder with a checkpoint"):
-        checkpoint_folder(good / "figures")
+        checkpoint_folder(checkpoint / "figures")
 
 
 def test_a_trainers_own_pickles_are_refused_only_where_they_would_be_published(folder):
@@ -269,9 +259,9 @@ def test_every_command_that_reads_a_checkpoint_refuses(folder, command, what, ca
     assert not Path("exploded").exists() and not Path("x.onnx").exists()
 
 
-def test_a_hostile_repository_is_refused_before_a_file_is_fetched(good, tmp_path):
+def test_a_hostile_repository_is_refused_before_a_file_is_fetched(checkpoint, tmp_path):
     """By the command, in a process of its own, whose time and memory are measured."""
-    files = contents(good)
+    files = contents(checkpoint)
     with HubServer(tmp_path / "cas") as hub:
         hub.put("evil/names", {**files, "../../home/x.json": b"{}"})
         hub.put("evil/pickle", {"config.json": files["config.json"], "pytorch_model.bin": pickle.dumps(Bomb())})
@@ -297,7 +287,7 @@ def test_a_hostile_repository_is_refused_before_a_file_is_fetched(good, tmp_path
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak memory from Linux's /proc")
-def test_memory_of_a_refusal(good, tmp_path):
+def test_memory_of_a_refusal(checkpoint, tmp_path):
     code = """
 import re, sys
 from pathlib import Path
@@ -307,7 +297,7 @@ assert "torch" not in sys.modules
 # ru_maxrss would count what the parent had when it forked
 print(status, int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) // 1024)
 """
-    shutil.copytree(good, tmp_path / "hostile")
+    shutil.copytree(checkpoint, tmp_path / "hostile")
     huge_report(tmp_path / "hostile")
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "hostile")], capture_output=True, text=True)
     status, peak_mib = done.stdout.split()

@@ -1,14 +1,11 @@
 """ONNX against PyTorch, and heads that stock ALBERT can express."""
 
 import json
-import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
-from checkpoints import save_checkpoint
 from conftest import tiny_config
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
@@ -16,16 +13,6 @@ from hf_midropout import MIDropoutAlbertForSequenceClassification
 from hf_midropout.cli import main
 from hf_midropout.export.onnx import OnnxExportError, export_onnx, random_inputs
 from hf_midropout.export.stock import NotExpressible, linear_equivalent, to_stock
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    return save_checkpoint(tmp_path_factory.mktemp("out") / "compact")
-
-
-@pytest.fixture
-def folder(checkpoint, tmp_path):
-    return Path(shutil.copytree(checkpoint, tmp_path / "compact"))
 
 
 def model_of(**config) -> MIDropoutAlbertForSequenceClassification:

@@ -1,4 +1,5 @@
 import os
+import signal
 
 import pytest
 from accelerate.commands.config.config_args import load_config_from_file
@@ -52,6 +53,17 @@ def test_what_is_launched(clean_environment):
     assert os.environ[EXPECTED_PROCESSES] == "32" and "ACCELERATE_USE_CPU" not in os.environ
     launch(["train"], "cpu_2", [], seen.append)
     assert os.environ[EXPECTED_PROCESSES] == "2" and os.environ["ACCELERATE_USE_CPU"] == "true"
+
+
+def test_signal_handlers_are_as_before(clean_environment):
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+
+    def as_torchrun_does(parsed):
+        for each in before:
+            signal.signal(each, lambda *_: None)
+
+    launch(["train"], "cpu_2", [], as_torchrun_does)
+    assert {each: signal.getsignal(each) for each in before} == before
 
 
 @pytest.mark.parametrize(
