@@ -9,7 +9,6 @@ ReconstructionKind = Literal["least_squares", "mean", "none"]
 Metric = Literal["accuracy", "macro_f1", "loss"]
 Targets = Literal["head", "encoder", "all"]
 TARGETS: tuple[Targets, ...] = get_args(Targets)
-METRICS: tuple[Metric, ...] = get_args(Metric)
 CRITERION_NAMES = ("mutual_information", "joint_information", "magnitude", "std_times_norm", "taylor", "random")
 ENCODER_CRITERION_NAMES = (
     *CRITERION_NAMES, "prediction_information", "prediction_variance", "brain_surgeon", "mask_fisher",

@@ -25,17 +25,10 @@ class CalibrationBins(NamedTuple):
     gap: np.ndarray
 
 
-def log_softmax(logits: np.ndarray) -> np.ndarray:
-    """`[N, C]` logarithms of probabilities, float64."""
-    logits = logits.astype(np.float64)
-    log_probabilities = logits - logits.max(1, keepdims=True)
-    log_probabilities -= np.log(np.exp(log_probabilities).sum(1, keepdims=True))
-    return log_probabilities
-
-
 def calibration_bins(logits: np.ndarray, labels: np.ndarray) -> CalibrationBins:
     """The bins of logits `[N, C]` and labels `[N]`."""
-    confidence = np.exp(log_softmax(logits).max(1))
+    logits = logits.astype(np.float64)
+    confidence = 1 / np.exp(logits - logits.max(1, keepdims=True)).sum(1)
     correct = logits.argmax(1) == labels
     bins = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
     sums = (

@@ -3,8 +3,10 @@
 import datasets
 import evaluate
 import numpy as np
+import torch
 
-from .calibration import expected_calibration_error, log_softmax
+from .calibration import expected_calibration_error
+from .classification import metrics
 
 
 _DESCRIPTION = """
@@ -56,28 +58,15 @@ class TextClassificationMetrics(evaluate.Metric):
 
 def classification_metrics(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     """The four metrics of logits `[N, C]` and labels `[N]`."""
-    log_probabilities = log_softmax(logits)
-    predicted = logits.argmax(1)
-    correct = predicted == labels
-
-    f1 = []
-    for label in np.union1d(labels, predicted):
-        found = (correct & (labels == label)).sum()
-        f1.append(2 * found / ((labels == label).sum() + (predicted == label).sum()))
-
-    return {
-        "accuracy": float(correct.mean()),
-        "macro_f1": float(np.mean(f1)),
-        "loss": float(-log_probabilities[np.arange(len(labels)), labels].mean()),
-        "expected_calibration_error": expected_calibration_error(logits, labels),
-    }
+    values = metrics(torch.from_numpy(logits), torch.from_numpy(labels).long())
+    return {**values, "expected_calibration_error": expected_calibration_error(logits, labels)}
 
 
 def compute_metrics(prediction) -> dict[str, float]:
     """For `Trainer(compute_metrics=...)`: accuracy, macro F1 and calibration (the Trainer adds the loss itself)."""
     logits = prediction.predictions
-    metrics = TextClassificationMetrics(keep_in_memory=True).compute(
+    values = TextClassificationMetrics(keep_in_memory=True).compute(
         predictions=logits[0] if isinstance(logits, tuple) else logits, references=prediction.label_ids
     )
-    metrics.pop("loss")
-    return metrics
+    values.pop("loss")
+    return values

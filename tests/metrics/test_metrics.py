@@ -1,11 +1,9 @@
 import evaluate
 import numpy as np
 import pytest
-import torch
 from sklearn.metrics import f1_score, log_loss
 
 from hf_midropout.metrics import TextClassificationMetrics, text_classification
-from hf_midropout.metrics.classification import metrics
 
 
 @pytest.fixture
@@ -35,11 +33,3 @@ def test_loads_by_path_without_a_network(prediction, tmp_path, monkeypatch):
     metric = evaluate.load(text_classification.__file__, keep_in_memory=True)
     logits, labels = prediction
     assert metric.compute(predictions=logits, references=labels)["accuracy"] < 0.6
-
-
-def test_metrics_on_any_device_are_those_of_the_evaluate_metric(prediction):
-    """NumPy for `evaluate`, whose file stands alone; torch where hundreds of masks are compared on an accelerator."""
-    logits, labels = prediction
-    values = metrics(torch.from_numpy(logits), torch.from_numpy(labels))
-    expected = text_classification.classification_metrics(logits, labels)
-    assert values == {name: pytest.approx(expected[name], rel=1e-13) for name in values}
