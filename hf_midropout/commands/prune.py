@@ -47,7 +47,7 @@ def main(args: PruneArguments) -> None:
     from transformers.utils import logging as transformers_logging
 
     from ..checkpoints.loading import load_checked_model, load_checked_tokenizer, loading
-    from ..pruning.encoder import measure_encoder, prune_encoder
+    from ..pruning.encoder import Budget, measure_encoder, prune_with
     from ..reporting.building import num_parameters
     from ..scoring.inference import batches_for
     from ..utils.files import new_folder, write_json
@@ -84,13 +84,11 @@ def main(args: PruneArguments) -> None:
     evidence = measure_encoder(model, batches, args.seed, [args.criterion])
     print(f"Measured {len(evidence.groups)} layers in {time.perf_counter() - started:.0f} s.", flush=True)
     others = [name for name in ("std_times_norm", "magnitude", "random") if args.compare and name != args.criterion]
+    networks = {name: copy.deepcopy(model) for name in [args.criterion, *others]}
+    pruned = networks[args.criterion]
+    done = prune_with(evidence, {name: Budget(name, args.keep) for name in networks}, networks)[args.criterion]
     results: dict[str, dict[str, Any]] = {"dense": evaluate(model, test)}
-    for name in [args.criterion, *others]:
-        narrow = copy.deepcopy(model)
-        result = prune_encoder(narrow, batches, args.keep, name, args.seed, evidence)
-        results[name] = evaluate(narrow, test, results["dense"])
-        if name == args.criterion:
-            pruned, done = narrow, result
+    results |= {name: evaluate(network, test, results["dense"]) for name, network in networks.items()}
     sizes = {"dense": num_parameters(model), "pruned": num_parameters(pruned)}
     kept, units = next(iter(done.selection.widths.values()))
     report = {

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
 
 from ..groups import Groups, cut_groups, find_groups, linear_of
 from ..scoring.inference import Batches, frozen_inference
@@ -65,12 +65,11 @@ def set_width(model: PreTrainedModel, groups: Groups) -> None:
 
 
 def prune_encoder(
-    model: nn.Module,
+    model: PreTrainedModel,
     batches: Batches,
     keep: float,
     criterion: str = "prediction_information",
     seed: int = 0,
-    evidence: EncoderEvidence | None = None,
 ) -> EncoderPruning:
     """
     Removes the feed-forward neurons that `criterion` ranks lowest, the same number from each layer, and refits the
@@ -82,31 +81,64 @@ def prune_encoder(
         keep (`float`): Fraction of each layer's neurons to keep, in (0, 1).
         criterion (`str`, *optional*, defaults to `"prediction_information"`): A key of `ENCODER_CRITERIA`.
         seed (`int`, *optional*, defaults to 0): Seed of what is drawn.
-        evidence ([`EncoderEvidence`], *optional*): What [`measure_encoder`] gave for this model, to prune it with.
 
     Returns:
         [`EncoderPruning`]
     """
     started = time.perf_counter()
-    dense = evidence.network if evidence is not None else copy.deepcopy(model)
-    evidence = evidence or measure_encoder(dense, batches, seed, [criterion])
-    measured = time.perf_counter()
-    ranked = importance(evidence, criterion)
-    counts = {name: width_for(keep, len(values)) for name, values in ranked.items()}
-    selection = select_counts(ranked, counts)
+    evidence = measure_encoder(copy.deepcopy(model), batches, seed, [criterion])
+    measured = time.perf_counter() - started
+    result = prune_with(evidence, {"": Budget(criterion, keep)}, {"": model})[""]
+    result.seconds = {"measuring": measured, **result.seconds}
+    return result
+
+
+@dataclass(frozen=True)
+class Budget:
+    """
+    Args:
+        criterion (`str`): A key of `ENCODER_CRITERIA`.
+        keep (`float`): Fraction of each layer's neurons to keep, in (0, 1).
+    """
+
+    criterion: str
+    keep: float
+
+
+def prune_with(
+    evidence: EncoderEvidence, budgets: Mapping[str, Budget], networks: Mapping[str, PreTrainedModel]
+) -> dict[str, EncoderPruning]:
+    """
+    Prunes copies of one dense network, each to its own budget, in place. They share the dense network's pass, so that
+    three criteria to compare with cost less than three times as much.
+
+    Args:
+        evidence ([`EncoderEvidence`]): What [`measure_encoder`] gave for the dense network.
+        budgets (`Mapping[str, Budget]`): By any name.
+        networks (`Mapping[str, PreTrainedModel]`): By the same names: other objects than the dense network.
+    """
+    started = time.perf_counter()
+    results: dict[str, EncoderPruning] = {}
+    ranked: dict[str, Importance] = {}
+    for name, budget in budgets.items():
+        if budget.criterion not in ranked:
+            ranked[budget.criterion] = importance(evidence, budget.criterion)
+        values = ranked[budget.criterion]
+        counts = {group: width_for(budget.keep, len(each)) for group, each in values.items()}
+        results[name] = EncoderPruning(values, select_counts(values, counts))
     selected = time.perf_counter()
-    groups = evidence.groups
-    cut_groups(model, groups, selection.kept)
-    set_width(model, groups)
-    reconstruction = SequentialReconstruction(dense, groups, evidence.calls, evidence.tokens)
-    with frozen_inference(dense), frozen_inference(model):
-        reconstruction.reconstruct(model)
-    seconds = {
-        "measuring": measured - started,
-        "selecting": selected - measured,
-        "reconstructing": time.perf_counter() - selected,
-    }
-    return EncoderPruning(ranked, selection, reconstruction.left, seconds)
+    for name, result in results.items():
+        cut_groups(networks[name], evidence.groups, result.selection.kept)
+        set_width(networks[name], evidence.groups)
+    reconstruction = SequentialReconstruction(evidence.network, evidence.groups, evidence.calls, evidence.tokens)
+    with ExitStack() as frozen:
+        for network in (evidence.network, *networks.values()):
+            frozen.enter_context(frozen_inference(network))
+        left = reconstruction.reconstruct(networks)
+    seconds = {"selecting": selected - started, "reconstructing": time.perf_counter() - selected}
+    for name, result in results.items():
+        result.unexplained, result.seconds = left[name], dict(seconds)
+    return results
 
 
 def measure_encoder(

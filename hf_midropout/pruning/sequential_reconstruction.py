@@ -7,7 +7,7 @@ layer lost itself made good, as far as it can be, but also what the layers befor
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -79,6 +79,10 @@ class NormalEquations:
         return coefficients, biases, float(left / (self.squares / self.total).clamp(min=1e-30))
 
 
+Stream = list[torch.Tensor]
+"""Hidden states between two calls of layers, by batch."""
+
+
 @dataclass
 class SequentialReconstruction:
     """
@@ -88,82 +92,100 @@ class SequentialReconstruction:
         calls ([`LayerCalls`]): How it calls its layers on the rows to reconstruct from.
         tokens (`Mapping[str, Sequence[torch.Tensor]]`): By group, for each batch (and application, one after the
             other), how much each token counts, `[rows, tokens]`; 0 for padding, and for what nothing reads.
-        left (`dict[str, float]`): After [`SequentialReconstruction.reconstruct`], by group: the share of the mean
-            square of what was to be made good that is left.
     """
 
     dense: nn.Module
     groups: Groups
     calls: LayerCalls
     tokens: Mapping[str, Sequence[torch.Tensor]]
-    left: dict[str, float] = field(default_factory=dict)
 
     @torch.no_grad()
-    def reconstruct(self, pruned: nn.Module) -> None:
+    def reconstruct(self, networks: Mapping[str, nn.Module]) -> dict[str, dict[str, float]]:
         """
-        Refits the consumers of `pruned`, a copy of the dense network from which units were cut, in place.
+        Refits the consumers of copies of the dense network from which units were cut, in place. Side by side, they
+        share its forward pass.
+
+        Args:
+            networks (`Mapping[str, nn.Module]`): By any name, in eval mode.
+
+        Returns:
+            `dict[str, dict[str, float]]`: by network and group, the share of the mean square of what was to be made
+            good that is left.
         """
         by_layer = {group.layer: group for group in self.groups.values()}
         order = self.calls.order
-        streams = [(hidden, hidden) for hidden in self.calls.inputs]
+        left: dict[str, dict[str, float]] = {name: {} for name in networks}
+        dense = list(self.calls.inputs)
+        streams = {name: list(self.calls.inputs) for name in networks}
         for first, last in segments(order):
             groups = [by_layer[layer] for layer in dict.fromkeys(order[first:last]) if layer in by_layer]
             rounds = SHARED_ROUNDS if last - first > len(groups) else 1
+            calls = range(first, last)
             for number in range(rounds):
                 # Until it has been fitted, what a shared layer makes of its own output is no guide.
                 on_dense = rounds > 1 and number == 0
-                dense = self._fit(pruned, groups, streams, range(first, last), on_dense)
-            streams = [
-                (after, self._advance(pruned, batch, range(first, last), stream))
-                for batch, (after, (_, stream)) in enumerate(zip(dense, streams, strict=True))
-            ]
+                after, equations = self._gather(networks, groups, dense, streams, calls, on_dense)
+                for name, network in networks.items():
+                    for group in groups:
+                        left[name][group.name] = refit(linear_of(network, group.consumer), equations[name, group.name])
+            dense = after
+            for name, network in networks.items():
+                streams[name] = [self._advance(network, *each, calls) for each in enumerate(streams[name])]
+        return left
 
-    def _fit(
+    def _gather(
         self,
-        pruned: nn.Module,
+        networks: Mapping[str, nn.Module],
         groups: list[PrunableGroup],
-        streams: list[tuple[torch.Tensor, torch.Tensor]],
+        dense: Stream,
+        streams: Mapping[str, Stream],
         calls: range,
         on_dense: bool,
-    ) -> list[torch.Tensor]:
-        """Refits the consumers of `groups`; gives the dense network's hidden states after the `calls`, by batch."""
-        equations, afterwards = {}, []
-        for group in groups:
-            weight = linear_of(pruned, group.consumer).weight
-            equations[group.name] = NormalEquations(weight.shape[1], weight.shape[0], weight.device)
-        taps = {group.layer: (ConsumerTaps(self.dense, group), ConsumerTaps(pruned, group), group) for group in groups}
-        for batch, (dense, stream) in enumerate(streams):
-            done = dict.fromkeys(equations, 0)
+    ) -> tuple[Stream, dict[tuple[str, str], NormalEquations]]:
+        """
+        The dense network's hidden states after the `calls`, and equations for the consumer of each network and group.
+        """
+        equations = {}
+        for name, network in networks.items():
+            for group in groups:
+                weight = linear_of(network, group.consumer).weight
+                equations[name, group.name] = NormalEquations(weight.shape[1], weight.shape[0], weight.device)
+        by_layer = {group.layer: group for group in groups}
+        afterwards = []
+        for batch, hidden in enumerate(dense):
+            done = dict.fromkeys((group.name for group in groups), 0)
+            own = {name: stream[batch] for name, stream in streams.items()}
             for call in calls:
-                layer = self.calls.order[call]
-                whole, narrow, group = taps[layer]
-                with whole, narrow:
-                    after_dense = self.calls.run(self.dense, batch, call, dense)
-                    after_stream = self.calls.run(pruned, batch, call, dense if on_dense else stream)
-                consumer = linear_of(pruned, group.consumer)
+                group = by_layer[self.calls.order[call]]
+                with ConsumerTaps(self.dense, group) as whole:
+                    after = self.calls.run(self.dense, batch, call, hidden)
                 count = self.tokens[group.name][batch * group.num_calls + done[group.name]]
                 done[group.name] += 1
                 counted = count > 0
-                units = narrow.units[counted]
-                # What the consumer should add to its residual input, less what it adds now.
-                target = whole.output[counted] + whole.residual[counted] - narrow.residual[counted]
-                target = target - nn.functional.linear(units, consumer.weight, consumer.bias)
-                equations[group.name].update(units, target, count[counted])
-                dense, stream = after_dense, after_stream
-            afterwards.append(dense)
-        for group in groups:
-            consumer = linear_of(pruned, group.consumer)
-            coefficients, biases, left = equations[group.name].solve(bias=consumer.bias is not None)
-            consumer.weight.copy_(consumer.weight.double() + coefficients.t())
-            if consumer.bias is not None:
-                consumer.bias.copy_(consumer.bias.double() + biases)
-            self.left[group.name] = left
-        return afterwards
+                aim, weights = whole.output[counted] + whole.residual[counted], count[counted]
+                for name, network in networks.items():
+                    with ConsumerTaps(network, group) as narrow:
+                        own[name] = self.calls.run(network, batch, call, hidden if on_dense else own[name])
+                    # What the consumer should add to its residual input, less what it adds now.
+                    target = aim - narrow.residual[counted] - narrow.output[counted]
+                    equations[name, group.name].update(narrow.units[counted], target, weights)
+                hidden = after
+            afterwards.append(hidden)
+        return afterwards, equations
 
-    def _advance(self, pruned: nn.Module, batch: int, calls: range, stream: torch.Tensor) -> torch.Tensor:
+    def _advance(self, network: nn.Module, batch: int, hidden_states: torch.Tensor, calls: range) -> torch.Tensor:
         for call in calls:
-            stream = self.calls.run(pruned, batch, call, stream)
-        return stream
+            hidden_states = self.calls.run(network, batch, call, hidden_states)
+        return hidden_states
+
+
+def refit(consumer: nn.Linear, equations: NormalEquations) -> float:
+    """Adds to the weights of `consumer` what `equations` say, and gives the share that is left."""
+    coefficients, biases, left = equations.solve(bias=consumer.bias is not None)
+    consumer.weight.copy_(consumer.weight.double() + coefficients.t())
+    if consumer.bias is not None:
+        consumer.bias.copy_(consumer.bias.double() + biases)
+    return left
 
 
 class ConsumerTaps:

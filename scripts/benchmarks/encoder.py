@@ -31,7 +31,7 @@ from transformers import (
 )
 
 from hf_midropout.commands.prune import evaluate
-from hf_midropout.pruning.encoder import measure_encoder, prune_encoder
+from hf_midropout.pruning.encoder import Budget, measure_encoder, prune_with
 from hf_midropout.reporting.building import environment
 from hf_midropout.scoring.inference import batches_for
 from hf_midropout.utils.files import write_json
@@ -118,19 +118,24 @@ def measured(options: argparse.Namespace, name: str, seed: int, done: dict[str, 
     started = time.perf_counter()
     evidence = measure_encoder(model, batches, seed, options.criteria)
     done["seconds_measuring"] = time.perf_counter() - started
-    for criterion, keep in wanted:
-        narrow = copy.deepcopy(model)
-        result = prune_encoder(narrow, batches, keep, criterion, seed, evidence)
-        outcome = evaluate(narrow, test_batches, dense)
-        done[f"{criterion}/{keep}"] = {
-            **{key: outcome[key] for key in ("accuracy", "bits_lost", "bits_lost_stderr")},
-            "kept": next(iter(result.selection.widths.values())),
-            "seconds": result.seconds,
-        }
+    for keep in options.keep:
+        budgets = {criterion: Budget(criterion, keep) for criterion, each in wanted if each == keep}
+        if not budgets:
+            continue
+        networks = {criterion: copy.deepcopy(model) for criterion in budgets}
+        results = prune_with(evidence, budgets, networks)
+        for criterion, network in networks.items():
+            outcome = evaluate(network, test_batches, dense)
+            done[f"{criterion}/{keep}"] = {
+                **{key: outcome[key] for key in ("accuracy", "bits_lost", "bits_lost_stderr")},
+                "kept": next(iter(results[criterion].selection.widths.values()))[0],
+                "seconds": results[criterion].seconds,
+            }
+            print(
+                f"{name} {seed} {criterion:<24}{keep:<8}{outcome['accuracy']:.4f} {outcome['bits_lost']:.4f}",
+                flush=True,
+            )
         save()
-        print(
-            f"{name} {seed} {criterion:<24}{keep:<8}{outcome['accuracy']:.4f} {outcome['bits_lost']:.4f}", flush=True
-        )
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ import torch
 from encoders import ARCHITECTURES, rows, tiny_classifier
 
 from hf_midropout.groups import find_groups, gate_units
-from hf_midropout.pruning.encoder import bits_lost, measure_encoder, prune_encoder, width_for
+from hf_midropout.pruning.encoder import Budget, bits_lost, measure_encoder, prune_encoder, prune_with, width_for
 from hf_midropout.pruning.layer_calls import LayerCalls
 from hf_midropout.pruning.sequential_reconstruction import NormalEquations, segments
 
@@ -72,18 +72,24 @@ def test_the_same_rows_give_the_same_network(pruned):
     assert all(torch.equal(one, other) for one, other in zip(model.parameters(), again.parameters(), strict=True))
 
 
-def test_what_was_measured_serves_several_widths_and_criteria():
+def test_networks_pruned_side_by_side_are_those_pruned_alone():
     model, batches = tiny_classifier("bert"), rows(64)
     evidence = measure_encoder(model, batches)
     before = logits(model, batches)
-    lost = {}
-    for criterion in ("prediction_information", "random"):
-        for keep in (0.25, 0.75):
-            narrow = copy.deepcopy(model)
-            prune_encoder(narrow, batches, keep, criterion, evidence=evidence)
-            lost[criterion, keep] = bits_lost(before, logits(narrow, batches))[0]
-    assert lost["prediction_information", 0.75] < lost["prediction_information", 0.25] < lost["random", 0.25]
+    budgets = {
+        f"{criterion}/{keep}": Budget(criterion, keep)
+        for criterion in ("prediction_information", "random")
+        for keep in (0.25, 0.75)
+    }
+    networks = {name: copy.deepcopy(model) for name in budgets}
+    results = prune_with(evidence, budgets, networks)
+    lost = {name: bits_lost(before, logits(network, batches))[0] for name, network in networks.items()}
+    assert lost["prediction_information/0.75"] < lost["prediction_information/0.25"] < lost["random/0.25"]
     assert torch.equal(before, logits(model, batches))  # the dense network is as it was
+    alone = copy.deepcopy(model)
+    result = prune_encoder(alone, batches, 0.25)
+    assert torch.equal(logits(alone, batches), logits(networks["prediction_information/0.25"], batches))
+    assert result.unexplained == results["prediction_information/0.25"].unexplained
 
 
 def test_gradients_and_modes_are_left_as_they_were():
