@@ -5,18 +5,24 @@ from __future__ import annotations
 import copy
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from .classifier_checks import check_label_names, find_checkpoint, skeleton_of, tokens_to_cut_to
 from .data_arguments import load_data
 from .option_names import options_named
 from .parser import command_parser
 from .prune_arguments import PruneArguments
-from .prune_checks import check_arguments, check_checkpoint, check_problem_type
+from .prune_checks import check_arguments, check_checkpoint, check_problem_type, check_split
+from .prune_finish import Outcome, finish, neurons_at_first
+
+
+if TYPE_CHECKING:
+    from ..data.datasets import TextClassificationData
+    from ..scoring.inference import Batches
 
 
 POSITIONAL = ("checkpoint",)
-REPORT = "midropout_pruning.json"
+CONTROLS = ("std_times_norm", "magnitude", "random")
 
 
 def make_parser():
@@ -26,7 +32,7 @@ def make_parser():
         "prune",
         "Removes the feed-forward neurons of a fine-tuned classifier's encoder that carry the least information about "
         "its prediction, and refits the weights that read the others. Nothing is trained. What it saves loads with "
-        "transformers' own classes.",
+        "transformers' own classes, and has a report, figures and a model card with it.",
     )
 
 
@@ -40,6 +46,7 @@ def main(args: PruneArguments) -> None:
         `OSError`: for a checkpoint or dataset that cannot be read, or a folder that cannot be written.
     """
     check_arguments(args)
+    started = time.perf_counter()
     checkpoint = find_checkpoint(args.checkpoint, args.trust_remote_code)
 
     import torch
@@ -47,10 +54,6 @@ def main(args: PruneArguments) -> None:
     from transformers.utils import logging as transformers_logging
 
     from ..checkpoints.loading import load_checked_model, load_checked_tokenizer, loading
-    from ..pruning.encoder import Budget, measure_encoder, prune_with
-    from ..reporting.building import num_parameters
-    from ..scoring.inference import batches_for
-    from ..utils.files import new_folder, write_json
 
     with loading(checkpoint):
         config = AutoConfig.from_pretrained(checkpoint, trust_remote_code=args.trust_remote_code)
@@ -58,91 +61,57 @@ def main(args: PruneArguments) -> None:
     skeleton = skeleton_of(config, args.trust_remote_code)
     check_checkpoint(args.checkpoint, skeleton)
     max_length = tokens_to_cut_to(args.max_length, skeleton)
+    at_first = neurons_at_first(checkpoint)
     data = load_data(args)
     check_label_names(config.id2label, data.label_names)
-    if args.split not in data.splits:
-        raise ValueError(f"--split {args.split}: the data has {', '.join(data.splits)} only.")
+    check_split(args.split, data.splits)
     tokenizer = load_checked_tokenizer(checkpoint, trust_remote_code=args.trust_remote_code)
     transformers_logging.disable_progress_bar()
     model = load_checked_model(checkpoint, trust_remote_code=args.trust_remote_code, dtype=torch.float32).eval()
+    outcome = prune_and_compare(args, model, tokenizer, data, max_length)
+    outcome.seconds["total"] = time.perf_counter() - started
+    finish(args, checkpoint, tokenizer, data, outcome, config.dtype or torch.float32, at_first)
+
+
+def prune_and_compare(
+    args: PruneArguments, model, tokenizer, data: TextClassificationData, max_length: int
+) -> Outcome:
+    """Prunes by the criterion that was asked for, and by others to compare with; `model` stays as it is."""
+    from ..pruning.comparison import predict
+    from ..pruning.encoder import Budget, measure_encoder, prune_with
+    from ..pruning.encoder_schema import Measured
+    from ..reporting.encoder_building import DENSE
+
     held_out = "test" if "test" in data.splits else "validation"
     rows = data.tokenize(tokenizer, max_length, list(dict.fromkeys([args.split, held_out])))
-    with options_named(type(args)):
-        batches = batches_for(
-            model, rows[args.split], args.batch_size, processing_class=tokenizer, max_samples=args.max_samples,
-            seed=args.seed,
-        )  # fmt: skip
-    test = batches_for(
-        model, rows[held_out], args.batch_size, processing_class=tokenizer, max_samples=args.max_eval_samples,
-        seed=args.seed,
-    )  # fmt: skip
+    measured = Measured(args.split, min(args.max_samples, len(rows[args.split])))
     compared = min(args.max_eval_samples, len(rows[held_out]))
-    print(f"Data: {data.name}; {min(args.max_samples, len(rows[args.split])):,} {args.split} rows to measure with, "
-          f"{compared:,} {held_out} rows to compare on.", flush=True)  # fmt: skip
+    batches = batches_of(args, model, tokenizer, rows[args.split], args.max_samples)
+    test = batches_of(args, model, tokenizer, rows[held_out], args.max_eval_samples)
+    print(
+        f"Data: {Path(data.name).name}; {measured.rows:,} {args.split} rows to measure with, {compared:,} {held_out} "
+        "ones to compare on.",
+        flush=True,
+    )
 
     started = time.perf_counter()
     evidence = measure_encoder(model, batches, args.seed, [args.criterion])
-    print(f"Measured {len(evidence.groups)} layers in {time.perf_counter() - started:.0f} s.", flush=True)
-    others = [name for name in ("std_times_norm", "magnitude", "random") if args.compare and name != args.criterion]
-    networks = {name: copy.deepcopy(model) for name in [args.criterion, *others]}
-    pruned = networks[args.criterion]
-    done = prune_with(evidence, {name: Budget(name, args.keep) for name in networks}, networks)[args.criterion]
-    results: dict[str, dict[str, Any]] = {"dense": evaluate(model, test)}
-    results |= {name: evaluate(network, test, results["dense"]) for name, network in networks.items()}
-    sizes = {"dense": num_parameters(model), "pruned": num_parameters(pruned)}
-    kept, units = next(iter(done.selection.widths.values()))
-    report = {
-        "checkpoint": args.checkpoint,
-        "criterion": args.criterion,
-        "keep": args.keep,
-        "layers": {name: {"units": width, "kept": left} for name, (left, width) in done.selection.widths.items()},
-        "unexplained": done.unexplained,
-        "parameters": sizes,
-        "split": held_out,
-        "rows": compared,
-        "results": {
-            name: {key: value for key, value in result.items() if key != "logits"} for name, result in results.items()
-        },
-        "seconds": done.seconds,
-    }
-    with new_folder(args.output_dir) as saving:
-        pruned.to(config.dtype or torch.float32).save_pretrained(saving)
-        tokenizer.save_pretrained(saving)
-        write_json(saving / REPORT, report)
-    print_results(args, results, kept, units, len(evidence.groups), sizes)
+    measuring = time.perf_counter() - started
+    print(f"Measured {len(evidence.groups)} layers in {measuring:.0f} s.", flush=True)
+    criteria = dict.fromkeys([args.criterion, *(CONTROLS if args.compare else ())])
+    networks = {name: copy.deepcopy(model) for name in criteria}
+    pruned = prune_with(evidence, {name: Budget(name, args.keep) for name in networks}, networks)[args.criterion]
+    started = time.perf_counter()
+    predictions = {name: predict(network, test) for name, network in {DENSE: model, **networks}.items()}
+    seconds = {"measuring": measuring, **pruned.seconds, "comparing": time.perf_counter() - started}
+    return Outcome(model, networks[args.criterion], pruned, predictions, measured, held_out, seconds)
 
 
-def evaluate(model, batches, dense: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Logits and accuracy of `model`, and the bits by which its prediction differs from that of the `dense` one."""
-    import torch
+def batches_of(args: PruneArguments, model, tokenizer, rows, max_samples: int) -> Batches:
+    """Up to `max_samples` of `rows`, drawn at random."""
+    from ..scoring.inference import batches_for
 
-    from ..pruning.encoder import bits_lost
-    from ..scoring.inference import frozen_inference
-    from ..scoring.passes import forward_passes
-
-    logits, labels = [], []
-    with frozen_inference(model):
-        for each in forward_passes(model, batches):
-            logits.append(each.outputs.logits.float().cpu())
-            labels.append(each.labels)
-    result: dict[str, Any] = {"logits": torch.cat(logits)}
-    right = (result["logits"].argmax(-1) == torch.cat(labels)).double()
-    result["accuracy"] = float(right.mean())
-    if dense is not None:
-        result["bits_lost"], result["bits_lost_stderr"] = bits_lost(dense["logits"], result["logits"])
-    return result
-
-
-def print_results(
-    args: PruneArguments, results: dict[str, dict[str, Any]], kept: int, units: int, layers: int, sizes: dict[str, int]
-) -> None:
-    """The end of the run, for a person."""
-    print(f"\n{kept:,} of {units:,} neurons in each of {layers} layers, chosen by{'accuracy':>12}{'bits lost':>20}")
-    for name, result in results.items():
-        lost = f"{result['bits_lost']:.4f} ± {result['bits_lost_stderr']:.4f}" if "bits_lost" in result else ""
-        mark = " (saved)" if name == args.criterion else ""
-        print(f"  {name + mark:<40}{result['accuracy']:>12.4f}{lost:>22}")
-    print(
-        f"\nParameters: {sizes['dense']:,} -> {sizes['pruned']:,}."
-        f"\nSaved in {Path(args.output_dir)}; it loads with AutoModelForSequenceClassification.from_pretrained."
-    )
+    with options_named(type(args)):
+        return batches_for(
+            model, rows, args.batch_size, processing_class=tokenizer, max_samples=max_samples, seed=args.seed
+        )

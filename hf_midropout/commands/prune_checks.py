@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from ..choices import ENCODER_CRITERION_NAMES
@@ -33,6 +34,12 @@ def check_arguments(args: PruneArguments) -> None:
     parent = next(parent for parent in path.absolute().parents if parent.exists())
     if not os.access(parent, os.W_OK):
         raise ValueError(f"--output_dir {args.output_dir}: {parent} may not be written to.")
+
+
+def check_split(split: str, splits: Iterable[str]) -> None:
+    """`ValueError` for a `--split` that the data does not have."""
+    if split not in splits:
+        raise ValueError(f"--split {split}: the data has {', '.join(splits)} only.")
 
 
 def check_problem_type(name: str, config) -> None:

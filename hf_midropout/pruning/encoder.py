@@ -9,8 +9,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import torch
-
 from ..groups import Groups, cut_groups, find_groups, linear_of
 from ..scoring.inference import Batches, frozen_inference
 from ..scoring.passes import labelled_batches
@@ -150,13 +148,3 @@ def measure_encoder(
         model, groups, model.config.num_labels, seed, derivatives=bool(DERIVATIVES & {*criteria})
     )
     return evidence.gather(labelled_batches(batches))
-
-
-def bits_lost(dense: torch.Tensor, pruned: torch.Tensor) -> tuple[float, float]:
-    """
-    Mean Kullback-Leibler divergence, in bits, of the prediction `pruned` from `dense`, both logits `[N, C]`, and its
-    standard error over rows.
-    """
-    log_p, log_q = dense.double().log_softmax(-1), pruned.double().log_softmax(-1)
-    rows = (log_p.exp() * (log_p - log_q)).sum(-1) / torch.log(torch.tensor(2.0, dtype=torch.float64))
-    return float(rows.mean()), float(rows.std(correction=0) / len(rows) ** 0.5)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..pruning.record_schema import Pruning
-from .report import Report
+from ..utils.terminal import one_line
+
+
+if TYPE_CHECKING:
+    from ..pruning.record_schema import Pruning
+    from .report import Report
 
 
 MADE_HERE = "tiny ALBERT, made on the spot"
@@ -19,6 +23,7 @@ NAMES = {
     "random": "random (mean of several draws)",
     "taylor": "Taylor",
 }
+ENCODER_NAMES = NAMES | {"random": "random", "brain_surgeon": "structured OBS", "mask_fisher": "mask Fisher"}
 
 
 def read_baselines(report: Report) -> dict[str, Any] | None:
@@ -41,6 +46,11 @@ def criterion_name(pruning: Pruning | None) -> str:
     """What neurons were chosen by, in words."""
     criterion = pruning.config.get("criterion", MUTUAL_INFORMATION) if pruning else MUTUAL_INFORMATION
     return NAMES.get(criterion, criterion.replace("_", " "))
+
+
+def encoder_criterion_name(criterion: str) -> str:
+    """What neurons of an encoder were chosen by, in words."""
+    return ENCODER_NAMES.get(criterion, one_line(criterion, 40).replace("_", " "))
 
 
 def training_log(log_history: list[dict[str, Any]]) -> list[dict[str, float]]:

@@ -30,7 +30,7 @@ from transformers import (
     set_seed,
 )
 
-from hf_midropout.commands.prune import evaluate
+from hf_midropout.pruning.comparison import predict
 from hf_midropout.pruning.encoder import Budget, measure_encoder, prune_with
 from hf_midropout.reporting.building import environment
 from hf_midropout.scoring.inference import batches_for
@@ -113,8 +113,8 @@ def measured(options: argparse.Namespace, name: str, seed: int, done: dict[str, 
     batches = batches_for(model, tokenized(others, tokenizer, length), 32, processing_class=tokenizer)
     test = rows_of(options, name, "test", 0).select(range(options.test_rows))
     test_batches = batches_for(model, tokenized(test, tokenizer, length), 64, processing_class=tokenizer)
-    dense = evaluate(model, test_batches)
-    done["dense"] = {"accuracy": dense["accuracy"]}
+    dense = predict(model, test_batches)
+    done["dense"] = {"accuracy": dense.metrics["accuracy"]}
     started = time.perf_counter()
     evidence = measure_encoder(model, batches, seed, options.criteria)
     done["seconds_measuring"] = time.perf_counter() - started
@@ -125,16 +125,16 @@ def measured(options: argparse.Namespace, name: str, seed: int, done: dict[str, 
         networks = {criterion: copy.deepcopy(model) for criterion in budgets}
         results = prune_with(evidence, budgets, networks)
         for criterion, network in networks.items():
-            outcome = evaluate(network, test_batches, dense)
+            outcome = predict(network, test_batches)
+            accuracy, lost = outcome.metrics["accuracy"], outcome.less(dense, dense).bits
             done[f"{criterion}/{keep}"] = {
-                **{key: outcome[key] for key in ("accuracy", "bits_lost", "bits_lost_stderr")},
+                "accuracy": accuracy,
+                "bits_lost": lost.value,
+                "bits_lost_stderr": lost.stderr,
                 "kept": next(iter(results[criterion].selection.widths.values()))[0],
                 "seconds": results[criterion].seconds,
             }
-            print(
-                f"{name} {seed} {criterion:<24}{keep:<8}{outcome['accuracy']:.4f} {outcome['bits_lost']:.4f}",
-                flush=True,
-            )
+            print(f"{name} {seed} {criterion:<24}{keep:<8}{accuracy:.4f} {lost.value:.4f}", flush=True)
         save()
 
 

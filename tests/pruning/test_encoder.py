@@ -7,7 +7,8 @@ import torch
 from encoders import ARCHITECTURES, rows, tiny_classifier
 
 from hf_midropout.groups import find_groups, gate_units
-from hf_midropout.pruning.encoder import Budget, bits_lost, measure_encoder, prune_encoder, prune_with, width_for
+from hf_midropout.pruning.comparison import bits_lost
+from hf_midropout.pruning.encoder import Budget, measure_encoder, prune_encoder, prune_with, width_for
 from hf_midropout.pruning.layer_calls import LayerCalls
 from hf_midropout.pruning.sequential_reconstruction import NormalEquations, segments
 
