@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import copy
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .classifier_checks import check_label_names, find_checkpoint, skeleton_of, tokens_to_cut_to
 from .data_arguments import load_data
-from .option_names import options_named
 from .parser import command_parser
 from .prune_arguments import PruneArguments
 from .prune_checks import check_arguments, check_checkpoint, check_problem_type, check_split
@@ -17,8 +17,9 @@ from .prune_finish import Outcome, finish, neurons_at_first
 
 
 if TYPE_CHECKING:
+    from datasets import Dataset
+
     from ..data.datasets import TextClassificationData
-    from ..scoring.inference import Batches
 
 
 POSITIONAL = ("checkpoint",)
@@ -77,17 +78,23 @@ def prune_and_compare(
     args: PruneArguments, model, tokenizer, data: TextClassificationData, max_length: int
 ) -> Outcome:
     """Prunes by the criterion that was asked for, and by others to compare with; `model` stays as it is."""
+    from datasets import DatasetDict
+
     from ..pruning.comparison import predict
     from ..pruning.encoder import Budget, measure_encoder, prune_with
     from ..pruning.encoder_schema import Measured
     from ..reporting.encoder_building import DENSE
+    from ..scoring.inference import batches_for
 
     held_out = "test" if "test" in data.splits else "validation"
-    rows = data.tokenize(tokenizer, max_length, list(dict.fromkeys([args.split, held_out])))
-    measured = Measured(args.split, min(args.max_samples, len(rows[args.split])))
-    compared = min(args.max_eval_samples, len(rows[held_out]))
-    batches = batches_of(args, model, tokenizer, rows[args.split], args.max_samples)
-    test = batches_of(args, model, tokenizer, rows[held_out], args.max_eval_samples)
+    # Drawn first: tokenizing all rows of a large dataset takes longer than the pruning.
+    splits = {
+        "measured": drawn(data.splits[args.split], args.max_samples, args.seed),
+        "compared": drawn(data.splits[held_out], args.max_eval_samples, args.seed),
+    }
+    rows = replace(data, splits=DatasetDict(splits)).tokenize(tokenizer, max_length)
+    batches, test = (batches_for(model, rows[part], args.batch_size, processing_class=tokenizer) for part in splits)
+    measured, compared = Measured(args.split, len(rows["measured"])), len(rows["compared"])
     print(
         f"Data: {Path(data.name).name}; {measured.rows:,} {args.split} rows to measure with, {compared:,} {held_out} "
         "ones to compare on.",
@@ -107,11 +114,6 @@ def prune_and_compare(
     return Outcome(model, networks[args.criterion], pruned, predictions, measured, held_out, seconds)
 
 
-def batches_of(args: PruneArguments, model, tokenizer, rows, max_samples: int) -> Batches:
-    """Up to `max_samples` of `rows`, drawn at random."""
-    from ..scoring.inference import batches_for
-
-    with options_named(type(args)):
-        return batches_for(
-            model, rows, args.batch_size, processing_class=tokenizer, max_samples=max_samples, seed=args.seed
-        )
+def drawn(rows: Dataset, most: int, seed: int) -> Dataset:
+    """Up to `most` of `rows`, at random."""
+    return rows.shuffle(seed=seed).select(range(min(most, len(rows))))

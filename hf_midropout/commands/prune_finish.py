@@ -118,7 +118,10 @@ def bytes_of_weights(folder: Path) -> int:
 
 
 def command_line(args: PruneArguments, checkpoint_source: str, data_source: str) -> str:
-    """The options that are not the default ones, as they may be published: where files lie is nobody's business."""
+    """
+    The criterion, the fraction to keep, and other options that are not the default ones, as they may be published:
+    where files lie on someone's machine is nobody's business.
+    """
     from ..reporting.card_facts import public_name
 
     public = {
@@ -129,7 +132,7 @@ def command_line(args: PruneArguments, checkpoint_source: str, data_source: str)
     words = ["hf-midropout", "prune", str(public.pop("checkpoint"))]
     for field in fields(args):
         value = getattr(args, field.name)
-        if field.name == "checkpoint" or value == field.default:
+        if field.name == "checkpoint" or (value == field.default and field.name not in ("keep", "criterion")):
             continue
         shown: Iterable[Any] = value if isinstance(value, list) else [public.get(field.name) or value]
         words += [f"--{field.name}", *map(str, shown)]

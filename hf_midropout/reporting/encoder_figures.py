@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from ..pruning.encoder_schema import PrunedEncoder, array_name
 from ..pruning.record_arrays import IMPORTANCE, KEPT, Arrays
@@ -46,6 +46,7 @@ def information_lost(report: Report) -> Figure:
     accuracy.set_xlabel("accuracy (%)")
     for axes in (bits, accuracy):
         axes.tick_params(axis="y", length=0)
+        axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.grid(axis="x", color=GREY, alpha=0.15)
     return figure
 
@@ -57,13 +58,13 @@ def neurons_kept(encoder: PrunedEncoder, arrays: Arrays) -> Figure:
         1, 2, figsize=(6.4, min(1.3 + 0.26 * layers, 8.0)), sharey=True, width_ratios=(3, 1), layout="constrained"
     )
     image = strips.imshow(
-        importance_strips(encoder, arrays), aspect="auto", cmap="Blues", extent=(0, 1, layers - 0.5, -0.5),
+        _importance_strips(encoder, arrays), aspect="auto", cmap="Blues", extent=(0, 1, layers - 0.5, -0.5),
         interpolation="nearest",
     )  # fmt: skip
-    for place, group in enumerate(encoder.groups.values()):
-        share = group.kept / group.neurons
-        strips.plot([share, share], [place - 0.5, place + 0.5], color="#d55e00", linewidth=2)
-        strips.axhline(place + 0.5, color="white", linewidth=min(2.0, 20 / layers))
+    places = np.arange(layers)
+    shares = [group.kept / group.neurons for group in encoder.groups.values()]
+    strips.vlines(shares, places - 0.5, places + 0.5, color="#d55e00", linewidth=2)
+    strips.hlines(places + 0.5, 0, 1, color="white", linewidth=min(2.0, 20 / layers))
     step = -(-layers // MOST_TICKS)
     strips.set_yticks(range(0, layers, step), [f"{place + 1}" for place in range(0, layers, step)])
     strips.set_ylabel("layer")
@@ -73,7 +74,7 @@ def neurons_kept(encoder: PrunedEncoder, arrays: Arrays) -> Figure:
     strips.spines[:].set_visible(False)
     figure.colorbar(image, ax=strips, label="importance, log10", shrink=0.9, pad=0.02)
     unexplained = [group.unexplained or 0.0 for group in encoder.groups.values()]
-    left.barh(range(layers), unexplained, 0.7, color=BEFORE)
+    left.barh(places, unexplained, 0.7, color=BEFORE)
     left.xaxis.set_major_formatter(PercentFormatter(1, 0))
     left.set_xlabel("unexplained")
     for axes in (strips, left):
@@ -81,7 +82,7 @@ def neurons_kept(encoder: PrunedEncoder, arrays: Arrays) -> Figure:
     return figure
 
 
-def importance_strips(encoder: PrunedEncoder, arrays: Arrays) -> np.ndarray:
+def _importance_strips(encoder: PrunedEncoder, arrays: Arrays) -> np.ndarray:
     """`[layers, COLUMNS]` logarithms of importances, from the left those kept, then the others, each falling."""
     rows = []
     for name, group in encoder.groups.items():

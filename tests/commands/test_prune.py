@@ -1,16 +1,29 @@
 """`hf-midropout prune`: a fine-tuned classifier gets smaller, and stock transformers loads it."""
 
-import json
+import contextlib
+import io
+import shutil
+import signal
 import subprocess
 import sys
 
 import pytest
 import torch
 from datasets import Dataset
-from transformers import AlbertConfig, AlbertForSequenceClassification, BertConfig, BertForSequenceClassification
+from transformers import (
+    AlbertConfig,
+    AlbertForSequenceClassification,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    BertConfig,
+    BertForSequenceClassification,
+)
 
+from hf_midropout import NeuronScores
 from hf_midropout.cli import main
 from hf_midropout.models.builtin import train_tokenizer
+from hf_midropout.reporting.report import Report
+from hf_midropout.reporting.verdict import verdict
 
 
 SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
@@ -40,27 +53,139 @@ def classifier(tmp_path_factory, tokenizer):
     return save(model.half(), tokenizer, tmp_path_factory.mktemp("classifier") / "bert")
 
 
-def test_what_is_saved_is_smaller_and_stock(classifier, data_folder, tmp_path, capsys):
-    options = ["--dataset", str(data_folder), "--keep", "0.5", "--max_samples", "100", "--output_dir"]
-    assert main(["prune", str(classifier), *options, str(tmp_path / "small")]) == 0
-    printed = capsys.readouterr().out
-    assert "32 of 64 neurons in each of 2 layers" in printed and "prediction_information (saved)" in printed
-    report = json.loads((tmp_path / "small" / "midropout_pruning.json").read_text())
-    assert report["layers"] == {f"encoder.layer.{index}.ffn": {"units": 64, "kept": 32} for index in range(2)}
-    assert report["parameters"]["dense"] - report["parameters"]["pruned"] == 2 * 32 * (2 * 16 + 1)
-    assert set(report["results"]) == {"dense", "prediction_information", "std_times_norm", "magnitude", "random"}
-    assert report["results"]["prediction_information"]["bits_lost"] < report["results"]["magnitude"]["bits_lost"]
+@pytest.fixture(scope="module")
+def small(classifier, data_folder, tmp_path_factory):
+    """What the command leaves, and what it prints."""
+    folder, printed = tmp_path_factory.mktemp("pruned") / "small", io.StringIO()
+    options = ["--dataset", str(data_folder), "--keep", "0.5", "--max_samples", "100", "--output_dir", str(folder)]
+    with contextlib.redirect_stdout(printed):
+        assert main(["prune", str(classifier), *options]) == 0
+    return folder, printed.getvalue()
+
+
+def test_what_is_saved_is_smaller_and_stock(small):
     code = (
         "import sys; sys.modules['hf_midropout'] = None\n"
         "from transformers import pipeline\n"
         "classify = pipeline('text-classification', model=sys.argv[1])\n"
         "print(classify.model.config.intermediate_size, classify.model.dtype, classify('ball goal')[0]['label'])"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "small")], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", code, str(small[0])], capture_output=True, text=True, check=True)
     width, dtype, label = done.stdout.split()[-3:]
     assert (width, dtype) == ("32", "torch.float16") and label in ("money", "sport")  # the dtype of the base
+
+
+def test_what_the_report_tells(small, classifier, data_folder):
+    folder, _ = small
+    assert {path.name for path in folder.iterdir()} >= {
+        "README.md", "config.json", "model.safetensors", "tokenizer.json", "midropout_report.json",
+        "midropout_report.safetensors", "figures",
+    }  # fmt: skip
+    assert {path.name for path in (folder / "figures").iterdir()} == {"information_lost.png", "neurons_kept.png"}
+    report = Report.load(folder)
+    encoder = report.encoder
+    assert {name: (group.neurons, group.kept) for name, group in encoder.groups.items()} == {
+        f"encoder.layer.{index}.ffn": (64, 32) for index in range(2)
+    }
+    assert report.model.parameters_before - report.model.parameters_after == 2 * 32 * (2 * 16 + 1)
+    assert report.model.bytes_before == (classifier / "model.safetensors").stat().st_size
+    assert report.model.bytes_after == (folder / "model.safetensors").stat().st_size
+    assert list(encoder.controls) == ["std_times_norm", "magnitude", "random"] and encoder.neurons_at_first is None
+    assert encoder.to_dense.bits.value < encoder.controls["magnitude"].to_dense.bits.value
+    assert (report.test.split, report.test.rows, encoder.measured.rows) == (
+        "test",
+        30,
+        72,
+    )  # of 80: 8 are for validation
+    assert encoder.largest_class == 0.5 and sum(point.rows for point in report.test.calibration) == 30
+    assert set(report.seconds) == {"measuring", "selecting", "reconstructing", "comparing", "total"}
+    assert encoder.command == (
+        f"hf-midropout prune bert --dataset {data_folder.name} --output_dir small --keep 0.5 "
+        "--criterion prediction_information --max_samples 100"
+    )
+
+
+def test_the_metrics_are_those_of_what_was_saved(small, data_folder):
+    """Loaded again by itself, the classifier is as right as its report says, and its neurons are the ones named."""
+    folder, _ = small
+    report = Report.load(folder)
+    model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    rows = Dataset.from_csv(str(data_folder / "test.csv"))
+    inputs = tokenizer(rows["text"][:], padding=True, truncation=True, max_length=24, return_tensors="pt")
+    with torch.no_grad():
+        predicted = model(**inputs).logits.argmax(1)
+    right = [model.config.id2label[int(each)] for each in predicted]
+    assert report.test.accuracy == pytest.approx(
+        sum(a == b for a, b in zip(right, rows["label"][:], strict=True)) / 30, abs=1 / 29
+    )
+    for name, group in report.encoder.groups.items():
+        importance = report.arrays[f"encoder/{name}/importance"]
+        kept = report.arrays[f"encoder/{name}/kept"]
+        assert kept.sum() == group.kept and importance[kept].min() >= importance[~kept].max()
+
+
+def test_what_is_printed_fits_a_terminal_and_is_what_the_card_says(small):
+    folder, printed = small
+    assert all(len(line) < 80 for line in printed.splitlines() if "/" not in line)
+    assert "64 of 128 neurons in 2 layers, chosen by" in printed and "prediction_information (saved)" in printed
+    said = " ".join(printed.split())
+    card = " ".join((folder / "README.md").read_text().split())
+    for sentence in verdict(Report.load(folder)):
+        assert sentence in said and sentence.replace(">", "&gt;") in card
+    assert printed.splitlines()[-1] == f"Next: hf-midropout report {folder}"
+
+
+def test_the_next_commands_work_on_it(small, data_folder, tmp_path, capsys):
+    folder = shutil.copytree(small[0], tmp_path / "small")
+    assert main(["report", str(folder)]) == 0
+    page = (folder / "midropout_report.html").read_text()
+    assert "lost 64 of 128 feed-forward neurons" in page and (folder / "figures" / "neurons_kept.svg").is_file()
+    scores = tmp_path / "scores.json"
+    assert (
+        main(["score", str(folder), "--dataset", str(data_folder), "--targets", "encoder", "--output", str(scores)])
+        == 0
+    )
+    assert [len(layer.bits) for layer in NeuronScores.load(scores).layers.values()] == [32, 32]
+
+
+def test_pruned_again_it_says_what_is_left_of_the_first_network(classifier, data_folder, small, tmp_path, capsys):
+    options = ["--dataset", str(data_folder), "--max_samples", "100", "--keep", "0.5", "--no_compare", "--output_dir"]
+    narrow = tmp_path / "narrow"
+    assert main(["prune", str(small[0]), *options, str(narrow)]) == 0
+    assert "with 50% of the feed-forward neurons (25% of those before an earlier pruning)" in " ".join(
+        capsys.readouterr().out.split()
+    )
+    report = Report.load(narrow)
+    assert report.encoder.neurons_at_first == 128 and report.encoder.kept == 32 and report.encoder.controls == {}
+    assert "had been pruned before, from 128 neurons" in (narrow / "README.md").read_text()
+
+
+def test_a_checkpoint_with_a_report_of_another_kind_is_refused_before_anything(
+    classifier, data_folder, tmp_path, capsys
+):
+    folder = shutil.copytree(classifier, tmp_path / "theirs")
+    (folder / "midropout_report.json").write_text('{"format_version": 1}')
+    options = ["--dataset", str(data_folder), "--output_dir", str(tmp_path / "small")]
+    assert main(["prune", str(folder), *options]) == 1
+    assert "midropout_report.json is not a report of this package" in capsys.readouterr().err
+    assert not (tmp_path / "small").exists()
+
+
+@pytest.mark.parametrize(
+    "moment",
+    ["pruning.encoder.measure_encoder", "pruning.comparison.predict", "reporting.drawing.draw_figures",
+     "reporting.model_card.write_card"],
+)  # fmt: skip
+def test_ctrl_c_leaves_nothing(classifier, data_folder, tmp_path, monkeypatch, capsys, moment):
+    def stop(*args, **kwargs):
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(f"hf_midropout.{moment}", stop)
+    options = ["--dataset", str(data_folder), "--max_samples", "100", "--output_dir", str(tmp_path / "new" / "small")]
+    assert main(["prune", str(classifier), *options]) == 130
+    assert "hf-midropout prune: stopped." in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
