@@ -101,7 +101,8 @@ def main(args: PruneArguments) -> None:
         "split": held_out,
         "rows": compared,
         "results": {
-            name: {key: value for key, value in result.items() if key != "logits"} for name, result in results.items()
+            name: {key: value for key, value in result.items() if key != "predictions"}
+            for name, result in results.items()
         },
         "seconds": done.seconds,
     }
@@ -113,24 +114,12 @@ def main(args: PruneArguments) -> None:
 
 
 def evaluate(model, batches, dense: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Logits and accuracy of `model`, and the bits by which its prediction differs from that of the `dense` one."""
-    import torch
+    """What `model` predicts and how good it is, also compared with the `dense` one."""
+    from ..pruning.predictions import predict
 
-    from ..pruning.encoder import bits_lost
-    from ..scoring.inference import frozen_inference
-    from ..scoring.passes import forward_passes
-
-    logits, labels = [], []
-    with frozen_inference(model):
-        for each in forward_passes(model, batches):
-            logits.append(each.outputs.logits.float().cpu())
-            labels.append(each.labels)
-    result: dict[str, Any] = {"logits": torch.cat(logits)}
-    right = (result["logits"].argmax(-1) == torch.cat(labels)).double()
-    result["accuracy"] = float(right.mean())
-    if dense is not None:
-        result["bits_lost"], result["bits_lost_stderr"] = bits_lost(dense["logits"], result["logits"])
-    return result
+    predictions = predict(model, batches)
+    measured = predictions.metrics() if dense is None else predictions.compared(dense["predictions"])
+    return {"predictions": predictions, **measured}
 
 
 def print_results(
