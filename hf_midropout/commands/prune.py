@@ -60,7 +60,7 @@ def main(args: PruneArguments) -> None:
         config = AutoConfig.from_pretrained(checkpoint, trust_remote_code=args.trust_remote_code)
     check_problem_type(args.checkpoint, config)
     skeleton = skeleton_of(config, args.trust_remote_code)
-    check_checkpoint(args.checkpoint, skeleton)
+    check_checkpoint(args.checkpoint, skeleton, args.keep)
     max_length = tokens_to_cut_to(args.max_length, skeleton)
     at_first = neurons_at_first(checkpoint)
     data = load_data(args)
@@ -80,9 +80,9 @@ def prune_and_compare(
     """Prunes by the criterion that was asked for, and by others to compare with; `model` stays as it is."""
     from datasets import DatasetDict
 
-    from ..pruning.comparison import predict
     from ..pruning.encoder import Budget, measure_encoder, prune_with
     from ..pruning.encoder_schema import Measured
+    from ..pruning.predictions import predict
     from ..reporting.encoder_building import DENSE
     from ..scoring.inference import batches_for
 

@@ -53,13 +53,20 @@ def check_problem_type(name: str, config) -> None:
         )
 
 
-def check_checkpoint(name: str, model) -> None:
-    """`ValueError` for a classifier whose encoder cannot be pruned."""
+def check_checkpoint(name: str, model, keep: float) -> None:
+    """`ValueError` for a classifier whose encoder cannot be pruned, or not so little."""
     from ..groups import find_groups
+    from ..pruning.encoder import width_for
 
     if getattr(model, "quantization_method", None) is not None or getattr(model, "is_quantized", False):
         raise ValueError(f"--checkpoint {name}: it is quantised; prune the model that it was made from.")
     try:
-        find_groups(model, "encoder")
+        groups = find_groups(model, "encoder")
     except ValueError as error:
         raise ValueError(f"--checkpoint {name}: {error}") from None
+    widths = {group.num_units: width_for(keep, group.num_units) for group in groups.values()}
+    if all(kept >= units for units, kept in widths.items()):
+        raise ValueError(
+            f"--keep {keep}: would drop none of the {max(widths):,} neurons of a layer, as their number is rounded to "
+            f"{max(widths.values()):,}; must be less."
+        )

@@ -15,9 +15,9 @@ from .prune_arguments import PruneArguments
 
 if TYPE_CHECKING:
     from ..data.datasets import TextClassificationData
-    from ..pruning.comparison import Predictions
     from ..pruning.encoder import EncoderPruning
     from ..pruning.encoder_schema import Measured
+    from ..pruning.predictions import Predictions
     from ..reporting.report import Report
 
 

@@ -86,6 +86,9 @@ class EncoderEvidence:
     def gather(self, batches: Iterable[LabelledBatch]) -> EncoderEvidence:
         """
         Runs the network over `batches`: a forward pass, and a backward pass for each class, through activations only.
+
+        Raises:
+            `ValueError`: for a group with NaN or infinite activations.
         """
         frozen = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
         for parameter in frozen:
@@ -97,6 +100,12 @@ class EncoderEvidence:
         finally:
             for parameter in frozen:
                 parameter.requires_grad_(True)
+        for name, sums in self.sums.items():
+            if not sums.activations.moments().covariance.isfinite().all() or not sums.fisher.isfinite().all():
+                raise ValueError(
+                    f"{name} has NaN or infinite activations, or derivatives of the prediction by them: its neurons "
+                    "cannot be ranked."
+                )
         return self
 
     def _push(self, inputs: dict[str, Any], labels: torch.Tensor) -> None:

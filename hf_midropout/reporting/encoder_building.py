@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ..data.datasets import TextClassificationData
-from ..pruning.comparison import Predictions
 from ..pruning.encoder_schema import IMPORTANCE, KEPT, Control, Measured, PrunedEncoder, PrunedGroup, array_name
+from ..pruning.predictions import Predictions
 from ..pruning.record_arrays import Arrays, digest
 from ..version import __version__
 from .building import environment, tested
@@ -62,10 +62,10 @@ def build_encoder_report(
             for name, (kept, neurons) in pruning.selection.widths.items()
         },
         measured=measured,
-        largest_class=dense.largest_class,
+        largest_class=dense.largest_class(),
         to_dense=chosen.less(dense, dense),
         controls={
-            name: Control(**each.metrics, to_dense=each.less(dense, dense), to_chosen=each.less(chosen, dense))
+            name: Control(**each.metrics(), to_dense=each.less(dense, dense), to_chosen=each.less(chosen, dense))
             for name, each in predictions.items()
             if name not in (DENSE, criterion)
         },
@@ -73,7 +73,9 @@ def build_encoder_report(
         neurons_at_first=neurons_at_first,
         command=command,
     )
-    test, dense_test = (tested(split, len(each.labels), each.metrics, each.calibration) for each in (chosen, dense))
+    test, dense_test = (
+        tested(split, len(each.labels), each.metrics(), each.calibration()) for each in (chosen, dense)
+    )
     return Report(
         hf_midropout_version=__version__,
         model=model,

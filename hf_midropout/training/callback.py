@@ -9,15 +9,14 @@ from transformers import Trainer, TrainerCallback
 from transformers.trainer_callback import ExportableState
 from transformers.trainer_utils import has_length
 
-from ..groups.sharding import check_trainer, full_module
+from ..groups.sharding import check_trainer
 from ..pruning.apply import is_pruned
 from ..pruning.config import MIDropoutConfig
 from ..pruning.data_checks import check_can_be_read_again, check_training, usable_validation
 from ..pruning.progress import PruningProgress
-from ..pruning.prune_model import check_prunable, head_inputs, prune_once
+from ..pruning.prune_model import check_prunable, prune_once, score_again, validation_metrics
 from ..pruning.record import PruningRecord
 from ..scoring.inference import Batches
-from ..scoring.neurons import score_neurons
 from .learning_rate import rewind_learning_rate
 from .trainer_access import TrainerReference
 from .trainer_data import training_batches, validation_batches
@@ -163,10 +162,8 @@ class MIDropoutCallback(TrainerCallback, ExportableState):
             )  # fmt: skip
             return
         trainer, show = self._trainer.get(), not args.disable_tqdm
-        progress.record.after = score_neurons(model, self._training, progress=show)
-        validation = head_inputs(model, self._validation, show)
-        if validation is not None:
-            progress.record.after_retraining = validation.metrics(full_module(model.classifier, model.config))
+        progress.record.after = score_again(model, self._training, self.config, progress.record.selection, show)
+        progress.record.after_retraining = validation_metrics(model, self._validation, self.config, show)
         self._publish(trainer, progress.record)
 
     def _publish(self, trainer, record: PruningRecord) -> None:

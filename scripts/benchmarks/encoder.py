@@ -30,8 +30,8 @@ from transformers import (
     set_seed,
 )
 
-from hf_midropout.pruning.comparison import predict
 from hf_midropout.pruning.encoder import Budget, measure_encoder, prune_with
+from hf_midropout.pruning.predictions import predict
 from hf_midropout.reporting.building import environment
 from hf_midropout.scoring.inference import batches_for
 from hf_midropout.utils.files import write_json
@@ -114,7 +114,7 @@ def measured(options: argparse.Namespace, name: str, seed: int, done: dict[str, 
     test = rows_of(options, name, "test", 0).select(range(options.test_rows))
     test_batches = batches_for(model, tokenized(test, tokenizer, length), 64, processing_class=tokenizer)
     dense = predict(model, test_batches)
-    done["dense"] = {"accuracy": dense.metrics["accuracy"]}
+    done["dense"] = {"accuracy": dense.metrics()["accuracy"]}
     started = time.perf_counter()
     evidence = measure_encoder(model, batches, seed, options.criteria)
     done["seconds_measuring"] = time.perf_counter() - started
@@ -126,15 +126,15 @@ def measured(options: argparse.Namespace, name: str, seed: int, done: dict[str, 
         results = prune_with(evidence, budgets, networks)
         for criterion, network in networks.items():
             outcome = predict(network, test_batches)
-            accuracy, lost = outcome.metrics["accuracy"], outcome.less(dense, dense).bits
+            accuracy, (lost, stderr) = outcome.metrics()["accuracy"], outcome.bits_lost(dense)
             done[f"{criterion}/{keep}"] = {
                 "accuracy": accuracy,
-                "bits_lost": lost.value,
-                "bits_lost_stderr": lost.stderr,
+                "bits_lost": lost,
+                "bits_lost_stderr": stderr,
                 "kept": next(iter(results[criterion].selection.widths.values()))[0],
                 "seconds": results[criterion].seconds,
             }
-            print(f"{name} {seed} {criterion:<24}{keep:<8}{accuracy:.4f} {lost.value:.4f}", flush=True)
+            print(f"{name} {seed} {criterion:<24}{keep:<8}{accuracy:.4f} {lost:.4f}", flush=True)
         save()
 
 

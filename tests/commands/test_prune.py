@@ -174,7 +174,7 @@ def test_a_checkpoint_with_a_report_of_another_kind_is_refused_before_anything(
 
 @pytest.mark.parametrize(
     "moment",
-    ["pruning.encoder.measure_encoder", "pruning.comparison.predict", "reporting.drawing.draw_figures",
+    ["pruning.encoder.measure_encoder", "pruning.predictions.predict", "reporting.drawing.draw_figures",
      "reporting.model_card.write_card"],
 )  # fmt: skip
 def test_ctrl_c_leaves_nothing(classifier, data_folder, tmp_path, monkeypatch, capsys, moment):
@@ -192,6 +192,10 @@ def test_ctrl_c_leaves_nothing(classifier, data_folder, tmp_path, monkeypatch, c
     ("options", "message"),
     [
         (["--keep", "1"], "--keep 1.0: would drop nothing"),
+        (
+            ["--keep", "0.99"],
+            "--keep 0.99: would drop none of the 64 neurons of a layer, as their number is rounded to 64",
+        ),
         (["--keep", "0"], "--keep 0.0: would drop everything"),
         (["--max_samples", "99"], "--max_samples 99: must be 100 rows or more"),
         (["--criterion", "luck"], "--criterion luck: must be one of mutual_information"),

@@ -7,10 +7,15 @@ import torch
 from encoders import ARCHITECTURES, rows, tiny_classifier
 
 from hf_midropout.groups import find_groups, gate_units
-from hf_midropout.pruning.comparison import bits_lost
 from hf_midropout.pruning.encoder import Budget, measure_encoder, prune_encoder, prune_with, width_for
 from hf_midropout.pruning.layer_calls import LayerCalls
+from hf_midropout.pruning.predictions import Predictions
 from hf_midropout.pruning.sequential_reconstruction import NormalEquations, segments
+
+
+def bits_lost(dense: torch.Tensor, pruned: torch.Tensor) -> tuple[float, float]:
+    labels = torch.zeros(len(dense), dtype=torch.long)
+    return Predictions(pruned, labels).bits_lost(Predictions(dense, labels))
 
 
 def logits(model, batches) -> torch.Tensor:

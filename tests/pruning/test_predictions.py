@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from hf_midropout.pruning.comparison import Predictions, bits_lost, bits_lost_by_row, predict
 from hf_midropout.pruning.noninferiority import compare
+from hf_midropout.pruning.predictions import Predictions, predict
 
 
 def three(seed: int, rows: int, classes: int, scale: float) -> tuple[Predictions, Predictions, Predictions]:
@@ -36,8 +36,8 @@ def test_a_difference_and_its_converse(seed, rows, classes, scale):
 def test_against_the_dense_network_it_is_what_is_lost(seed, rows, classes, scale):
     dense, one, _ = three(seed, rows, classes, scale)
     lost = one.less(dense, dense)
-    assert (lost.bits.value, lost.bits.stderr) == pytest.approx(bits_lost(dense.logits, one.logits))
-    assert (bits_lost_by_row(dense.logits, one.logits) >= -1e-9).all()
+    assert (lost.bits.value, lost.bits.stderr) == pytest.approx(one.bits_lost(dense))
+    assert (one.bits_lost_by_row(dense) >= -1e-9).all()
     nats = nn.functional.kl_div(
         one.logits.double().log_softmax(1),
         dense.logits.double().log_softmax(1),
@@ -58,6 +58,6 @@ def test_predictions_are_of_all_rows_in_their_order():
     assert found.logits.shape == (21, 3) and torch.allclose(found.logits[20:], last, atol=1e-5)
     assert found.labels.tolist() == [item["labels"] for item in batches.dataset]
     right = (found.logits.argmax(1) == found.labels).double().mean()
-    assert found.metrics["accuracy"] == pytest.approx(float(right)) and found.metrics["loss"] > 0
-    assert found.largest_class == max(found.labels.tolist().count(label) for label in range(3)) / 21
-    assert sum(point["rows"] for point in found.calibration) == 21
+    assert found.metrics()["accuracy"] == pytest.approx(float(right)) and found.metrics()["loss"] > 0
+    assert found.largest_class() == max(found.labels.tolist().count(label) for label in range(3)) / 21
+    assert sum(point["rows"] for point in found.calibration()) == 21
