@@ -218,6 +218,10 @@ class MIDropoutConfig:
         """JSON-ready content; `from_dict` reads it back."""
         return asdict(self)
 
+    def recorded(self) -> dict[str, Any]:
+        """`to_dict`, with the criterion that None stands for: what a record keeps."""
+        return {**self.to_dict(), "criterion": self.criterion_of("head" if self.targets == "head" else "encoder")}
+
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> MIDropoutConfig:
         """

@@ -14,6 +14,7 @@ from ..choices import SEARCH
 from ..groups import Groups, cut_groups, find_groups, linear_of
 from ..scoring.inference import Batches
 from ..scoring.neurons import score_neurons
+from ..scoring.taps import uncompiled
 from ..utils.broadcasting import from_main_process
 from .config import MIDropoutConfig
 from .encoder import Budget, measure_encoder, prune_with, set_width, width_for
@@ -68,7 +69,8 @@ def prune_encoder_once(
     seconds = {"scoring": scores.seconds}
 
     def decided() -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-        return decide(model, training, validation, config, keep, before, progress)
+        with uncompiled(model):
+            return decide(model, training, validation, config, keep, before, progress)
 
     content, tensors = from_main_process(decided)
     result.validation, result.refused = content["validation"], content["refused"]
