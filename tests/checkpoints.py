@@ -81,7 +81,7 @@ def save_checkpoint(
     )  # fmt: skip
     after = made_up_scores(widths, 1.4)
     record = PruningRecord(
-        config.to_dict(), max_steps=100, pruning_steps=[done], after=after, after_retraining=METRICS
+        config.recorded(), max_steps=100, pruning_steps=[done], after=after, after_retraining=METRICS
     )
     apply_selection(masked, done.selection)
     compact = masked.compact()

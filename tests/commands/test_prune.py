@@ -194,7 +194,7 @@ def test_ctrl_c_leaves_nothing(classifier, data_folder, tmp_path, monkeypatch, c
         (["--keep", "1"], "--keep 1.0: would drop nothing"),
         (
             ["--keep", "0.99"],
-            "--keep 0.99: would drop none of the 64 neurons of a layer, as their number is rounded to 64",
+            "--keep 0.99: would drop none of the 64 neurons of a layer, as their number is",
         ),
         (["--keep", "0"], "--keep 0.0: would drop everything"),
         (["--max_samples", "99"], "--max_samples 99: must be 100 rows or more"),
