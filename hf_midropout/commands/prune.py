@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,13 @@ from .option_names import options_named
 from .parser import command_parser
 from .prune_arguments import PruneArguments
 from .prune_checks import check_arguments, check_checkpoint, check_problem_type
+from .prune_smaller import (
+    check_layers_option,
+    check_vocabulary_option,
+    drop_layers_as_asked,
+    dtype_to_save,
+    trim_as_asked,
+)
 
 
 POSITIONAL = ("checkpoint",)
@@ -57,6 +65,7 @@ def main(args: PruneArguments) -> None:
     check_problem_type(args.checkpoint, config)
     skeleton = skeleton_of(config, args.trust_remote_code)
     check_checkpoint(args.checkpoint, skeleton)
+    check_layers_option(args, skeleton)
     max_length = tokens_to_cut_to(args.max_length, skeleton)
     data = load_data(args)
     check_label_names(config.id2label, data.label_names)
@@ -65,6 +74,7 @@ def main(args: PruneArguments) -> None:
     tokenizer = load_checked_tokenizer(checkpoint, trust_remote_code=args.trust_remote_code)
     transformers_logging.disable_progress_bar()
     model = load_checked_model(checkpoint, trust_remote_code=args.trust_remote_code, dtype=torch.float32).eval()
+    check_vocabulary_option(args, model, tokenizer)
     held_out = "test" if "test" in data.splits else "validation"
     rows = data.tokenize(tokenizer, max_length, list(dict.fromkeys([args.split, held_out])))
     with options_named(type(args)):
@@ -80,18 +90,28 @@ def main(args: PruneArguments) -> None:
     print(f"Data: {data.name}; {min(args.max_samples, len(rows[args.split])):,} {args.split} rows to measure with, "
           f"{compared:,} {held_out} rows to compare on.", flush=True)  # fmt: skip
 
+    results: dict[str, dict[str, Any]] = {"dense": evaluate(model, test)}
+    sizes = {"dense": num_parameters(model)}
+    dropping = drop_layers_as_asked(args, model, batches)
     started = time.perf_counter()
     evidence = measure_encoder(model, batches, args.seed, [args.criterion])
     print(f"Measured {len(evidence.groups)} layers in {time.perf_counter() - started:.0f} s.", flush=True)
     others = [name for name in ("std_times_norm", "magnitude", "random") if args.compare and name != args.criterion]
-    results: dict[str, dict[str, Any]] = {"dense": evaluate(model, test)}
     for name in [args.criterion, *others]:
         narrow = copy.deepcopy(model)
         result = prune_encoder(narrow, batches, args.keep, name, args.seed, evidence)
         results[name] = evaluate(narrow, test, results["dense"])
         if name == args.criterion:
             pruned, done = narrow, result
-    sizes = {"dense": num_parameters(model), "pruned": num_parameters(pruned)}
+    tokenizer, trimming = trim_as_asked(args, pruned, tokenizer, data, held_out)
+    if trimming is not None:  # on the same rows, in the tokens that they have now
+        retokenized = data.tokenize(tokenizer, max_length, [held_out])[held_out]
+        test = batches_for(
+            pruned, retokenized, args.batch_size, processing_class=tokenizer, max_samples=args.max_eval_samples,
+            seed=args.seed,
+        )  # fmt: skip
+        results["trimmed_vocabulary"] = evaluate(pruned, test, results["dense"])
+    sizes["pruned"] = num_parameters(pruned)
     kept, units = next(iter(done.selection.widths.values()))
     report = {
         "checkpoint": args.checkpoint,
@@ -99,6 +119,8 @@ def main(args: PruneArguments) -> None:
         "keep": args.keep,
         "layers": {name: {"units": width, "kept": left} for name, (left, width) in done.selection.widths.items()},
         "unexplained": done.unexplained,
+        **({"dropped_layers": asdict(dropping)} if dropping else {}),
+        **({"vocabulary": asdict(trimming)} if trimming else {}),
         "parameters": sizes,
         "split": held_out,
         "rows": compared,
@@ -108,7 +130,7 @@ def main(args: PruneArguments) -> None:
         "seconds": done.seconds,
     }
     with new_folder(args.output_dir) as saving:
-        pruned.to(config.dtype or torch.float32).save_pretrained(saving)
+        pruned.to(dtype_to_save(args, config)).save_pretrained(saving)
         tokenizer.save_pretrained(saving)
         write_json(saving / REPORT, report)
     print_results(args, results, kept, units, len(evidence.groups), sizes)

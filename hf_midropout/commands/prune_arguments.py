@@ -16,6 +16,17 @@ class PruneArguments(DataArguments):
     )
     output_dir: str = field(metadata={"help": "Folder for the smaller classifier: a new or an empty one."})
     keep: float = option(0.25, "Fraction of each layer's feed-forward neurons to keep, in (0, 1).")
+    keep_layers: int | None = option(
+        None,
+        "Layers of the encoder to keep; the others are dropped before neurons are, one by one those without which the "
+        "prediction changes least. None: all.",
+    )
+    trim_vocabulary: bool = option(
+        False,
+        "Keep the tokens that occur in the training texts only, and what any other text can be tokenised with. It "
+        "saves size, not time.",
+    )
+    dtype: str = option("auto", "What to save in: auto (as the checkpoint is), float32, float16 or bfloat16.")
     criterion: str = option(
         "prediction_information",
         "What makes a neuron important: prediction_information (bits about the prediction that only it carries), "

@@ -11,6 +11,7 @@ from .prune_arguments import PruneArguments
 
 
 FEWEST_ROWS = 100
+DTYPES = ("auto", "float32", "float16", "bfloat16")
 
 
 def check_arguments(args: PruneArguments) -> None:
@@ -20,6 +21,10 @@ def check_arguments(args: PruneArguments) -> None:
     if not 0 < args.keep < 1:
         what = "nothing" if args.keep >= 1 else "everything"
         raise ValueError(f"--keep {args.keep}: would drop {what}; must be in (0, 1).")
+    if args.dtype not in DTYPES:
+        raise ValueError(f"--dtype {args.dtype}: must be one of {', '.join(DTYPES)}.")
+    if args.keep_layers is not None and args.keep_layers < 1:
+        raise ValueError(f"--keep_layers {args.keep_layers}: would drop every layer; must be 1 or more.")
     if args.max_samples < FEWEST_ROWS:
         raise ValueError(f"--max_samples {args.max_samples}: must be {FEWEST_ROWS} rows or more to reconstruct from.")
     if args.max_eval_samples < 1:

@@ -37,14 +37,18 @@ class FeedForward:
 
 
 BERT = FeedForward("encoder.layer.*", "intermediate.dense", "output.dense")
-ALBERT = FeedForward("encoder.albert_layer_groups.*.albert_layers.*", "ffn", "ffn_output", norm="full_layer_layer_norm")
+ALBERT = FeedForward(
+    "encoder.albert_layer_groups.*.albert_layers.*", "ffn", "ffn_output", norm="full_layer_layer_norm"
+)
 
 ARCHITECTURES = {
     "albert": ALBERT,
     "bert": BERT,
     "deberta": BERT,
     "deberta-v2": BERT,
-    "distilbert": FeedForward("transformer.layer.*", "ffn.lin1", "ffn.lin2", width="hidden_dim", norm="output_layer_norm"),
+    "distilbert": FeedForward(
+        "transformer.layer.*", "ffn.lin1", "ffn.lin2", width="hidden_dim", norm="output_layer_norm"
+    ),
     "electra": BERT,
     "midropout_albert": ALBERT,
     "modernbert": FeedForward("layers.*", "mlp.Wi", "mlp.Wo", gated=True, residual="mlp_norm", norm=None),
@@ -113,7 +117,9 @@ def encoder_groups(model: nn.Module) -> Groups:
     prefix = next((f"{name}." for name, module in model.named_modules() if module is base and name), "")
     layers = [name for name, _ in base.named_modules() if _matches(name, row.layers)]
     if not layers:
-        raise ValueError(f"{type(model).__name__} has no modules {row.layers!r}, where {config.model_type!r} keeps its layers.")
+        raise ValueError(
+            f"{type(model).__name__} has no modules {row.layers!r}, where {config.model_type!r} keeps its layers."
+        )
     calls = _applications(config, len(layers))
     groups: Groups = {}
     for index, layer in enumerate(layers):

@@ -101,7 +101,9 @@ def check_number(model: nn.Module, number: int) -> None:
     """
     layers = encoder_layers(model)
     if not 0 < number <= layers.number:
-        raise ValueError(f"keep_layers={number}: the encoder has {layers.number} layers; must be 1 to {layers.number}.")
+        raise ValueError(
+            f"keep_layers={number}: the encoder has {layers.number} layers; must be 1 to {layers.number}."
+        )
     size = len(layers.units[0]) if layers.units else 1
     if number % size:
         raise ValueError(
@@ -164,9 +166,7 @@ def checked(layers: EncoderLayers, kept: Sequence[int]) -> list[int]:
 
 
 def _fields(config) -> list[str]:
-    return [
-        name for name in ("num_hidden_layers", "num_hidden_groups", "layer_types") if getattr(config, name, None)
-    ]
+    return [name for name in ("num_hidden_layers", "num_hidden_groups", "layer_types") if getattr(config, name, None)]
 
 
 def _select(layers: EncoderLayers, kept: list[int]) -> None:

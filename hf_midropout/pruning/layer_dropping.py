@@ -122,9 +122,7 @@ def record_calls(
     return calls, tokens
 
 
-def _record(
-    calls: LayerCalls, groups: Groups, inputs: dict[str, Any], tokens: dict[str, list[torch.Tensor]]
-) -> None:
+def _record(calls: LayerCalls, groups: Groups, inputs: dict[str, Any], tokens: dict[str, list[torch.Tensor]]) -> None:
     outputs: list[tuple[str, torch.Tensor]] = []
 
     def hook(name: str):

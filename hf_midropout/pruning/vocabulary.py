@@ -152,9 +152,7 @@ def compare(
         tokens_before, tokens_after = tokens_before + len(before), tokens_after + len(after)
         unknown += after.count(smaller.unk_token_id) - before.count(whole.unk_token_id)
     share = same / len(held_out)
-    return VocabularyTrimming(
-        *sizes, texts, len(held_out), share, tokens_after / max(tokens_before, 1), unknown
-    )
+    return VocabularyTrimming(*sizes, texts, len(held_out), share, tokens_after / max(tokens_before, 1), unknown)
 
 
 def config_ids(config) -> list[int]:
