@@ -2,8 +2,8 @@
 
 from .architectures import ARCHITECTURES, find_groups
 from .cutting import cut_groups
+from .dropping import drop_layers
 from .group import Groups, PrunableGroup, Rows, linear_of
-from .layers import drop_layers
 from .units import capture_units, gate_units
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Any
 
 from torch import nn
 
@@ -112,7 +113,8 @@ def architecture_of(model: nn.Module) -> FeedForward:
 
 def encoder_groups(model: nn.Module) -> Groups:
     """The feed-forward neurons of the encoder of `model`, by layer."""
-    config, row = getattr(model, "config", None), architecture_of(model)
+    row = architecture_of(model)
+    config: Any = model.config
     base = getattr(model, "base_model", model)
     prefix = next((f"{name}." for name, module in model.named_modules() if module is base and name), "")
     layers = [name for name, _ in base.named_modules() if _matches(name, row.layers)]

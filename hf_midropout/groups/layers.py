@@ -1,19 +1,13 @@
-"""Whole layers of an encoder: which can go, and dropping them so that stock classes load what is left."""
+"""The layers of an encoder: where they are, which of them share weights, which have to stay."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
 
 from .architectures import architecture_of
-
-
-INDICES = ("layer_idx", "layer_id")
-"""Attributes of modules with the number of their layer."""
 
 
 @dataclass(frozen=True)
@@ -77,10 +71,11 @@ def encoder_layers(model: nn.Module) -> EncoderLayers:
     Raises:
         `ValueError`: for an architecture that is not in the table, or whose layers cannot be dropped.
     """
-    config, row = getattr(model, "config", None), architecture_of(model)
-    if getattr(config, "inner_group_num", 1) > 1:
+    row = architecture_of(model)
+    inner = getattr(model.config, "inner_group_num", 1)
+    if inner > 1:
         raise ValueError(
-            f"inner_group_num={config.inner_group_num}: layers of an ALBERT with several inner layers in a group "
+            f"inner_group_num={inner}: layers of an ALBERT with several inner layers in a group "
             "cannot be dropped; must be 1."
         )
     base = getattr(model, "base_model", model)
@@ -110,73 +105,3 @@ def check_number(model: nn.Module, number: int) -> None:
             f"keep_layers={number}: the encoder has {len(layers.modules)} groups of {size} layers that share weights; "
             f"must be a multiple of {size}."
         )
-
-
-def drop_layers(model: nn.Module, kept: Sequence[int]) -> None:
-    """
-    Drops all other layers, in place. What is left computes as in the larger model, without correction for what is
-    gone, and is written by `save_pretrained` as a stock model.
-
-    Args:
-        model ([`~transformers.PreTrainedModel`]): A model whose architecture is in the table.
-        kept (`Sequence[int]`): Indices of layers. Where they share weights (ALBERT), of applications: all those of a
-            group, or any number of them where there is only one.
-
-    Raises:
-        `ValueError`: for layers that there are not, none, or not those that must stay together or first.
-    """
-    layers = encoder_layers(model)
-    _select(layers, checked(layers, kept))
-    for index, layer in enumerate(layers.modules):
-        for module in layer.modules():
-            for name in INDICES:
-                if isinstance(getattr(module, name, None), int):
-                    setattr(module, name, index)
-    if hasattr(layers.parent, "n_layers"):
-        layers.parent.n_layers = layers.number
-
-
-@contextmanager
-def only_layers(model: nn.Module, kept: Sequence[int]) -> Iterator[None]:
-    """Context manager in which `model` computes as after [`drop_layers`]; afterwards it is as it was."""
-    layers = encoder_layers(model)
-    modules, before = layers.modules, {name: getattr(model.config, name) for name in _fields(model.config)}
-    try:
-        _select(layers, checked(layers, kept))
-        yield
-    finally:
-        setattr(layers.parent, layers.name, modules)
-        for name, value in before.items():
-            setattr(model.config, name, value)
-
-
-def checked(layers: EncoderLayers, kept: Sequence[int]) -> list[int]:
-    """`kept`, in ascending order; `ValueError` if `layers` cannot be cut to them."""
-    chosen = set(kept)
-    if not chosen or len(chosen) != len(kept) or not chosen <= set(range(layers.number)):
-        raise ValueError(
-            f"kept={list(kept)}: must be one or more different layers of 0 to {layers.number - 1}, the encoder's."
-        )
-    if layers.first_stays and 0 not in chosen:
-        raise ValueError(f"kept={list(kept)}: layer 0 of {type(layers.model).__name__} differs from others: keep it.")
-    for unit in () if layers.is_shared else layers.units:
-        if 0 < len(chosen & set(unit)) < len(unit):
-            raise ValueError(f"kept={list(kept)}: layers {list(unit)} share weights: keep all of them or none.")
-    return sorted(chosen)
-
-
-def _fields(config) -> list[str]:
-    return [name for name in ("num_hidden_layers", "num_hidden_groups", "layer_types") if getattr(config, name, None)]
-
-
-def _select(layers: EncoderLayers, kept: list[int]) -> None:
-    """Leaves the layers `kept` in the list, and the config saying so."""
-    config, module_of = layers.model.config, layers.module_of
-    modules = list(dict.fromkeys(module_of[layer] for layer in kept))
-    setattr(layers.parent, layers.name, nn.ModuleList([layers.modules[module] for module in modules]))
-    fields = _fields(config)
-    if "layer_types" in fields:
-        config.layer_types = [config.layer_types[layer] for layer in kept]
-    if "num_hidden_groups" in fields:
-        config.num_hidden_groups = len(modules)
-    config.num_hidden_layers = len(kept)

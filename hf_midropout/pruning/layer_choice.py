@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..groups.layers import check_number, encoder_layers, only_layers
+from ..groups.dropping import only_layers
+from ..groups.layers import check_number, encoder_layers
 from ..scoring.inference import Batches, frozen_inference, to_device
 from ..scoring.passes import labelled_batches
 from .encoder import bits_lost

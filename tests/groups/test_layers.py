@@ -15,7 +15,8 @@ from transformers import (
 )
 
 from hf_midropout.groups import drop_layers, find_groups
-from hf_midropout.groups.layers import check_number, encoder_layers, only_layers
+from hf_midropout.groups.dropping import only_layers
+from hf_midropout.groups.layers import check_number, encoder_layers
 
 
 SIZES = {"vocab_size": 60, "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 24, "embedding_size": 8}
