@@ -68,7 +68,7 @@ def cut_settings(settings: dict[str, Any], kept: Sequence[int]) -> dict[str, Any
     result["added_tokens"] = [{**token, "id": new[token["id"]]} for token in settings["added_tokens"]]
     result["post_processor"] = renumbered_template(settings.get("post_processor"), new)
     if settings.get("padding"):
-        result["padding"] = {**settings["padding"], "pad_id": new[settings["padding"]["pad_id"]]}
+        result["padding"] = {**settings["padding"], "pad_id": new.get(settings["padding"]["pad_id"], 0)}
     return result
 
 

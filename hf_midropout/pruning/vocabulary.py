@@ -108,7 +108,8 @@ def trim_vocabulary(
     settings = check_vocabulary(model, tokenizer)
     ids = set(tokenizer.get_vocab().values())
     kept = needed_ids(settings) | set(config_ids(model.config)) | set(tokenizer.all_special_ids)
-    kept |= set(range((positions_from(model) or -1) + 1))
+    padding = positions_from(model)
+    kept |= set() if padding is None else set(range(padding + 1))
     for rows in token_ids(tokenizer, texts):
         kept.update(*rows)
     order = sorted(with_ancestors(settings, kept & ids))
