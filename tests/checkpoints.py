@@ -119,7 +119,7 @@ def made_up_encoder_report(rows: int = 400, controls: bool = True) -> Report:
         base_model="someone/bert", base_model_source="hub", bytes_before=91_600_000, bytes_after=70_000_000, **sizes
     )
     return build_encoder_report(
-        model, data, "prediction_information", 0.5, pruning, predictions, Measured("train", 2048), "test",
+        model, data, "prediction_information", pruning, predictions, Measured("train", 2048), "test",
         {"measuring": 1.0, "total": 2.0}, "hf-midropout prune someone/bert --output_dir small",
     )  # fmt: skip
 

@@ -14,6 +14,13 @@ from .parser import command_parser
 from .prune_arguments import PruneArguments
 from .prune_checks import check_arguments, check_checkpoint, check_problem_type, check_split
 from .prune_finish import Outcome, finish, neurons_at_first
+from .prune_smaller import (
+    check_layers_option,
+    check_vocabulary_option,
+    drop_layers_as_asked,
+    dtype_to_save,
+    trim_as_asked,
+)
 
 
 if TYPE_CHECKING:
@@ -60,7 +67,8 @@ def main(args: PruneArguments) -> None:
         config = AutoConfig.from_pretrained(checkpoint, trust_remote_code=args.trust_remote_code)
     check_problem_type(args.checkpoint, config)
     skeleton = skeleton_of(config, args.trust_remote_code)
-    check_checkpoint(args.checkpoint, skeleton, args.keep)
+    check_checkpoint(args.checkpoint, skeleton, args.fraction)
+    check_layers_option(args, skeleton)
     max_length = tokens_to_cut_to(args.max_length, skeleton)
     at_first = neurons_at_first(checkpoint)
     data = load_data(args)
@@ -69,20 +77,25 @@ def main(args: PruneArguments) -> None:
     tokenizer = load_checked_tokenizer(checkpoint, trust_remote_code=args.trust_remote_code)
     transformers_logging.disable_progress_bar()
     model = load_checked_model(checkpoint, trust_remote_code=args.trust_remote_code, dtype=torch.float32).eval()
+    check_vocabulary_option(args, model, tokenizer)
     outcome = prune_and_compare(args, model, tokenizer, data, max_length)
     outcome.seconds["total"] = time.perf_counter() - started
-    finish(args, checkpoint, tokenizer, data, outcome, config.dtype or torch.float32, at_first)
+    finish(args, checkpoint, data, outcome, dtype_to_save(args, config), at_first)
 
 
 def prune_and_compare(
     args: PruneArguments, model, tokenizer, data: TextClassificationData, max_length: int
 ) -> Outcome:
-    """Prunes by the criterion that was asked for, and by others to compare with; `model` stays as it is."""
+    """
+    Prunes copies of `model` by the criterion that was asked for, and by others to compare with; `model` itself loses
+    the layers that are to go.
+    """
     from datasets import DatasetDict
 
-    from ..pruning.encoder import Budget, measure_encoder, prune_with
+    from ..pruning.encoder import measure_encoder
     from ..pruning.encoder_schema import Measured
     from ..pruning.predictions import predict
+    from ..reporting.building import num_parameters
     from ..reporting.encoder_building import DENSE
     from ..scoring.inference import batches_for
 
@@ -92,8 +105,10 @@ def prune_and_compare(
         "measured": drawn(data.splits[args.split], args.max_samples, args.seed),
         "compared": drawn(data.splits[held_out], args.max_eval_samples, args.seed),
     }
+    if args.fraction is None:
+        splits["searched"] = drawn(data.splits["validation"], args.max_eval_samples, args.seed)
     rows = replace(data, splits=DatasetDict(splits)).tokenize(tokenizer, max_length)
-    batches, test = (batches_for(model, rows[part], args.batch_size, processing_class=tokenizer) for part in splits)
+    batches = {part: batches_for(model, rows[part], args.batch_size, processing_class=tokenizer) for part in splits}
     measured, compared = Measured(args.split, len(rows["measured"])), len(rows["compared"])
     print(
         f"Data: {Path(data.name).name}; {measured.rows:,} {args.split} rows to measure with, {compared:,} {held_out} "
@@ -101,17 +116,54 @@ def prune_and_compare(
         flush=True,
     )
 
+    predictions = {DENSE: predict(model, batches["compared"])}
+    parameters = num_parameters(model)
+    dropping = drop_layers_as_asked(args, model, batches["measured"])
     started = time.perf_counter()
-    evidence = measure_encoder(model, batches, args.seed, [args.criterion])
-    measuring = time.perf_counter() - started
-    print(f"Measured {len(evidence.groups)} layers in {measuring:.0f} s.", flush=True)
+    evidence = measure_encoder(model, batches["measured"], args.seed, [args.criterion])
+    seconds = {"measuring": time.perf_counter() - started}
+    print(f"Measured {len(evidence.groups)} layers in {seconds['measuring']:.0f} s.", flush=True)
+    networks, pruned, sweep = pruned_networks(args, evidence, batches.get("searched"))
+    started = time.perf_counter()
+    predictions |= {name: predict(network, batches["compared"]) for name, network in networks.items()}
+    network = networks[args.criterion]
+    tokenizer, trimming = trim_as_asked(args, network, tokenizer, data, held_out)
+    if trimming is not None:  # what is saved is told of: on the same rows, in the tokens that they have now
+        again = replace(data, splits=DatasetDict(compared=splits["compared"])).tokenize(tokenizer, max_length)
+        test = batches_for(network, again["compared"], args.batch_size, processing_class=tokenizer)
+        predictions[args.criterion] = predict(network, test)
+    seconds |= {**pruned.seconds, "comparing": time.perf_counter() - started}
+    return Outcome(
+        parameters, network, tokenizer, pruned, predictions, measured, held_out, seconds, sweep, dropping, trimming
+    )
+
+
+def pruned_networks(args: PruneArguments, evidence, validation):
+    """
+    Networks pruned by the criterion that was asked for and by those to compare with, what was done to the first, and
+    the search of its width, if there was one.
+    """
+    from ..pruning.encoder import Budget, prune_with
+    from ..pruning.encoder_step import not_even_the_widest
+    from ..pruning.predictions import predict
+    from ..pruning.width_search import search_width
+
     criteria = dict.fromkeys([args.criterion, *(CONTROLS if args.compare else ())])
-    networks = {name: copy.deepcopy(model) for name in criteria}
-    pruned = prune_with(evidence, {name: Budget(name, args.keep) for name in networks}, networks)[args.criterion]
-    started = time.perf_counter()
-    predictions = {name: predict(network, test) for name, network in {DENSE: model, **networks}.items()}
-    seconds = {"measuring": measuring, **pruned.seconds, "comparing": time.perf_counter() - started}
-    return Outcome(model, networks[args.criterion], pruned, predictions, measured, held_out, seconds)
+    networks, pruned, sweep = {}, {}, None
+    budgets = {name: Budget(name, args.fraction or 1.0) for name in criteria}
+    if args.fraction is None:
+        dense = predict(evidence.network, validation)
+        found = search_width(evidence, args.criterion, validation, dense, margin=args.margin)
+        sweep = found.sweep
+        if found.network is None or found.pruning is None:
+            raise ValueError(not_even_the_widest(sweep, "--keep auto"))
+        networks[args.criterion], pruned[args.criterion] = found.network, found.pruning
+        width = next(iter(found.pruning.selection.widths.values()))[0]
+        budgets = {name: Budget(name, width=width) for name in criteria if name != args.criterion}
+        print(f"Tried {len(sweep.levels)} widths on {sweep.rows:,} validation rows; took {width:,}.", flush=True)
+    networks |= {name: copy.deepcopy(evidence.network) for name in budgets}
+    pruned |= prune_with(evidence, budgets, {name: networks[name] for name in budgets})
+    return {name: networks[name] for name in criteria}, pruned[args.criterion], sweep
 
 
 def drawn(rows: Dataset, most: int, seed: int) -> Dataset:

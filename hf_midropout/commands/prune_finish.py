@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from ..data.datasets import TextClassificationData
     from ..pruning.encoder import EncoderPruning
     from ..pruning.encoder_schema import Measured
+    from ..pruning.layer_dropping import LayerDropping
     from ..pruning.predictions import Predictions
+    from ..pruning.record_schema import Sweep
+    from ..pruning.vocabulary import VocabularyTrimming
     from ..reporting.report import Report
 
 
@@ -30,21 +33,30 @@ class Outcome:
     What came of a pruning.
 
     Args:
-        dense, network (`PreTrainedModel`): Before and after.
+        parameters_before (`int`): Of the network before.
+        network (`PreTrainedModel`): After.
+        tokenizer (`PreTrainedTokenizerBase`): To save with it.
         pruned ([`EncoderPruning`]): What happened to the neurons.
         predictions (`dict[str, Predictions]`): Of the network before, and of those pruned by each criterion.
         measured ([`Measured`]): The rows that neurons were measured on.
         split (`str`): Of the rows of the predictions.
         seconds (`dict[str, float]`): Wall time by phase.
+        sweep ([`Sweep`], *optional*): The search of the width.
+        dropping ([`LayerDropping`], *optional*): What happened to layers before.
+        trimming ([`VocabularyTrimming`], *optional*): What happened to the vocabulary after.
     """
 
-    dense: Any
+    parameters_before: int
     network: Any
+    tokenizer: Any
     pruned: EncoderPruning
     predictions: dict[str, Predictions]
     measured: Measured
     split: str
     seconds: dict[str, float]
+    sweep: Sweep | None = None
+    dropping: LayerDropping | None = None
+    trimming: VocabularyTrimming | None = None
 
 
 def neurons_at_first(checkpoint: Path) -> int | None:
@@ -65,7 +77,6 @@ def neurons_at_first(checkpoint: Path) -> int | None:
 def finish(
     args: PruneArguments,
     checkpoint: Path,
-    tokenizer,
     data: TextClassificationData,
     outcome: Outcome,
     dtype,
@@ -82,11 +93,11 @@ def finish(
     source = source_of(args.checkpoint)
     with new_folder(args.output_dir) as saving:
         outcome.network.to(dtype).save_pretrained(saving)
-        tokenizer.save_pretrained(saving)
+        outcome.tokenizer.save_pretrained(saving)
         model = Model(
             base_model=args.checkpoint,
             base_model_source=source,
-            parameters_before=num_parameters(outcome.dense),
+            parameters_before=outcome.parameters_before,
             parameters_after=num_parameters(outcome.network),
             bytes_before=bytes_of_weights(checkpoint),
             bytes_after=bytes_of_weights(saving),
@@ -95,7 +106,6 @@ def finish(
             model,
             data,
             args.criterion,
-            args.keep,
             outcome.pruned,
             outcome.predictions,
             outcome.measured,
@@ -103,6 +113,9 @@ def finish(
             outcome.seconds,
             command_line(args, source, data.source),
             at_first,
+            sweep=outcome.sweep,
+            dropping=outcome.dropping,
+            trimming=outcome.trimming,
         )
         report.save(saving)
         draw_figures(report, saving / "figures")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from ..utils.typed_json import AtMost, Between
 from .record_arrays import IMPORTANCE, KEPT, ArraySets
-from .record_schema import MAX_NEURONS, Count, Metrics
+from .record_schema import MAX_NEURONS, Count, Metrics, Sweep
 
 
 MAX_GROUPS = 1_000
@@ -68,6 +68,34 @@ class Measured:
     rows: Count
 
 
+@dataclass
+class DroppedLayers:
+    """
+    Args:
+        layers (`int`): Layers before.
+        kept (`list[int]`): Numbers of those left.
+        bits (`float`, *optional*): By which the prediction changed when the last one went, before anything was
+            refitted; `None` if there was no choice.
+    """
+
+    layers: Annotated[int, Between(1, MAX_GROUPS)]
+    kept: Annotated[list[Count], AtMost(MAX_GROUPS)]
+    bits: float | None = None
+
+
+@dataclass
+class TrimmedVocabulary:
+    """As [`VocabularyTrimming`]."""
+
+    tokens_before: Count
+    tokens_after: Count
+    texts: Count
+    held_out: Count = 0
+    identical: Fraction = 1.0
+    length_ratio: float = 1.0
+    new_unknown: int = 0
+
+
 @dataclass(kw_only=True)
 class PrunedEncoder:
     """
@@ -75,7 +103,6 @@ class PrunedEncoder:
 
     Args:
         criterion (`str`): What neurons were chosen by.
-        keep (`float`): Fraction that was asked for.
         groups (`dict[str, PrunedGroup]`): From the input to the output of the network.
         measured ([`Measured`]): Whether the classifier was trained on these rows, nobody knows.
         largest_class (`float`): Share of the rows compared that are of the most frequent class.
@@ -84,10 +111,12 @@ class PrunedEncoder:
         sha256 (`str`): Of the arrays: importance and mask of each group.
         neurons_at_first (`int`, *optional*): Before an earlier pruning of the same encoder.
         command (`str`): That made it.
+        sweep ([`Sweep`], *optional*): The search of the width.
+        layers ([`DroppedLayers`], *optional*): What went before the neurons.
+        vocabulary ([`TrimmedVocabulary`], *optional*): What went after them.
     """
 
     criterion: str
-    keep: Fraction
     groups: Annotated[dict[str, PrunedGroup], AtMost(MAX_GROUPS)]
     measured: Measured
     largest_class: Fraction
@@ -96,6 +125,9 @@ class PrunedEncoder:
     sha256: str
     neurons_at_first: Count | None = None
     command: str = ""
+    sweep: Sweep | None = None
+    layers: DroppedLayers | None = None
+    vocabulary: TrimmedVocabulary | None = None
 
     @property
     def neurons(self) -> int:

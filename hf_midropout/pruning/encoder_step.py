@@ -157,12 +157,12 @@ def decide(
     return content, tensors
 
 
-def not_even_the_widest(sweep: Sweep) -> str:
-    """Why a search found nothing."""
+def not_even_the_widest(sweep: Sweep, option: str = f"threshold={SEARCH!r}") -> str:
+    """Why a search, asked for by `option`, found nothing."""
     first = sweep.levels[0]
     rows = rows_needed(sweep.metric, sweep.margin, sweep.alpha, first.stderr**2 * sweep.rows)
     return (
-        f"threshold={SEARCH!r}: on {sweep.rows} validation rows even the widest encoder tried is not shown to be "
+        f"{option}: on {sweep.rows:,} validation rows even the widest encoder tried is not shown to be "
         f"non-inferior: worse by {first.difference:.4f} ± {first.stderr:.4f} {sweep.metric}, margin {sweep.margin}, "
         f"p = {first.p_value:.3f} > {sweep.alpha}. {rows:,} rows or so may show it."
     )

@@ -44,12 +44,8 @@ class Predictions:
         return float(self.labels.bincount().max()) / len(self.labels)
 
     def bits_lost_by_row(self, dense: Predictions) -> torch.Tensor:
-        """
-        `[N]` Kullback-Leibler divergences, in bits, of these predictions from those of the `dense` network for the
-        same rows.
-        """
-        log_p, log_q = dense.logits.double().log_softmax(-1), self.logits.double().log_softmax(-1)
-        return (log_p.exp() * (log_p - log_q)).sum(-1) / math.log(2)
+        """[`divergence`] of these predictions from those of the `dense` network for the same rows."""
+        return divergence(dense.logits, self.logits)
 
     def bits_lost(self, dense: Predictions) -> tuple[float, float]:
         """The mean of [`Predictions.bits_lost_by_row`], and its standard error."""
@@ -87,6 +83,12 @@ def predict(model: nn.Module, batches: Batches) -> Predictions:
     if not logits:
         raise ValueError("The dataset to evaluate is empty.")
     return Predictions(torch.cat(logits), torch.cat(labels).long())
+
+
+def divergence(dense: torch.Tensor, pruned: torch.Tensor) -> torch.Tensor:
+    """`[N]` Kullback-Leibler divergences, in bits, of predictions from others; both `[N, C]` logits."""
+    log_p, log_q = dense.double().log_softmax(-1), pruned.double().log_softmax(-1)
+    return (log_p.exp() * (log_p - log_q)).sum(-1) / math.log(2)
 
 
 def mean_over_rows(values: torch.Tensor) -> Estimate:

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from ..data.datasets import TextClassificationData
-from ..pruning.encoder_schema import IMPORTANCE, KEPT, Control, Measured, PrunedEncoder, PrunedGroup, array_name
+from ..pruning.encoder_schema import (
+    IMPORTANCE,
+    KEPT,
+    Control,
+    DroppedLayers,
+    Measured,
+    PrunedEncoder,
+    PrunedGroup,
+    TrimmedVocabulary,
+    array_name,
+)
 from ..pruning.predictions import Predictions
 from ..pruning.record_arrays import Arrays, digest
 from ..version import __version__
@@ -16,6 +28,9 @@ from .report import Data, Model, Report
 
 if TYPE_CHECKING:
     from ..pruning.encoder import EncoderPruning
+    from ..pruning.layer_dropping import LayerDropping
+    from ..pruning.record_schema import Sweep
+    from ..pruning.vocabulary import VocabularyTrimming
 
 
 DENSE = "dense"
@@ -25,7 +40,6 @@ def build_encoder_report(
     model: Model,
     data: TextClassificationData,
     criterion: str,
-    keep: float,
     pruning: EncoderPruning,
     predictions: Mapping[str, Predictions],
     measured: Measured,
@@ -33,6 +47,10 @@ def build_encoder_report(
     seconds: dict[str, float],
     command: str,
     neurons_at_first: int | None = None,
+    *,
+    sweep: Sweep | None = None,
+    dropping: LayerDropping | None = None,
+    trimming: VocabularyTrimming | None = None,
 ) -> Report:
     """
     The report of `hf-midropout prune`.
@@ -40,7 +58,7 @@ def build_encoder_report(
     Args:
         model ([`Model`]): The checkpoint, and its sizes before and after.
         data ([`TextClassificationData`]): What was measured and compared on.
-        criterion (`str`), keep (`float`): As they were asked for.
+        criterion (`str`): As it was asked for.
         pruning ([`EncoderPruning`]): What happened to the neurons chosen by `criterion`.
         predictions (`Mapping[str, Predictions]`): Of the network before, under `DENSE`, and of those pruned by each
             criterion; all of the same rows of `split` (`str`).
@@ -48,6 +66,7 @@ def build_encoder_report(
         seconds (`dict[str, float]`): Wall time by phase.
         command (`str`): The command line, as it may be published.
         neurons_at_first (`int`, *optional*): Before an earlier pruning of the same encoder.
+        sweep, dropping, trimming: The search of the width, and what happened to layers and vocabulary, if anything.
     """
     dense, chosen = predictions[DENSE], predictions[criterion]
     arrays: Arrays = {}
@@ -56,7 +75,6 @@ def build_encoder_report(
         arrays[array_name(name, KEPT)] = kept.cpu().numpy()
     encoder = PrunedEncoder(
         criterion=criterion,
-        keep=keep,
         groups={
             name: PrunedGroup(neurons, kept, pruning.unexplained.get(name))
             for name, (kept, neurons) in pruning.selection.widths.items()
@@ -72,6 +90,9 @@ def build_encoder_report(
         sha256=digest(arrays.values()),
         neurons_at_first=neurons_at_first,
         command=command,
+        sweep=sweep,
+        layers=dropped_layers(dropping),
+        vocabulary=TrimmedVocabulary(**asdict(trimming)) if trimming else None,
     )
     test, dense_test = (
         tested(split, len(each.labels), each.metrics(), each.calibration()) for each in (chosen, dense)
@@ -93,3 +114,11 @@ def build_encoder_report(
         environment=environment(),
         arrays=arrays,
     )
+
+
+def dropped_layers(dropping: LayerDropping | None) -> DroppedLayers | None:
+    """What the report tells of it."""
+    if dropping is None:
+        return None
+    bits = [bits for _, bits in dropping.costs if math.isfinite(bits)]
+    return DroppedLayers(dropping.layers, dropping.kept, bits[-1] if bits else None)

@@ -29,6 +29,7 @@ def encoder_facts(report: Report, config: dict[str, Any]) -> dict[str, Any]:
         "criterion": encoder_criterion_name(encoder.criterion),
         "neurons_before": encoder.neurons,
         "neurons_after": encoder.kept,
+        "also": also_done(encoder),
         "neurons_at_first": encoder.neurons_at_first,
         "layers": [{"name": name, **vars(group)} for name, group in encoder.groups.items()],
         "measured": vars(encoder.measured),
@@ -46,3 +47,30 @@ def encoder_facts(report: Report, config: dict[str, Any]) -> dict[str, Any]:
         "has_controls": bool(encoder.controls),
         "command": encoder.command,
     }
+
+
+def also_done(encoder: PrunedEncoder) -> list[str]:
+    """How the width was found, and what else made the network smaller, with what it may cost: a sentence or two each."""
+    told = []
+    if encoder.sweep is not None and encoder.sweep.chosen is not None:
+        row = encoder.sweep.levels[encoder.sweep.chosen]
+        told.append(
+            f"The width is the smallest of {len(encoder.sweep.levels)} tried, the widest first, that is shown to lose "
+            f"less than {encoder.sweep.margin:g} {encoder.sweep.metric} on {encoder.sweep.rows:,} validation rows: "
+            f"{row.difference:+.4f} ± {row.stderr:.4f} worse, p = {row.p_value:.3f}."
+        )
+    if encoder.layers is not None:
+        left = ", ".join(map(str, encoder.layers.kept))
+        told.append(
+            f"Before the neurons whole layers went: {encoder.layers.layers:,} -> {len(encoder.layers.kept):,} (of 0 to "
+            f"{encoder.layers.layers - 1}, {left} are left), and what is left was refitted."
+        )
+    if encoder.vocabulary is not None:
+        words = encoder.vocabulary
+        told.append(
+            f"Tokens that do not occur in {words.texts:,} training texts were removed: {words.tokens_before:,} -> "
+            f"{words.tokens_after:,}. Of {words.held_out:,} other texts {words.identical:.1%} have the same tokens as "
+            f"before; all have {words.length_ratio:.3f} times as many, {max(words.new_unknown, 0):,} more of them "
+            "unknown. Texts unlike these become longer, and predictions for them may differ."
+        )
+    return told

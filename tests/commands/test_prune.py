@@ -10,13 +10,17 @@ import sys
 import pytest
 import torch
 from datasets import Dataset
+from safetensors import safe_open
+from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import (
     AlbertConfig,
     AlbertForSequenceClassification,
+    AutoConfig,
     AutoModelForSequenceClassification,
     AutoTokenizer,
     BertConfig,
     BertForSequenceClassification,
+    PreTrainedTokenizerFast,
 )
 
 from hf_midropout import NeuronScores
@@ -201,6 +205,9 @@ def test_ctrl_c_leaves_nothing(classifier, data_folder, tmp_path, monkeypatch, c
         (["--criterion", "luck"], "--criterion luck: must be one of mutual_information"),
         (["--max_length", "25"], "--max_length 25: the model has positions for 24 tokens"),
         (["--split", "dev"], "--split dev: the data has train"),
+        (["--keep_layers", "0"], "--keep_layers 0: would drop every layer; must be 1 or more"),
+        (["--keep_layers", "3"], "--keep_layers 3: the encoder has 2 layers; must be 1 to 2"),
+        (["--dtype", "int8"], "--dtype int8: must be one of auto, float32, float16, bfloat16"),
     ],
 )
 def test_bad_options_are_told(classifier, data_folder, tmp_path, capsys, options, message):
@@ -224,3 +231,51 @@ def test_models_that_cannot_be_pruned(tokenizer, data_folder, tmp_path, capsys):
     options = ["--dataset", str(data_folder), "--output_dir", str(tmp_path / "small")]
     assert main(["prune", str(folder), *options]) == 1
     assert "it is for 'multi_label_classification'; must be a classifier with one class" in capsys.readouterr().err
+
+
+def test_fewer_layers_and_tokens_too(classifier, data_folder, tmp_path, capsys):
+    options = ["--dataset", str(data_folder), "--keep", "0.5", "--max_samples", "100", "--no_compare"]
+    smaller = ["--keep_layers", "1", "--trim_vocabulary", "--dtype", "bfloat16"]
+    assert main(["prune", str(classifier), *options, *smaller, "--output_dir", str(tmp_path / "small")]) == 0
+    printed = capsys.readouterr().out
+    assert "Layers: 2 -> 1. Dropped, in this order: " in printed and "Vocabulary: " in printed
+    report = Report.load(tmp_path / "small")
+    encoder = report.encoder
+    assert [(group.neurons, group.kept) for group in encoder.groups.values()] == [(64, 32)]
+    assert encoder.layers.layers == 2 and len(encoder.layers.kept) == 1
+    model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "small")
+    config = AutoConfig.from_pretrained(tmp_path / "small")
+    assert (config.num_hidden_layers, model.dtype, config.dtype) == (1, torch.bfloat16, torch.bfloat16)
+    assert config.vocab_size == len(AutoTokenizer.from_pretrained(tmp_path / "small"))
+    assert config.vocab_size == encoder.vocabulary.tokens_after <= encoder.vocabulary.tokens_before
+    assert sum(parameter.numel() for parameter in model.parameters()) == report.model.parameters_after
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+def test_saved_in_the_dtype_of_the_base(classifier, data_folder, tmp_path, dtype):
+    base, tokenizer = (
+        AutoModelForSequenceClassification.from_pretrained(classifier),
+        AutoTokenizer.from_pretrained(classifier),
+    )
+    folder = save(base.to(getattr(torch, dtype)), tokenizer, tmp_path / "base")
+    options = ["--dataset", str(data_folder), "--keep", "0.5", "--max_samples", "100", "--no_compare", "--output_dir"]
+    assert main(["prune", str(folder), *options, str(tmp_path / "small")]) == 0
+    assert AutoConfig.from_pretrained(tmp_path / "small").dtype == getattr(torch, dtype)
+    with safe_open(tmp_path / "small" / "model.safetensors", "pt") as file:
+        assert {file.get_tensor(name).dtype for name in file.keys()} == {getattr(torch, dtype)}
+
+
+def test_a_tokenizer_that_cannot_be_trimmed_is_told_before_anything_is_measured(
+    classifier, data_folder, tmp_path, capsys
+):
+    folder = tmp_path / "words"
+    shutil.copytree(classifier, folder)
+    words = Tokenizer(models.WordLevel({"[PAD]": 0, "[UNK]": 1, "goal": 2}, unk_token="[UNK]"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    for path in folder.glob("tokenizer*"):
+        path.unlink()
+    PreTrainedTokenizerFast(tokenizer_object=words, pad_token="[PAD]", unk_token="[UNK]").save_pretrained(folder)
+    options = ["--dataset", str(data_folder), "--output_dir", str(tmp_path / "small"), "--trim_vocabulary"]
+    assert main(["prune", str(folder), *options]) == 1
+    told = capsys.readouterr()
+    assert "--trim_vocabulary: " in told.err and "is a WordLevel tokenizer" in told.err and "Data:" not in told.out

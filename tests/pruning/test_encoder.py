@@ -4,18 +4,12 @@ import sys
 
 import pytest
 import torch
-from encoders import ARCHITECTURES, rows, tiny_classifier
+from encoders import ARCHITECTURES, bits_lost, rows, tiny_classifier
 
 from hf_midropout.groups import find_groups, gate_units
 from hf_midropout.pruning.encoder import Budget, measure_encoder, prune_encoder, prune_with, width_for
 from hf_midropout.pruning.layer_calls import LayerCalls
-from hf_midropout.pruning.predictions import Predictions
 from hf_midropout.pruning.sequential_reconstruction import NormalEquations, segments
-
-
-def bits_lost(dense: torch.Tensor, pruned: torch.Tensor) -> tuple[float, float]:
-    labels = torch.zeros(len(dense), dtype=torch.long)
-    return Predictions(pruned, labels).bits_lost(Predictions(dense, labels))
 
 
 def logits(model, batches) -> torch.Tensor:
@@ -49,7 +43,7 @@ def test_half_of_the_neurons_go_and_reconstruction_makes_up_for_most_of_it(prune
     assert result.selection.widths == dict.fromkeys(groups, (32, 64))
     with gate_units(dense, groups, result.selection.kept):
         masked = logits(dense, batches)
-    assert bits_lost(before, logits(model, batches))[0] < 0.5 * bits_lost(before, masked)[0]
+    assert bits_lost(before, logits(model, batches)) < 0.5 * bits_lost(before, masked)
     # Of what there was to make good before the first round, also where a shared layer is fitted several times.
     assert list(result.unexplained) == list(groups) and all(0 < left < 0.95 for left in result.unexplained.values())
 
@@ -91,7 +85,7 @@ def test_networks_pruned_side_by_side_are_those_pruned_alone():
     }
     networks = {name: copy.deepcopy(model) for name in budgets}
     results = prune_with(evidence, budgets, networks)
-    lost = {name: bits_lost(before, logits(network, batches))[0] for name, network in networks.items()}
+    lost = {name: bits_lost(before, logits(network, batches)) for name, network in networks.items()}
     assert lost["prediction_information/0.75"] < lost["prediction_information/0.25"] < lost["random/0.25"]
     assert torch.equal(before, logits(model, batches))  # the dense network is as it was
     alone = copy.deepcopy(model)
@@ -123,7 +117,7 @@ def test_the_fisher_information_predicts_the_bits_of_a_small_change():
     direction = torch.randn(32, generator=torch.Generator().manual_seed(0)) * 0.02
     with torch.no_grad():
         consumer.bias += direction
-    real, _ = bits_lost(before, logits(model, batches))
+    real = bits_lost(before, logits(model, batches))
     # Of a constant shift of all tokens the sum of a row's gradients matters: more than of the mean of their squares.
     assert real > 0
     tokens = evidence.sums[name].tokens / len(before)

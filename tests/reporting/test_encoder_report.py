@@ -75,7 +75,7 @@ HOSTILE = {
         encoder(lambda e: e.update(groups=dict.fromkeys(map(str, range(21)), GROUP))), "more than 2,000,000 neurons",
     ),
     "an error below 0": (encoder(lambda e: e["to_dense"]["bits"].update(stderr=-1)), "to_dense.bits.stderr=-1: must"),
-    "a keep of 2": (encoder(lambda e: e.update(keep=2)), "encoder.keep=2: must be 0 to 1"),
+    "a share of 2": (encoder(lambda e: e.update(largest_class=2)), "encoder.largest_class=2: must be 0 to 1"),
     "no test": (lambda it: edit(it, lambda c: c.pop("test")), "it lacks the accuracy of test"),
     "no dense network": (lambda it: edit(it, lambda c: c.pop("dense_test")), "it lacks the accuracy of dense_test"),
     "an accuracy of 2": (lambda it: edit(it, lambda c: c["test"].update(accuracy=2)), "an accuracy of 2: must be"),
