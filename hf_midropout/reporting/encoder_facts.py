@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..pruning.encoder_schema import PrunedEncoder
 from .card_facts import common_facts
 from .compared import compared
 from .parts import encoder_criterion_name
@@ -50,7 +51,7 @@ def encoder_facts(report: Report, config: dict[str, Any]) -> dict[str, Any]:
 
 
 def also_done(encoder: PrunedEncoder) -> list[str]:
-    """How the width was found, and what else made the network smaller, with what it may cost: a sentence or two each."""
+    """How the width was found, and what else made the network smaller, with what it may cost."""
     told = []
     if encoder.sweep is not None and encoder.sweep.chosen is not None:
         row = encoder.sweep.levels[encoder.sweep.chosen]
@@ -62,8 +63,8 @@ def also_done(encoder: PrunedEncoder) -> list[str]:
     if encoder.layers is not None:
         left = ", ".join(map(str, encoder.layers.kept))
         told.append(
-            f"Before the neurons whole layers went: {encoder.layers.layers:,} -> {len(encoder.layers.kept):,} (of 0 to "
-            f"{encoder.layers.layers - 1}, {left} are left), and what is left was refitted."
+            f"Before the neurons whole layers went: {encoder.layers.layers:,} -> {len(encoder.layers.kept):,} (of "
+            f"0 to {encoder.layers.layers - 1}, {left} are left), and what is left was refitted."
         )
     if encoder.vocabulary is not None:
         words = encoder.vocabulary
