@@ -99,14 +99,18 @@ def source_of(model_name: str | None) -> str:
 
 def model_sizes(masked: PreTrainedModel, compact: PreTrainedModel, record: PruningRecord) -> dict[str, Any]:
     """Parameters and widths of the model before any neuron was dropped, and after compaction."""
-    return {
+    sizes: dict[str, Any] = {
         "parameters_before": num_parameters(masked) + parameters_cut(masked, record),
         "parameters_after": num_parameters(compact),
-        "head_parameters_before": num_parameters(masked.classifier),
-        "head_parameters_after": num_parameters(compact.classifier),
-        "head_widths_before": list(masked.config.head_widths),
-        "head_widths_after": list(compact.config.head_widths),
     }
+    if hasattr(masked, "masked_layers"):
+        sizes |= {
+            "head_parameters_before": num_parameters(masked.classifier),
+            "head_parameters_after": num_parameters(compact.classifier),
+            "head_widths_before": list(masked.config.head_widths),
+            "head_widths_after": list(compact.config.head_widths),
+        }
+    return sizes
 
 
 def parameters_cut(model: PreTrainedModel, record: PruningRecord) -> int:
