@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 
 DERIVATIVES = {"taylor", "mask_fisher"}
+MOMENTS = {"brain_surgeon"}
 MULTIPLE = 32
 """Widths are multiples of this: others can be slower than wider ones."""
 FEWEST_WIDTHS = 16
@@ -180,7 +181,12 @@ def measure_encoder(
     """
     groups = find_groups(model, "encoder")
     evidence = EncoderEvidence(
-        model, groups, model.config.num_labels, seed, derivatives=bool(DERIVATIVES & {*criteria})
+        model,
+        groups,
+        model.config.num_labels,
+        seed,
+        derivatives=bool(DERIVATIVES & {*criteria}),
+        moments=bool(MOMENTS & {*criteria}),
     )
     total = rounds(batches, 1)
     if total is not None and max_rows is not None:

@@ -15,7 +15,7 @@ from ..scoring.inference import frozen_inference, to_device
 from ..scoring.passes import LabelledBatch
 from .layer_calls import LayerCalls
 from .prediction_fisher import drawn_directions, fisher_factor
-from .token_statistics import TokenStatistics, TokenSums
+from .token_statistics import TOKEN_POWER, TokenStatistics, TokenSums
 from .unit_statistics import random_draws
 
 
@@ -35,6 +35,8 @@ class EncoderEvidence:
         seed (`int`, *optional*, defaults to 0): Seed of what is drawn.
         derivatives (`bool`, *optional*, defaults to `False`): Whether to gather `taylor` and `mask_fisher` too, at
             more than the cost of all else.
+        moments (`bool`, *optional*, defaults to `False`): Whether to gather `moments` too, at more than the cost of a
+            forward pass.
     """
 
     network: nn.Module
@@ -42,6 +44,7 @@ class EncoderEvidence:
     num_classes: int
     seed: int = 0
     derivatives: bool = False
+    moments: bool = False
     labels: list[torch.Tensor] = field(default_factory=list)
 
     def __post_init__(self):
@@ -71,7 +74,7 @@ class EncoderEvidence:
             for parameter in frozen:
                 parameter.requires_grad_(True)
         for name, sums in self.sums.items():
-            if not sums.activations.moments().covariance.isfinite().all() or not sums.fisher.isfinite().all():
+            if not sums.variances.variance.isfinite().all() or not sums.fisher.isfinite().all():
                 raise ValueError(
                     f"{name} has NaN or infinite activations, or derivatives of the prediction by them: its neurons "
                     "cannot be ranked."
@@ -135,14 +138,19 @@ class EncoderEvidence:
 
     def _sum(self, sums: TokenSums, units: torch.Tensor, mask: torch.Tensor, pulls: list[torch.Tensor]) -> None:
         counted = mask > 0
-        sums.activations.update(units[counted])
+        tokens = units[counted]
+        sums.variances.update(tokens)
+        if self.moments:
+            sums.plain.update(tokens)
         sums.rows += len(units)
         reach = torch.zeros_like(mask)
         for pull in pulls:
             reach += pull.square().sum(-1)
             flat = pull[counted]
             sums.fisher += (flat.t() @ flat).double()
-        sums.weights.append((counted & (reach > 0)).float())
+        reached = counted & (reach > 0)
+        sums.weighted.update(units[reached], weights=reach[reached] ** (TOKEN_POWER / 2))
+        sums.weights.append(reached.float())
         average = torch.einsum("btk,bt->bk", units, mask / mask.sum(1, keepdim=True))
         sums.averages.append(average.cpu())
 

@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING
 import torch
 
 from ..information import mutual_information
-from ..information.moments import Moments, SecondMoments
+from ..information.moments import Moments, SecondMoments, Variances
 from .unit_statistics import UnitStatistics
 
 
 if TYPE_CHECKING:
     from .encoder_evidence import EncoderEvidence
+
+
+TOKEN_POWER = 1.0
+"""Of the length of a token's gradient, in its weight: 0 counts all alike, 2 by the Fisher information."""
 
 
 @dataclass
@@ -34,7 +38,9 @@ class TokenSums:
     def __post_init__(self):
         self.rows = 0
         # In float64, the products of a wide layer would take most of the time.
-        self.activations = SecondMoments(self.units, device=self.device, exact=False)
+        self.weighted = SecondMoments(self.units, device=self.device, exact=False)
+        self.plain = SecondMoments(self.units, device=self.device, exact=False)
+        self.variances = Variances(self.units, self.device)
         self.fisher = torch.zeros(self.outputs, self.outputs, dtype=torch.float64, device=self.device)
         self.mask_fisher = torch.zeros(self.units, dtype=torch.float64, device=self.device)
         self.taylor = torch.zeros(self.units, dtype=torch.float64, device=self.device)
@@ -44,7 +50,7 @@ class TokenSums:
     @property
     def tokens(self) -> int:
         """Tokens that count."""
-        return self.activations.num_samples
+        return self.variances.samples
 
 
 @dataclass(frozen=True)
@@ -77,8 +83,21 @@ class TokenStatistics(UnitStatistics):
 
     @property
     def moments(self) -> Moments:
-        """Mean `[K]` and covariance `[K, K]` of the activations, over tokens."""
-        return self._sums.activations.moments()
+        """Mean `[K]` and covariance `[K, K]` of the activations, over tokens; gathered for the criteria that ask."""
+        return self._sums.plain.moments()
+
+    @property
+    def variance(self) -> torch.Tensor:
+        """`[K]` of the activations, over tokens."""
+        return self._sums.variances.variance
+
+    @property
+    def weighted_covariance(self) -> torch.Tensor:
+        """
+        `[K, K]` of the activations, over tokens, of which each counts as much as the prediction depends on what the
+        consumer gives for it: the length of the gradient, to the power `TOKEN_POWER`.
+        """
+        return self._sums.weighted.moments().covariance
 
     @property
     def class_moments(self) -> SecondMoments:
