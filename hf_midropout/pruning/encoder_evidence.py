@@ -149,8 +149,9 @@ class EncoderEvidence:
             flat = pull[counted]
             sums.fisher += (flat.t() @ flat).double()
         reached = counted & (reach > 0)
-        sums.weighted.update(units[reached], weights=reach[reached] ** (TOKEN_POWER / 2))
-        sums.weights.append(reached.float())
+        weights = reach.sqrt() ** TOKEN_POWER * reached
+        sums.weighted.update(units[reached], weights=weights[reached])
+        sums.weights.append(weights)
         average = torch.einsum("btk,bt->bk", units, mask / mask.sum(1, keepdim=True))
         sums.averages.append(average.cpu())
 
@@ -166,7 +167,10 @@ class EncoderEvidence:
 
     @property
     def tokens(self) -> dict[str, list[torch.Tensor]]:
-        """By group, for each batch and application: 1 for tokens that count and reach the prediction, else 0."""
+        """
+        By group, for each batch and application: how much each token counts, `[rows, tokens]`, as in
+        `TokenStatistics.weighted_covariance`; 0 for those that do not reach the prediction.
+        """
         return {name: sums.weights for name, sums in self.sums.items()}
 
     @cached_property

@@ -22,7 +22,7 @@ class NormalEquations:
     """
 
     def __init__(self, units: int, outputs: int, device: torch.device):
-        self.rows = 0
+        self.squared_weights = torch.zeros((), dtype=torch.float64, device=device)
         self.total = torch.zeros((), dtype=torch.float64, device=device)
         self.units = torch.zeros(units, dtype=torch.float64, device=device)
         self.targets = torch.zeros(outputs, dtype=torch.float64, device=device)
@@ -33,8 +33,8 @@ class NormalEquations:
     def update(self, units: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor | None = None) -> None:
         """Adds rows; `weights` `[rows]` say how much each counts."""
         weighted = units if weights is None else units * weights[:, None]
-        self.rows += len(units)
         self.total += len(units) if weights is None else weights.sum().double()
+        self.squared_weights += len(units) if weights is None else weights.square().sum().double()
         self.units += weighted.sum(0).double()
         scaled = targets if weights is None else targets * weights[:, None]
         self.targets += scaled.sum(0).double()
@@ -46,6 +46,11 @@ class NormalEquations:
     def mean_square(self) -> float:
         """Of the targets."""
         return float((self.squares / self.total).clamp(min=1e-30))
+
+    @property
+    def effective_rows(self) -> float:
+        """Rows of equal weights that would tell as much (Kish, 1965)."""
+        return float(self.total.square() / self.squared_weights.clamp(min=1e-30))
 
     def solve(self, bias: bool = True, ridge: float = RIDGE) -> tuple[torch.Tensor, torch.Tensor, float]:
         """
@@ -60,7 +65,7 @@ class NormalEquations:
             mean, target_mean = torch.zeros_like(mean), torch.zeros_like(target_mean)
         gram = self.gram / self.total - torch.outer(mean, mean)
         cross = self.cross / self.total - torch.outer(mean, target_mean)
-        ridge *= max(1.0, FEW_ROWS * len(gram) / max(self.rows, 1))
+        ridge *= max(1.0, FEW_ROWS * len(gram) / max(self.effective_rows, 1.0))
         penalised = gram.clone()
         # A floor for units that never fire: their rows are 0, and then so are their coefficients.
         penalised.diagonal().add_(ridge * gram.diagonal().mean().clamp(min=1e-30))

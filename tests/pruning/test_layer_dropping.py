@@ -123,5 +123,6 @@ def test_the_tokens_that_count_are_those_of_the_full_measurement(kind):
     _, tokens = record_calls(model, groups, batches)
     expected = measure_encoder(model, batches).tokens
     for name in groups:
-        assert all(torch.equal(one, other) for one, other in zip(tokens[name], expected[name], strict=True))
+        for one, other in zip(tokens[name], expected[name], strict=True):
+            assert torch.equal(one > 0, other > 0)
     assert all(parameter.requires_grad for parameter in model.parameters())
