@@ -156,10 +156,30 @@ class MIDropoutClassifierMixin(Base):
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path=None, *args, **kwargs):
         if cls.stock_head_has_out_proj and is_stock(pretrained_model_name_or_path, kwargs):
-            kwargs.setdefault("key_mapping", {r"^classifier\.": "stock_classifier."})
+            return cls._from_stock(pretrained_model_name_or_path, *args, **kwargs)
         loaded = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
         (loaded[0] if isinstance(loaded, tuple) else loaded).follow_drop_rates()
         return loaded
+
+    @classmethod
+    @torch.no_grad()
+    def _from_stock(cls, *args, ignore_mismatched_sizes: bool = False, output_loading_info: bool = False, **kwargs):
+        """The same, from a checkpoint whose `classifier.out_proj`, if it has one, is another layer than ours."""
+        model, info = super().from_pretrained(*args, ignore_mismatched_sizes=True, output_loading_info=True, **kwargs)
+        names = [f"classifier.out_proj.{name}" for name in ("weight", "bias")]
+        mismatched = {entry[0]: entry[1:] for entry in info["mismatched_keys"] if entry[0] not in names}
+        if mismatched and not ignore_mismatched_sizes:
+            name, (theirs, ours) = next(iter(sorted(mismatched.items())))
+            raise RuntimeError(
+                f"size mismatch of {len(mismatched)} weights, such as {name}: {list(theirs)} in the checkpoint, "
+                f"{list(ours)} in the model."
+            )
+        if not set(names) <= set(info["missing_keys"]):
+            nn.init.normal_(model.classifier.out_proj.weight, std=model.config.initializer_range)
+            nn.init.zeros_(model.classifier.out_proj.bias)
+            info["missing_keys"] = {*info["missing_keys"], *names}
+        model.follow_drop_rates()
+        return (model, info) if output_loading_info else model
 
     def follow_drop_rates(self) -> None:
         """As [`MIDropoutHead.follow_drop_rates`], for the configuration too."""
