@@ -25,7 +25,10 @@ PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib",
 READ_SUFFIXES = (".json", ".jinja", ".txt", ".model", ".md", ".html", ".py")
 """Of files that transformers or this package read whole into memory."""
 
-LARGE_FILES = ("tokenizer.json", "vocab.json", "vocab.txt", "merges.txt", "spiece.model", "tokenizer.model")
+LARGE_FILES = (
+    "tokenizer.json", "vocab.json", "vocab.txt", "merges.txt", "spiece.model", "spm.model", "sentencepiece.bpe.model",
+    "tokenizer.model",
+)  # fmt: skip
 MAX_TOKENIZER_BYTES = 128 * 2**20
 
 

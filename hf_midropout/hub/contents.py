@@ -16,9 +16,9 @@ from ..utils.safe_paths import files_of
 
 PUBLISHED = (
     "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
-    "added_tokens.json", "chat_template.jinja", "spiece.model", "tokenizer.model", "vocab.json", "vocab.txt",
-    "merges.txt", REPORT_NAME, REPORT_ARRAYS, "midropout_report.html", "figures/*.png", "figures/*.svg",
-    "onnx/model.onnx",
+    "added_tokens.json", "chat_template.jinja", "spiece.model", "spm.model", "sentencepiece.bpe.model",
+    "tokenizer.model", "vocab.json", "vocab.txt", "merges.txt", REPORT_NAME, REPORT_ARRAYS, "midropout_report.html",
+    "figures/*.png", "figures/*.svg", "onnx/model.onnx",
 )  # fmt: skip
 BY_PATH = (".safetensors", ".onnx")
 """Too large to hold in memory."""

@@ -60,14 +60,6 @@ class MaskedDense(nn.Module):
         return outputs
 
 
-def text_vector(hidden_states: torch.Tensor) -> torch.Tensor:
-    """
-    What a head reads, `[batch, hidden_size]`, of what it is given: that itself, or, of the hidden states of all tokens
-    `[batch, tokens, hidden_size]`, which some stock classifiers give their heads, the first token's.
-    """
-    return hidden_states[:, 0] if hidden_states.ndim == 3 else hidden_states
-
-
 class MIDropoutHead(nn.Module):
     """Hidden layers of [`MaskedDense`] neurons, then the output layer, whose units are never dropped."""
 
@@ -102,11 +94,26 @@ class MIDropoutHead(nn.Module):
         return active
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
-        """The vector of each text `[batch, hidden_size]`, or all hidden states, -> logits `[batch, num_labels]`."""
-        hidden_states = text_vector(hidden_states)
+        """The vector of each text `[batch, hidden_size]` -> logits `[batch, num_labels]`."""
         for layer in self.layers:
             hidden_states = self.dropout(layer(hidden_states))
         return self.out_proj(hidden_states)
+
+
+def text_vector(hidden_states: torch.Tensor) -> torch.Tensor:
+    """
+    What a head reads of what it is given: `[batch, hidden_size]` as it is, or, of the hidden states of all tokens
+    `[batch, tokens, hidden_size]`, the first token's.
+    """
+    return hidden_states[:, 0] if hidden_states.ndim == 3 else hidden_states
+
+
+class MIDropoutTokensHead(MIDropoutHead):
+    """The same in place of a stock head that is given the hidden states of all tokens: it reads the first one's."""
+
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        """`[batch, tokens, hidden_size]` or `[batch, hidden_size]` -> logits `[batch, num_labels]`."""
+        return super().forward(text_vector(hidden_states))
 
 
 def _follow_drop_rates(module: "MIDropoutHead", incompatible_keys=None) -> None:
@@ -137,15 +144,14 @@ class MIDropoutClassifierMixin(Base):
     accepts_loss_kwargs = False
     _keys_to_ignore_on_load_missing = [r"\.mask$", r"\.drop_rate$"]
 
-    stock_head_has_out_proj = False
-    """Whether the stock classifier's head has weights of the same names, which are those of another layer."""
+    head_class: type[MIDropoutHead] = MIDropoutHead
 
     config: Any
     classifier: MIDropoutHead
 
     def __init__(self, config: MIDropoutHeadConfig):
         super().__init__(config)
-        self.classifier = MIDropoutHead(config)
+        self.classifier = self.head_class(config)
         self.remove_unused()
         self.register_load_state_dict_post_hook(_follow_drop_rates)
         self.post_init()
@@ -155,7 +161,7 @@ class MIDropoutClassifierMixin(Base):
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path=None, *args, **kwargs):
-        if cls.stock_head_has_out_proj and is_stock(pretrained_model_name_or_path, kwargs):
+        if cls.head_class is MIDropoutTokensHead and is_stock(pretrained_model_name_or_path, kwargs):
             return cls._from_stock(pretrained_model_name_or_path, *args, **kwargs)
         loaded = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
         (loaded[0] if isinstance(loaded, tuple) else loaded).follow_drop_rates()
@@ -164,7 +170,7 @@ class MIDropoutClassifierMixin(Base):
     @classmethod
     @torch.no_grad()
     def _from_stock(cls, *args, ignore_mismatched_sizes: bool = False, output_loading_info: bool = False, **kwargs):
-        """The same, from a checkpoint whose `classifier.out_proj`, if it has one, is another layer than ours."""
+        """The same, from a checkpoint whose `classifier.out_proj`, if it has one, is another layer than the head's."""
         model, info = super().from_pretrained(*args, ignore_mismatched_sizes=True, output_loading_info=True, **kwargs)
         names = [f"classifier.out_proj.{name}" for name in ("weight", "bias")]
         mismatched = {entry[0]: entry[1:] for entry in info["mismatched_keys"] if entry[0] not in names}
@@ -268,4 +274,4 @@ class MIDropoutClassifierMixin(Base):
         return small.to(self.device)
 
 
-__all__ = ["MIDropoutClassifierMixin", "MIDropoutHead", "MaskedDense"]
+__all__ = ["MIDropoutClassifierMixin", "MIDropoutHead", "MIDropoutTokensHead", "MaskedDense"]

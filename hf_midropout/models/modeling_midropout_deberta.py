@@ -4,7 +4,7 @@ from torch import nn
 from transformers import DebertaForSequenceClassification, DebertaModel
 
 from .configuration_midropout_deberta import MIDropoutDebertaConfig
-from .modeling_midropout import MIDropoutClassifierMixin
+from .modeling_midropout import MIDropoutClassifierMixin, MIDropoutTokensHead
 
 
 class MIDropoutDebertaModel(DebertaModel):
@@ -26,6 +26,7 @@ class MIDropoutDebertaForSequenceClassification(MIDropoutClassifierMixin, Debert
 
     config_class = MIDropoutDebertaConfig
     config: MIDropoutDebertaConfig
+    head_class = MIDropoutTokensHead
 
     def remove_unused(self) -> None:
         self.pooler = nn.Identity()

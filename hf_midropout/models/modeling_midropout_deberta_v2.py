@@ -4,7 +4,7 @@ from torch import nn
 from transformers import DebertaV2ForSequenceClassification, DebertaV2Model
 
 from .configuration_midropout_deberta_v2 import MIDropoutDebertaV2Config
-from .modeling_midropout import MIDropoutClassifierMixin
+from .modeling_midropout import MIDropoutClassifierMixin, MIDropoutTokensHead
 
 
 class MIDropoutDebertaV2Model(DebertaV2Model):
@@ -26,6 +26,7 @@ class MIDropoutDebertaV2ForSequenceClassification(MIDropoutClassifierMixin, Debe
 
     config_class = MIDropoutDebertaV2Config
     config: MIDropoutDebertaV2Config
+    head_class = MIDropoutTokensHead
 
     def remove_unused(self) -> None:
         self.pooler = nn.Identity()

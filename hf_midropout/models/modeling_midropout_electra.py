@@ -3,7 +3,7 @@
 from transformers import ElectraForSequenceClassification, ElectraModel
 
 from .configuration_midropout_electra import MIDropoutElectraConfig
-from .modeling_midropout import MIDropoutClassifierMixin
+from .modeling_midropout import MIDropoutClassifierMixin, MIDropoutTokensHead
 
 
 class MIDropoutElectraModel(ElectraModel):
@@ -25,7 +25,7 @@ class MIDropoutElectraForSequenceClassification(MIDropoutClassifierMixin, Electr
 
     config_class = MIDropoutElectraConfig
     config: MIDropoutElectraConfig
-    stock_head_has_out_proj = True
+    head_class = MIDropoutTokensHead
 
 
 # `save_pretrained` then copies the files beside the weights.

@@ -3,7 +3,7 @@
 from transformers import MPNetForSequenceClassification, MPNetModel
 
 from .configuration_midropout_mpnet import MIDropoutMPNetConfig
-from .modeling_midropout import MIDropoutClassifierMixin
+from .modeling_midropout import MIDropoutClassifierMixin, MIDropoutTokensHead
 
 
 class MIDropoutMPNetModel(MPNetModel):
@@ -28,7 +28,7 @@ class MIDropoutMPNetForSequenceClassification(MIDropoutClassifierMixin, MPNetFor
 
     config_class = MIDropoutMPNetConfig
     config: MIDropoutMPNetConfig
-    stock_head_has_out_proj = True
+    head_class = MIDropoutTokensHead
 
 
 # `save_pretrained` then copies the files beside the weights.

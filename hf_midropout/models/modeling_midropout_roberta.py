@@ -3,7 +3,7 @@
 from transformers import RobertaForSequenceClassification, RobertaModel
 
 from .configuration_midropout_roberta import MIDropoutRobertaConfig
-from .modeling_midropout import MIDropoutClassifierMixin
+from .modeling_midropout import MIDropoutClassifierMixin, MIDropoutTokensHead
 
 
 class MIDropoutRobertaModel(RobertaModel):
@@ -28,7 +28,7 @@ class MIDropoutRobertaForSequenceClassification(MIDropoutClassifierMixin, Robert
 
     config_class = MIDropoutRobertaConfig
     config: MIDropoutRobertaConfig
-    stock_head_has_out_proj = True
+    head_class = MIDropoutTokensHead
 
 
 # `save_pretrained` then copies the files beside the weights.

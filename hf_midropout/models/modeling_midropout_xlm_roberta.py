@@ -3,7 +3,7 @@
 from transformers import XLMRobertaForSequenceClassification, XLMRobertaModel
 
 from .configuration_midropout_xlm_roberta import MIDropoutXLMRobertaConfig
-from .modeling_midropout import MIDropoutClassifierMixin
+from .modeling_midropout import MIDropoutClassifierMixin, MIDropoutTokensHead
 
 
 class MIDropoutXLMRobertaModel(XLMRobertaModel):
@@ -28,7 +28,7 @@ class MIDropoutXLMRobertaForSequenceClassification(MIDropoutClassifierMixin, XLM
 
     config_class = MIDropoutXLMRobertaConfig
     config: MIDropoutXLMRobertaConfig
-    stock_head_has_out_proj = True
+    head_class = MIDropoutTokensHead
 
 
 # `save_pretrained` then copies the files beside the weights.

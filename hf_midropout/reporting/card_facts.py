@@ -6,9 +6,9 @@ import re
 from pathlib import PurePosixPath
 from typing import Any
 
-from ..checkpoints.config_checks import MODEL_TYPE
+from ..model_types import is_own
 from ..pruning.record_schema import Validation
-from .parts import HUB_ID, MADE_HERE, MUTUAL_INFORMATION, NAMES, criterion_name, read_baselines
+from .parts import HUB_ID, MADE_HERE, MUTUAL_INFORMATION, NAMES, criterion_name, encoder_of, read_baselines
 from .report import Report
 
 
@@ -48,8 +48,9 @@ def common_facts(report: Report, config: dict[str, Any]) -> dict[str, Any]:
         "base_link": hub_link(model.base_model, model.base_model_source),
         "data_name": public_name(data.name, data.source),
         "data_link": hub_link(data.name, data.source),
-        "own": config.get("model_type") == MODEL_TYPE,
+        "own": is_own(config.get("model_type")),
         "architecture": architecture(config),
+        "encoder": encoder_of(config)[0],
         "regression": kind == "regression",
         "multi_label": kind == "multi_label_classification",
         "model": vars(model),
@@ -87,7 +88,7 @@ def head_facts(report: Report, config: dict[str, Any]) -> dict[str, Any]:
         "dropped": after < before and action == "prune",
         "action": action if after < before else "none",
         "criterion": criterion_name(pruning),
-        "compact": config.get("model_type") != MODEL_TYPE or widths == [layer.kept for layer in layers],
+        "compact": not is_own(config.get("model_type")) or widths == [layer.kept for layer in layers],
         "refused": pruning.refused if pruning else None,
         "validation": moments,
         "baselines": read_baselines(report),

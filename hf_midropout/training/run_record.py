@@ -30,6 +30,7 @@ LOGS = "runs"
 WRITTEN = (
     "config.json", "generation_config.json", "model*.safetensors", "model.safetensors.index.json", "adapter_*",
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "spiece.model",
+    "spm.model", "sentencepiece.bpe.model",
     "tokenizer.model", "vocab.json", "vocab.txt", "merges.txt", "chat_template.jinja", "README.md",
     *ALL_CODE_FILES, REPORT_NAME, REPORT_ARRAYS,
     "midropout_report.html", "figures/*.png", "figures/*.svg", "onnx/model.onnx*",
