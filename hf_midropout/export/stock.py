@@ -64,8 +64,8 @@ def linear_equivalent(model: PreTrainedModel) -> tuple[torch.Tensor, torch.Tenso
         if bent:
             raise NotExpressible(
                 f"Stock {stock_name} has one linear layer after the pooled output, and this head is not linear: "
-                f"{bent} of {int(mask.sum())} neurons of layer {index} bend ({name}). A head trained with --head_activation "
-                "linear can be exported, and one whose ReLU neurons never change sign."
+                f"{bent} of {int(mask.sum())} neurons of layer {index} bend ({name}). A head trained with "
+                "--head_activation linear can be exported, and one whose ReLU neurons never change sign."
             )
     last = head.out_proj.weight.detach().cpu().double()
     return last @ weight, last @ bias + head.out_proj.bias.detach().cpu().double()
