@@ -22,11 +22,11 @@ from transformers import (
 
 from hf_midropout import MIDropoutBertForSequenceClassification
 from hf_midropout.checkpoints.checks import check_checkpoint
-from hf_midropout.cli import main
 from hf_midropout.export.onnx import export_onnx, positions
 from hf_midropout.export.stock import NotExpressible, to_stock
 from hf_midropout.hub.contents import published_contents
 from hf_midropout.model_types import auto_map, code_files
+from hf_midropout.pruning.record import PruningRecord
 from hf_midropout.reporting.alt_texts import architecture
 from hf_midropout.reporting.card_facts import head_facts
 from hf_midropout.reporting.parts import encoder_of
@@ -88,7 +88,9 @@ def test_what_is_told_names_the_architecture(trained):
     folder = trained / "compact"
     config = json.loads((folder / "config.json").read_text())
     report = Report.load(folder)
-    assert "the BERT encoder (2 layers of 32 units), layer 1 with 32 of 64" in architecture(report.pruning, config)
+    assert "the BERT encoder (2 layers of 32 units), layer 1 with 32 of 64 neurons kept" in architecture(
+        PruningRecord.load(trained), config
+    )
     assert head_facts(report, config)["encoder"] == "BERT" and "ALBERT" not in (folder / "README.md").read_text()
     distilbert = {"model_type": "midropout_distilbert", "n_layers": 3, "dim": 8}
     assert encoder_of(distilbert) == ("DistilBERT", 3, 8) and encoder_of({}) == ("text", None, None)
