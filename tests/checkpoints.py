@@ -48,7 +48,7 @@ def made_up_report(masked, compact, record: PruningRecord) -> Report:
         record,
         model=Model(
             base_model="albert/albert-base-v2", base_model_source="hub", largest_logit_difference=0.0,
-            **model_sizes(masked, compact),
+            **model_sizes(masked, compact, record),
         ),
         data=Data(
             name="fancyzhx/ag_news", source="hub", labels=["a", "b", "c"], rows={"train": 1000, "test": 40},

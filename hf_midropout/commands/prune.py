@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from .classifier_checks import check_label_names, find_checkpoint, skeleton_of, tokens_to_cut_to
 from .data_arguments import load_data
 from .parser import command_parser
-from .prune_arguments import PruneArguments
+from .prune_arguments import AUTO, PruneArguments
 from .prune_checks import check_arguments, check_checkpoint, check_problem_type, check_split
 from .prune_finish import Outcome, finish, neurons_at_first
 from .prune_smaller import (
@@ -19,14 +19,17 @@ from .prune_smaller import (
     check_vocabulary_option,
     drop_layers_as_asked,
     dtype_to_save,
+    layers_to_keep,
     trim_as_asked,
 )
+from .prune_speed import check_latency_tokens, search_as_asked, time_as_asked
 
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
     from ..data.datasets import TextClassificationData
+    from ..pruning.latency_schema import SpeedupSearch
 
 
 POSITIONAL = ("checkpoint",)
@@ -70,6 +73,7 @@ def main(args: PruneArguments) -> None:
     check_checkpoint(args.checkpoint, skeleton, args.fraction)
     check_layers_option(args, skeleton)
     max_length = tokens_to_cut_to(args.max_length, skeleton)
+    check_latency_tokens(args, skeleton)
     at_first = neurons_at_first(checkpoint)
     data = load_data(args)
     check_label_names(config.id2label, data.label_names)
@@ -78,13 +82,19 @@ def main(args: PruneArguments) -> None:
     transformers_logging.disable_progress_bar()
     model = load_checked_model(checkpoint, trust_remote_code=args.trust_remote_code, dtype=torch.float32).eval()
     check_vocabulary_option(args, model, tokenizer)
-    outcome = prune_and_compare(args, model, tokenizer, data, max_length)
+    search = search_as_asked(args, model, max_length)
+    outcome = prune_and_compare(args, model, tokenizer, data, max_length, search)
     outcome.seconds["total"] = time.perf_counter() - started
     finish(args, checkpoint, data, outcome, dtype_to_save(args, config), at_first)
 
 
 def prune_and_compare(
-    args: PruneArguments, model, tokenizer, data: TextClassificationData, max_length: int
+    args: PruneArguments,
+    model,
+    tokenizer,
+    data: TextClassificationData,
+    max_length: int,
+    search: SpeedupSearch | None,
 ) -> Outcome:
     """
     Prunes copies of `model` by the criterion that was asked for, and by others to compare with; `model` itself loses
@@ -105,7 +115,7 @@ def prune_and_compare(
         "measured": drawn(data.splits[args.split], args.max_samples, args.seed),
         "compared": drawn(data.splits[held_out], args.max_eval_samples, args.seed),
     }
-    if args.fraction is None:
+    if args.keep == AUTO:
         splits["searched"] = drawn(data.splits["validation"], args.max_eval_samples, args.seed)
     rows = replace(data, splits=DatasetDict(splits)).tokenize(tokenizer, max_length)
     batches = {part: batches_for(model, rows[part], args.batch_size, processing_class=tokenizer) for part in splits}
@@ -118,12 +128,14 @@ def prune_and_compare(
 
     predictions = {DENSE: predict(model, batches["compared"])}
     parameters = num_parameters(model)
-    dropping = drop_layers_as_asked(args, model, batches["measured"])
+    dense = copy.deepcopy(model) if args.latency else None  # which may lose layers
+    dropping = drop_layers_as_asked(layers_to_keep(args, model, search), model, batches["measured"])
     started = time.perf_counter()
     evidence = measure_encoder(model, batches["measured"], args.seed, [args.criterion])
     seconds = {"measuring": time.perf_counter() - started}
     print(f"Measured {len(evidence.groups)} layers in {seconds['measuring']:.0f} s.", flush=True)
-    networks, pruned, sweep = pruned_networks(args, evidence, batches.get("searched"))
+    width = search.taken.width if search else None
+    networks, pruned, sweep = pruned_networks(args, evidence, batches.get("searched"), width)
     started = time.perf_counter()
     predictions |= {name: predict(network, batches["compared"]) for name, network in networks.items()}
     network = networks[args.criterion]
@@ -133,12 +145,16 @@ def prune_and_compare(
         test = batches_for(network, again["compared"], args.batch_size, processing_class=tokenizer)
         predictions[args.criterion] = predict(network, test)
     seconds |= {**pruned.seconds, "comparing": time.perf_counter() - started}
+    started = time.perf_counter()
+    latency = time_as_asked(args, dense, network, max_length, search)
+    seconds["timing"] = time.perf_counter() - started
     return Outcome(
-        parameters, network, tokenizer, pruned, predictions, measured, held_out, seconds, sweep, dropping, trimming
-    )
+        parameters, network, tokenizer, pruned, predictions, measured, held_out, seconds,
+        sweep, dropping, trimming, latency,
+    )  # fmt: skip
 
 
-def pruned_networks(args: PruneArguments, evidence, validation):
+def pruned_networks(args: PruneArguments, evidence, validation, width: int | None = None):
     """
     Networks pruned by the criterion that was asked for and by those to compare with, what was done to the first, and
     the search of its width, if there was one.
@@ -150,8 +166,8 @@ def pruned_networks(args: PruneArguments, evidence, validation):
 
     criteria = dict.fromkeys([args.criterion, *(CONTROLS if args.compare else ())])
     networks, pruned, sweep = {}, {}, None
-    budgets = {name: Budget(name, args.fraction or 1.0) for name in criteria}
-    if args.fraction is None:
+    budgets = {name: Budget(name, args.fraction or 1.0, width) for name in criteria}
+    if args.keep == AUTO:
         dense = predict(evidence.network, validation)
         found = search_width(evidence, args.criterion, validation, dense, margin=args.margin)
         sweep = found.sweep

@@ -9,6 +9,7 @@ from .data_arguments import DataArguments, option
 
 
 AUTO = "auto"
+DEFAULT_KEEP = 0.25
 DEFAULT_MARGIN = 0.01
 
 
@@ -20,10 +21,17 @@ class PruneArguments(DataArguments):
         metadata={"help": "The fine-tuned classifier: a local folder or a Hub id. The option's name may be left out."}
     )
     output_dir: str = field(metadata={"help": "Folder for the smaller classifier: a new or an empty one."})
-    keep: float | str = option(
-        0.25,
+    keep: float | str | None = option(
+        None,
         "Fraction of each layer's feed-forward neurons to keep, in (0, 1). 'auto': the smallest at which the accuracy "
-        "on validation rows is shown to be no more than --margin below the dense network's.",
+        f"on validation rows is shown to be no more than --margin below the dense network's. None: {DEFAULT_KEEP}, or "
+        "what --speedup takes.",
+    )
+    speedup: float | None = option(
+        None,
+        "Instead of --keep: how many times faster a forward pass is to be on this machine, such as 2. The most "
+        "neurons at which it is are kept, found by timing; where less than a sixteenth of them would be, unless "
+        "--keep_layers says how many, as many layers go as have to.",
     )
     margin: float = option(DEFAULT_MARGIN, "For --keep auto: the accuracy that may be lost, before any retraining.")
     keep_layers: int | None = option(
@@ -53,14 +61,22 @@ class PruneArguments(DataArguments):
         None, "Tokens to cut texts to. None: 128, or as many as the model takes if that is less."
     )
     batch_size: int = option(32, "Rows per batch.")
+    latency: bool = option(True, "Time forward passes before and after, some seconds for each --latency_batch_size.")
+    latency_batch_size: list[int] = field(
+        default_factory=lambda: [1],
+        metadata={"help": "Rows of a pass that is timed; of several numbers the first is what --speedup is about."},
+    )
+    latency_tokens: int | None = option(None, "Tokens of these rows. None: as many as --max_length.")
     seed: int = option(0, "Seed of the draws.")
     trust_remote_code: bool = option(
         False, "Run code that comes with the checkpoint, should its model be neither in transformers nor here."
     )
 
     def __post_init__(self):
+        if self.keep is None and self.speedup is None:
+            self.keep = DEFAULT_KEEP
         with suppress(ValueError):
-            self.keep = float(self.keep)
+            self.keep = None if self.keep is None else float(self.keep)
 
     @property
     def fraction(self) -> float | None:

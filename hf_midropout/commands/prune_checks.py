@@ -9,6 +9,7 @@ from pathlib import Path
 from ..choices import ENCODER_CRITERION_NAMES
 from .classifier_checks import check_rows
 from .prune_arguments import AUTO, DEFAULT_MARGIN, PruneArguments
+from .prune_speed import check_speed
 
 
 FEWEST_ROWS = 100
@@ -20,14 +21,15 @@ def check_arguments(args: PruneArguments) -> None:
     if args.criterion not in ENCODER_CRITERION_NAMES:
         raise ValueError(f"--criterion {args.criterion}: must be one of {', '.join(ENCODER_CRITERION_NAMES)}.")
     keep = args.fraction
-    if keep is None and args.keep != AUTO:
+    if isinstance(args.keep, str) and args.keep != AUTO:
         raise ValueError(f"--keep {args.keep}: must be a number in (0, 1), or {AUTO}.")
     if keep is not None and not 0 < keep < 1:
         raise ValueError(f"--keep {keep}: would drop {'nothing' if keep >= 1 else 'everything'}; must be in (0, 1).")
     if not 0 < args.margin < 1:
         raise ValueError(f"--margin {args.margin}: must be in (0, 1), such as 0.01.")
-    if keep is not None and args.margin != DEFAULT_MARGIN:
-        raise ValueError(f"--margin {args.margin} has no effect with --keep {keep}: it goes with --keep {AUTO}.")
+    if args.keep != AUTO and args.margin != DEFAULT_MARGIN:
+        given = f"--speedup {args.speedup:g}" if keep is None else f"--keep {keep}"
+        raise ValueError(f"--margin {args.margin} has no effect with {given}: it goes with --keep {AUTO}.")
     if args.dtype not in DTYPES:
         raise ValueError(f"--dtype {args.dtype}: must be one of {', '.join(DTYPES)}.")
     if args.keep_layers is not None and args.keep_layers < 1:
@@ -37,6 +39,7 @@ def check_arguments(args: PruneArguments) -> None:
     if args.max_eval_samples < 1:
         raise ValueError(f"--max_eval_samples {args.max_eval_samples}: must be 1 or more.")
     check_rows(args)
+    check_speed(args)
     path = Path(args.output_dir)
     if not args.output_dir.strip():
         raise ValueError("--output_dir: must name a folder.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import textwrap
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..data.datasets import TextClassificationData
     from ..pruning.encoder import EncoderPruning
     from ..pruning.encoder_schema import Measured
+    from ..pruning.latency_schema import Latency
     from ..pruning.layer_dropping import LayerDropping
     from ..pruning.predictions import Predictions
     from ..pruning.record_schema import Sweep
@@ -44,6 +45,7 @@ class Outcome:
         sweep ([`Sweep`], *optional*): The search of the width.
         dropping ([`LayerDropping`], *optional*): What happened to layers before.
         trimming ([`VocabularyTrimming`], *optional*): What happened to the vocabulary after.
+        latency ([`Latency`], *optional*): Time of the network before and after.
     """
 
     parameters_before: int
@@ -57,6 +59,7 @@ class Outcome:
     sweep: Sweep | None = None
     dropping: LayerDropping | None = None
     trimming: VocabularyTrimming | None = None
+    latency: Latency | None = None
 
 
 def neurons_at_first(checkpoint: Path) -> int | None:
@@ -116,6 +119,7 @@ def finish(
             sweep=outcome.sweep,
             dropping=outcome.dropping,
             trimming=outcome.trimming,
+            latency=outcome.latency,
         )
         report.save(saving)
         draw_figures(report, saving / "figures")
@@ -132,8 +136,8 @@ def bytes_of_weights(folder: Path) -> int:
 
 def command_line(args: PruneArguments, checkpoint_source: str, data_source: str) -> str:
     """
-    The criterion, the fraction to keep, and other options that are not the default ones, as they may be published:
-    where files lie on someone's machine is nobody's business.
+    The criterion, the fraction to keep or the speed, and other options that are not the default ones, as they may be
+    published: where files lie on someone's machine is nobody's business.
     """
     from ..reporting.card_facts import public_name
 
@@ -145,7 +149,8 @@ def command_line(args: PruneArguments, checkpoint_source: str, data_source: str)
     words = ["hf-midropout", "prune", str(public.pop("checkpoint"))]
     for field in fields(args):
         value = getattr(args, field.name)
-        if field.name == "checkpoint" or (value == field.default and field.name not in ("keep", "criterion")):
+        default = field.default if field.default_factory is MISSING else field.default_factory()
+        if field.name == "checkpoint" or (value == default and field.name != "criterion"):
             continue
         shown: Iterable[Any] = value if isinstance(value, list) else [public.get(field.name) or value]
         words += [f"--{field.name}", *map(str, shown)]

@@ -10,6 +10,7 @@ from .prune_arguments import PruneArguments
 
 if TYPE_CHECKING:
     from ..data.datasets import TextClassificationData
+    from ..pruning.latency_schema import SpeedupSearch
     from ..pruning.layer_dropping import LayerDropping
     from ..pruning.vocabulary import VocabularyTrimming
 
@@ -34,13 +35,20 @@ def check_vocabulary_option(args: PruneArguments, model, tokenizer) -> None:
             raise ValueError(f"--trim_vocabulary: {error}") from None
 
 
-def drop_layers_as_asked(args: PruneArguments, model, batches) -> LayerDropping | None:
-    """Drops layers of `model`, in place, if that was asked for, and prints what it cost."""
+def layers_to_keep(args: PruneArguments, model, search: SpeedupSearch | None) -> int | None:
+    """How many layers were asked for, or have to be enough for the speed that was; `None` for all."""
+    if args.keep_layers is None and search is not None and search.taken.layers < model.config.num_hidden_layers:
+        return search.taken.layers
+    return args.keep_layers
+
+
+def drop_layers_as_asked(number: int | None, model, batches) -> LayerDropping | None:
+    """Leaves `number` layers of `model`, in place, if that was asked for, and prints what it cost."""
     from ..pruning.layer_dropping import keep_layers
 
-    if args.keep_layers is None:
+    if number is None:
         return None
-    dropping = keep_layers(model, batches, args.keep_layers)
+    dropping = keep_layers(model, batches, number)
     print(dropping, flush=True)
     return dropping
 

@@ -55,9 +55,12 @@ class SecondMoments:
         """Samples that were counted."""
         return int(self.per_class.sum())
 
-    def update(self, activations: torch.Tensor, labels: torch.Tensor | None = None) -> None:
+    def update(
+        self, activations: torch.Tensor, labels: torch.Tensor | None = None, weights: torch.Tensor | None = None
+    ) -> None:
         """
-        Adds a batch of `[N, K]` activations and, if there are classes, `[N]` labels.
+        Adds a batch of `[N, K]` activations and, if there are classes, `[N]` labels; without classes samples may have
+        `[N]` weights of 0 or more.
 
         Raises:
             `ValueError`: for shapes that do not fit and for labels that are not classes.
@@ -79,17 +82,18 @@ class SecondMoments:
         if self.origin is None:
             self.origin = values.mean(0)
         values = values - self.origin.to(values.dtype)
+        weighted = values if weights is None else values * weights[:, None].to(values.dtype)
         if labels is None or self.num_classes is None:
-            self.per_class += len(values)
-            self.sums[0] += values.sum(0).double()
+            self.per_class += len(values) if weights is None else weights.sum().double()
+            self.sums[0] += weighted.sum(0).double()
         else:
             one_hot = torch.nn.functional.one_hot(labels.long(), self.num_classes).double()
             self.per_class += one_hot.sum(0)
             self.sums += one_hot.t() @ values.double()
         if self.exact:
-            self.products.addmm_(values.t(), values)
+            self.products.addmm_(weighted.t(), values)
         else:
-            self.products += (values.t() @ values).double()
+            self.products += (weighted.t() @ values).double()
 
     def merge(self, other: SecondMoments) -> None:
         """Adds the sums of `other`."""
@@ -111,7 +115,7 @@ class SecondMoments:
         Raises:
             `ValueError`: if there are none.
         """
-        samples, total = self.num_samples, self.sums.sum(0)
+        samples, total = float(self.per_class.sum()), self.sums.sum(0)
         if self.origin is None:
             raise ValueError("There are no samples to take moments of.")
         return Moments(
@@ -131,6 +135,40 @@ class SecondMoments:
         offsets = self.sums[present] / self.per_class[present, None] - self.sums.sum(0) / samples
         between = (offsets.t() * self.per_class[present]) @ offsets / samples
         return total, total - between
+
+
+class Variances:
+    """
+    Sums of the values and squares of K neurons, in float64.
+
+    Args:
+        num_neurons (`int`): K.
+        device (`torch.device`, *optional*): Where the sums live.
+    """
+
+    def __init__(self, num_neurons: int, device: torch.device | str | None = None):
+        self.samples = 0
+        # As of [`SecondMoments`].
+        self.origin: torch.Tensor | None = None
+        self.sums = torch.zeros(num_neurons, dtype=torch.float64, device=device)
+        self.squares = torch.zeros_like(self.sums)
+
+    def update(self, activations: torch.Tensor) -> None:
+        """Adds a batch of `[N, K]` activations."""
+        values = widened(activations.detach())
+        if len(values) == 0:
+            return
+        if self.origin is None:
+            self.origin = values.mean(0)
+        values = values - self.origin
+        self.samples += len(values)
+        self.sums += values.sum(0).double()
+        self.squares += values.square().sum(0).double()
+
+    @property
+    def variance(self) -> torch.Tensor:
+        """`[K]` float64, 0 or more."""
+        return (self.squares / self.samples - (self.sums / self.samples).square()).clamp(min=0)
 
 
 def moments_by_group(chunks: Iterable[dict[str, torch.Tensor]]) -> dict[str, Moments]:

@@ -8,8 +8,9 @@ import torch
 
 from ..information.joint import greedy_log_determinant
 from .block_removal import removal_costs
-from .encoder_evidence import EncoderEvidence, TokenStatistics
+from .encoder_evidence import EncoderEvidence
 from .evidence import Evidence, GroupStatistics
+from .token_statistics import TokenStatistics
 
 
 Importance = dict[str, torch.Tensor]
@@ -77,7 +78,7 @@ def magnitude(statistics: GroupStatistics) -> torch.Tensor:
 @criterion
 def std_times_norm(statistics: GroupStatistics) -> torch.Tensor:
     """Standard deviation of the activation times the Euclidean norm of the outgoing weights."""
-    return statistics.moments.covariance.diagonal().clamp(min=0).sqrt() * statistics.outgoing_weight.norm(dim=0)
+    return statistics.variance.clamp(min=0).sqrt() * statistics.outgoing_weight.norm(dim=0)
 
 
 @criterion
@@ -99,13 +100,13 @@ def prediction_information(statistics: TokenStatistics) -> torch.Tensor:
     second order the Kullback-Leibler divergence between the predictions before and after. Removal costs in the Fisher
     metric at the consumer's output.
     """
-    return removal_costs(statistics.moments.covariance, statistics.prediction_cost)
+    return removal_costs(statistics.weighted_covariance, statistics.prediction_cost)
 
 
 @encoder_criterion
 def prediction_variance(statistics: TokenStatistics) -> torch.Tensor:
     """As `prediction_information`, but with all other neurons in place and not refitted: one pass, no inverse."""
-    return statistics.moments.covariance.diagonal().clamp(min=0) * statistics.prediction_cost
+    return statistics.weighted_covariance.diagonal().clamp(min=0) * statistics.prediction_cost
 
 
 @encoder_criterion

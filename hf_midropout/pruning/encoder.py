@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 
 DERIVATIVES = {"taylor", "mask_fisher"}
+MOMENTS = {"brain_surgeon"}
 MULTIPLE = 32
 """Widths are multiples of this: others can be slower than wider ones."""
 FEWEST_WIDTHS = 16
@@ -51,9 +52,14 @@ class EncoderPruning:
 
 
 def width_for(keep: float, units: int) -> int:
-    """The width nearest to the fraction `keep` of `units` among multiples of 32, or of less in narrow layers."""
-    multiple = min(MULTIPLE, max(1, units // FEWEST_WIDTHS))
+    """The width nearest to the fraction `keep` of `units` among multiples of [`width_multiple`]."""
+    multiple = width_multiple(units)
     return min(max(1, round(keep * units / multiple)) * multiple, units)
+
+
+def width_multiple(units: int) -> int:
+    """What the widths of layers of `units` neurons are multiples of: 32, or less in narrow layers."""
+    return min(MULTIPLE, max(1, units // FEWEST_WIDTHS))
 
 
 def set_width(model: PreTrainedModel, groups: Groups) -> None:
@@ -180,7 +186,12 @@ def measure_encoder(
     """
     groups = find_groups(model, "encoder")
     evidence = EncoderEvidence(
-        model, groups, model.config.num_labels, seed, derivatives=bool(DERIVATIVES & {*criteria})
+        model,
+        groups,
+        model.config.num_labels,
+        seed,
+        derivatives=bool(DERIVATIVES & {*criteria}),
+        moments=bool(MOMENTS & {*criteria}),
     )
     total = rounds(batches, 1)
     if total is not None and max_rows is not None:

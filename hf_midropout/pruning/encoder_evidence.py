@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,46 +11,16 @@ import torch
 from torch import nn
 
 from ..groups import Groups, linear_of
-from ..information import mutual_information
-from ..information.moments import Moments, SecondMoments
 from ..scoring.inference import frozen_inference, to_device
 from ..scoring.passes import LabelledBatch
 from .layer_calls import LayerCalls
-from .unit_statistics import UnitStatistics, random_draws
+from .prediction_fisher import drawn_directions, fisher_factor
+from .token_statistics import TOKEN_POWER, TokenStatistics, TokenSums
+from .unit_statistics import random_draws
 
 
 MOST_CLASSES = 8
-"""Up to so many classes the gradient of each one's log-probability is taken; of more, of so many drawn ones."""
-
-
-@dataclass
-class TokenSums:
-    """
-    What is summed over the tokens of one group, in float64.
-
-    Args:
-        units, outputs (`int`): Units of the group, and outputs of its consumer.
-        device (`torch.device`): Where the sums live.
-    """
-
-    units: int
-    outputs: int
-    device: torch.device
-
-    def __post_init__(self):
-        self.rows = 0
-        # In float64, the products of a wide layer would take most of the time.
-        self.activations = SecondMoments(self.units, device=self.device, exact=False)
-        self.fisher = torch.zeros(self.outputs, self.outputs, dtype=torch.float64, device=self.device)
-        self.mask_fisher = torch.zeros(self.units, dtype=torch.float64, device=self.device)
-        self.taylor = torch.zeros(self.units, dtype=torch.float64, device=self.device)
-        self.averages: list[torch.Tensor] = []
-        self.weights: list[torch.Tensor] = []
-
-    @property
-    def tokens(self) -> int:
-        """Tokens that count."""
-        return self.activations.num_samples
+"""Up to so many classes the Fisher information is exact; of more, from so many labels drawn from the prediction."""
 
 
 @dataclass
@@ -66,6 +35,8 @@ class EncoderEvidence:
         seed (`int`, *optional*, defaults to 0): Seed of what is drawn.
         derivatives (`bool`, *optional*, defaults to `False`): Whether to gather `taylor` and `mask_fisher` too, at
             more than the cost of all else.
+        moments (`bool`, *optional*, defaults to `False`): Whether to gather `moments` too, at more than the cost of a
+            forward pass.
     """
 
     network: nn.Module
@@ -73,6 +44,7 @@ class EncoderEvidence:
     num_classes: int
     seed: int = 0
     derivatives: bool = False
+    moments: bool = False
     labels: list[torch.Tensor] = field(default_factory=list)
 
     def __post_init__(self):
@@ -85,7 +57,8 @@ class EncoderEvidence:
 
     def gather(self, batches: Iterable[LabelledBatch]) -> EncoderEvidence:
         """
-        Runs the network over `batches`: a forward pass, and a backward pass for each class, through activations only.
+        Runs the network over `batches`: a forward pass, and a backward pass for each class but one, through
+        activations only.
 
         Raises:
             `ValueError`: for a group with NaN or infinite activations.
@@ -101,7 +74,7 @@ class EncoderEvidence:
             for parameter in frozen:
                 parameter.requires_grad_(True)
         for name, sums in self.sums.items():
-            if not sums.activations.moments().covariance.isfinite().all() or not sums.fisher.isfinite().all():
+            if not sums.variances.variance.isfinite().all() or not sums.fisher.isfinite().all():
                 raise ValueError(
                     f"{name} has NaN or infinite activations, or derivatives of the prediction by them: its neurons "
                     "cannot be ranked."
@@ -150,20 +123,14 @@ class EncoderEvidence:
 
     def _gradients(self, logits: torch.Tensor, outputs: list[torch.Tensor]):
         """
-        Gradients of log p(y) by the consumers' outputs, times the square root of y's share: the squares of all add up
-        to the Fisher information of the prediction.
+        Gradients by the consumers' outputs, whose squares add up to the Fisher information of the prediction.
         """
-        log_p = logits.log_softmax(-1)
-        p = log_p.detach().exp()
         if self.num_classes <= MOST_CLASSES:
-            picks = [(log_p[:, label], p[:, label]) for label in range(self.num_classes)]
+            directions = fisher_factor(logits.detach())
         else:
-            drawn = torch.multinomial(p.cpu(), MOST_CLASSES, replacement=True, generator=self._generator).to(p.device)
-            share = torch.full_like(p[:, 0], 1 / MOST_CLASSES)
-            picks = [(log_p.gather(1, drawn[:, number, None])[:, 0], share) for number in range(MOST_CLASSES)]
-        for chosen, share in picks:
-            gradients = torch.autograd.grad(chosen.sum(), outputs, retain_graph=True)
-            yield [gradient * share.sqrt()[:, None, None] for gradient in gradients]
+            directions = drawn_directions(logits.detach(), MOST_CLASSES, self._generator)
+        for direction in directions:
+            yield torch.autograd.grad(logits, outputs, direction, retain_graph=True)
 
     def _label_gradients(self, logits: torch.Tensor, labels: torch.Tensor, outputs: list[torch.Tensor]):
         loss = nn.functional.cross_entropy(logits, labels.to(logits.device), reduction="sum")
@@ -171,14 +138,19 @@ class EncoderEvidence:
 
     def _sum(self, sums: TokenSums, units: torch.Tensor, mask: torch.Tensor, pulls: list[torch.Tensor]) -> None:
         counted = mask > 0
-        sums.activations.update(units[counted])
+        tokens = units[counted]
+        sums.variances.update(tokens)
+        if self.moments:
+            sums.plain.update(tokens)
         sums.rows += len(units)
         reach = torch.zeros_like(mask)
         for pull in pulls:
             reach += pull.square().sum(-1)
             flat = pull[counted]
             sums.fisher += (flat.t() @ flat).double()
-        sums.weights.append((counted & (reach > 0)).float())
+        reached = counted & (reach > 0)
+        sums.weighted.update(units[reached], weights=reach[reached] ** (TOKEN_POWER / 2))
+        sums.weights.append(reached.float())
         average = torch.einsum("btk,bt->bk", units, mask / mask.sum(1, keepdim=True))
         sums.averages.append(average.cpu())
 
@@ -201,68 +173,3 @@ class EncoderEvidence:
     def random(self) -> dict[str, torch.Tensor]:
         """As [`random_draws`]."""
         return random_draws(self.groups, self.seed)
-
-
-@dataclass(frozen=True)
-class TokenStatistics(UnitStatistics):
-    """
-    What was measured of one group; the names are those of [`GroupStatistics`], which criteria look at.
-
-    Args:
-        evidence ([`EncoderEvidence`]): Of all groups.
-        group ([`PrunableGroup`]): The one.
-    """
-
-    evidence: EncoderEvidence
-
-    @property
-    def _sums(self) -> TokenSums:
-        return self.evidence.sums[self.group.name]
-
-    @property
-    def averages(self) -> torch.Tensor:
-        """`[rows, K]` activations, averaged over tokens (and applications)."""
-        parts, calls = self._sums.averages, self.group.num_calls
-        return torch.cat([torch.stack(parts[at : at + calls]).mean(0) for at in range(0, len(parts), calls)])
-
-    @property
-    def bits(self) -> torch.Tensor:
-        """`[K]` mutual information of the token averages with the label."""
-        labels = torch.cat(self.evidence.labels)
-        return mutual_information(self.averages, labels, self.evidence.num_classes)[0]
-
-    @property
-    def moments(self) -> Moments:
-        """Mean `[K]` and covariance `[K, K]` of the activations, over tokens."""
-        return self._sums.activations.moments()
-
-    @property
-    def class_moments(self) -> SecondMoments:
-        """Second moments of the token averages, overall and within classes."""
-        moments = SecondMoments(self.group.num_units, self.evidence.num_classes)
-        moments.update(self.averages, torch.cat(self.evidence.labels))
-        return moments
-
-    @property
-    def output_fisher(self) -> torch.Tensor:
-        """
-        `[outputs, outputs]` Fisher information of the prediction about the consumer's output, mean over tokens: in
-        nats squared per square of what the consumer gives.
-        """
-        return self._sums.fisher / self._sums.tokens
-
-    @property
-    def prediction_cost(self) -> torch.Tensor:
-        """`[K]`: bits by which the prediction changes, to second order, for each unit of variance of a neuron."""
-        weight = self.outgoing_weight.double()
-        return ((self.output_fisher @ weight) * weight).sum(0) / (2 * math.log(2))
-
-    @property
-    def mask_fisher(self) -> torch.Tensor:
-        """`[K]` mean square of the derivative of a row's log-likelihood by the neuron's mask (Kwon et al., 2022)."""
-        return self._sums.mask_fisher / self._sums.rows
-
-    @property
-    def taylor(self) -> torch.Tensor:
-        """`[K]` mean of |activation x gradient of the loss|, summed over tokens."""
-        return self._sums.taylor / self._sums.rows

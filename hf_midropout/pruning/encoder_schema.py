@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from ..utils.typed_json import AtMost, Between
+from .latency_schema import Latency
 from .record_arrays import IMPORTANCE, KEPT, ArraySets
 from .record_schema import MAX_NEURONS, Count, Metrics, Sweep
 
@@ -114,6 +115,7 @@ class PrunedEncoder:
         sweep ([`Sweep`], *optional*): The search of the width.
         layers ([`DroppedLayers`], *optional*): What went before the neurons.
         vocabulary ([`TrimmedVocabulary`], *optional*): What went after them.
+        latency ([`Latency`], *optional*): Time of the dense and of the saved network, if it was measured.
     """
 
     criterion: str
@@ -128,6 +130,7 @@ class PrunedEncoder:
     sweep: Sweep | None = None
     layers: DroppedLayers | None = None
     vocabulary: TrimmedVocabulary | None = None
+    latency: Latency | None = None
 
     @property
     def neurons(self) -> int:
@@ -159,6 +162,11 @@ def check_encoder(encoder: PrunedEncoder, pruned: Metrics | None, dense: Metrics
             raise ValueError(f"encoder.groups keeps {group.kept:,} of {group.neurons:,} neurons")
     if encoder.neurons > MAX_ENCODER_NEURONS:
         raise ValueError(f"its encoder has more than {MAX_ENCODER_NEURONS:,} neurons, which no page can show")
+    if encoder.latency is not None:
+        if not encoder.latency.timings:
+            raise ValueError("encoder.latency.timings is empty")
+        if encoder.latency.search is not None and not encoder.latency.search.tried:
+            raise ValueError("encoder.latency.search.tried is empty")
     for where, metrics in (("test", pruned), ("dense_test", dense), *encoder.controls.items()):
         if metrics is None or metrics.accuracy is None:
             raise ValueError(f"it lacks the accuracy of {where}")

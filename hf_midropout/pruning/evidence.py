@@ -113,6 +113,11 @@ class GroupStatistics(UnitStatistics):
         return self.evidence.moments[self.group.name]
 
     @property
+    def variance(self) -> torch.Tensor:
+        """`[K]` of the activations."""
+        return self.moments.covariance.diagonal()
+
+    @property
     def class_moments(self) -> SecondMoments:
         """Second moments, overall and within classes."""
         return self.evidence.class_moments[self.group.name]

@@ -21,6 +21,7 @@ SETTINGS = (
     "num_train_epochs", "learning_rate", "per_device_train_batch_size", "gradient_accumulation_steps", "warmup_steps",
     "weight_decay", "max_length", "seed",
 )  # fmt: skip
+PLACES = {"head": "classification head", "encoder": "encoder", "all": "encoder and classification head"}
 EXAMPLES = {"python-docs": "Opens a socket and listens for connections."}
 
 
@@ -80,6 +81,8 @@ def head_facts(report: Report, config: dict[str, Any]) -> dict[str, Any]:
         after = before  # neurons that training treated otherwise are all still there
     scores = pruning.pruning_steps[0].scores if pruning else None
     widths = config.get("head_widths", [])
+    targets = settings_of_it.get("targets", "head")
+    kept_in_head = [layer.kept for layer in layers if not layer.name.startswith("encoder.")]
     return common_facts(report, config) | {
         "widths": widths,
         "layers": [vars(layer) for layer in layers],
@@ -88,7 +91,9 @@ def head_facts(report: Report, config: dict[str, Any]) -> dict[str, Any]:
         "dropped": after < before and action == "prune",
         "action": action if after < before else "none",
         "criterion": criterion_name(pruning),
-        "compact": not is_own(config.get("model_type")) or widths == [layer.kept for layer in layers],
+        "place": PLACES.get(targets, PLACES["head"]),
+        "cut": targets == "encoder",
+        "compact": targets == "encoder" or not is_own(config.get("model_type")) or widths == kept_in_head,
         "refused": pruning.refused if pruning else None,
         "validation": moments,
         "baselines": read_baselines(report),

@@ -28,6 +28,7 @@ from .report import Data, Model, Report
 
 if TYPE_CHECKING:
     from ..pruning.encoder import EncoderPruning
+    from ..pruning.latency_schema import Latency
     from ..pruning.layer_dropping import LayerDropping
     from ..pruning.record_schema import Sweep
     from ..pruning.vocabulary import VocabularyTrimming
@@ -51,6 +52,7 @@ def build_encoder_report(
     sweep: Sweep | None = None,
     dropping: LayerDropping | None = None,
     trimming: VocabularyTrimming | None = None,
+    latency: Latency | None = None,
 ) -> Report:
     """
     The report of `hf-midropout prune`.
@@ -67,6 +69,7 @@ def build_encoder_report(
         command (`str`): The command line, as it may be published.
         neurons_at_first (`int`, *optional*): Before an earlier pruning of the same encoder.
         sweep, dropping, trimming: The search of the width, and what happened to layers and vocabulary, if anything.
+        latency ([`Latency`], *optional*): Time of the network before and after.
     """
     dense, chosen = predictions[DENSE], predictions[criterion]
     arrays: Arrays = {}
@@ -93,6 +96,7 @@ def build_encoder_report(
         sweep=sweep,
         layers=dropped_layers(dropping),
         vocabulary=TrimmedVocabulary(**asdict(trimming)) if trimming else None,
+        latency=latency,
     )
     test, dense_test = (
         tested(split, len(each.labels), each.metrics(), each.calibration()) for each in (chosen, dense)

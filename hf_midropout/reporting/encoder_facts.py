@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from ..pruning.encoder_schema import PrunedEncoder
+from ..pruning.latency_schema import Latency
+from ..utils.terminal import one_line
 from .card_facts import common_facts
 from .compared import compared
 from .parts import encoder_criterion_name
 from .report import Report
-from .verdict import plus_minus, verdict
+from .verdict import place, plus_minus, verdict
 
 
 def encoder_facts(report: Report, config: dict[str, Any]) -> dict[str, Any]:
@@ -74,4 +76,29 @@ def also_done(encoder: PrunedEncoder) -> list[str]:
             f"before; all have {words.length_ratio:.3f} times as many, {max(words.new_unknown, 0):,} more of them "
             "unknown. Texts unlike these become longer, and predictions for them may differ."
         )
+    if encoder.latency is not None:
+        told += [of_time(encoder.latency), *([of_speedup(encoder.latency)] if encoder.latency.search else [])]
     return told
+
+
+def of_time(latency: Latency) -> str:
+    """The times that were measured."""
+    each = "; ".join(
+        f"batch {timing.batch_size:,}: {timing.pruned:,.3g} ms, dense {timing.dense:,.3g} ms"
+        for timing in latency.timings
+    )
+    return (
+        f"Time of a forward pass in PyTorch, {latency.tokens:,} tokens a row, {one_line(latency.dtype, 20)}, "
+        f"{place(latency)}, medians of passes that took turns: {each}. On other machines the ratio differs."
+    )
+
+
+def of_speedup(latency: Latency) -> str:
+    """How the width was found by time."""
+    search = latency.search
+    assert search is not None
+    return (
+        f"{search.taken.width:,} neurons in each of {search.taken.layers:,} layers are the most at which passes of "
+        f"{search.batch_size:,} x {latency.tokens:,} tokens were {search.wanted:g} times faster "
+        f"({search.taken.speedup:.2f} times, the last of {len(search.tried):,} measurements)."
+    )

@@ -11,6 +11,7 @@ from .parts import encoder_criterion_name
 
 if TYPE_CHECKING:
     from ..pruning.encoder_schema import Estimate
+    from ..pruning.latency_schema import Latency
     from .report import Report
 
 
@@ -37,7 +38,7 @@ def verdict(report: Report) -> list[str]:
         f"({difference(encoder.to_dense.accuracy, test.rows)}); "
         + ", ".join([*others, f"largest class {percent(encoder.largest_class)}"])
         + ".",
-        f"{sizes(report)}.",
+        "; ".join([sizes(report), *([faster(encoder.latency)] if encoder.latency is not None else [])]) + ".",
     ]
 
 
@@ -90,6 +91,25 @@ def sizes(report: Report) -> str:
         if unit
     ]  # fmt: skip
     return ", ".join(counts) or "Sizes are not known"
+
+
+def faster(latency: Latency) -> str:
+    """How many times as fast the network has become, with what that was measured on."""
+    told: list[str] = []
+    for timing in latency.timings:
+        measured = [f"batch {timing.batch_size:,}"] + ([] if told else [f"{latency.tokens:,} tokens", place(latency)])
+        speed = f"{timing.speedup:.1f} times faster"
+        if timing.speedup < 1.05:
+            speed = f"not faster, {timing.speedup:.2f} times as fast"
+        told.append(f"{speed} ({', '.join(measured)})")
+    return ", ".join(told)
+
+
+def place(latency: Latency) -> str:
+    """Where it was measured."""
+    if latency.device != "cpu":
+        return one_line(latency.device, 60)
+    return f"{latency.threads:,} thread{'s' * (latency.threads != 1)}"
 
 
 def in_unit(before: int | None, after: int | None, units: tuple[str, ...]) -> tuple[str, str, str]:

@@ -1,6 +1,7 @@
 """`hf-midropout prune`: a fine-tuned classifier gets smaller, and stock transformers loads it."""
 
 import contextlib
+import functools
 import io
 import shutil
 import signal
@@ -25,7 +26,10 @@ from transformers import (
 
 from hf_midropout import NeuronScores
 from hf_midropout.cli import main
+from hf_midropout.groups import find_groups
 from hf_midropout.models.builtin import train_tokenizer
+from hf_midropout.pruning.latency import measure_latency
+from hf_midropout.pruning.speedup_search import search_speedup
 from hf_midropout.reporting.report import Report
 from hf_midropout.reporting.verdict import verdict
 
@@ -102,7 +106,9 @@ def test_what_the_report_tells(small, classifier, data_folder):
         72,
     )  # of 80: 8 are for validation
     assert encoder.largest_class == 0.5 and sum(point.rows for point in report.test.calibration) == 30
-    assert set(report.seconds) == {"measuring", "selecting", "reconstructing", "comparing", "total"}
+    assert set(report.seconds) == {"measuring", "selecting", "reconstructing", "comparing", "timing", "total"}
+    (timing,) = encoder.latency.timings
+    assert (timing.batch_size, encoder.latency.tokens, encoder.latency.search) == (1, 24, None)
     assert encoder.command == (
         f"hf-midropout prune bert --dataset {data_folder.name} --output_dir small --keep 0.5 "
         "--criterion prediction_information --max_samples 100"
@@ -207,6 +213,15 @@ def test_ctrl_c_leaves_nothing(classifier, data_folder, tmp_path, monkeypatch, c
         (["--split", "dev"], "--split dev: the data has train"),
         (["--keep_layers", "0"], "--keep_layers 0: would drop every layer; must be 1 or more"),
         (["--keep_layers", "3"], "--keep_layers 3: the encoder has 2 layers; must be 1 to 2"),
+        (["--speedup", "2", "--keep", "0.25"], "--speedup 2 and --keep 0.25 exclude each other"),
+        (["--speedup", "2", "--keep", "auto"], "--speedup 2 and --keep auto exclude each other"),
+        (["--speedup", "1"], "--speedup 1: must be more than 1, such as 2"),
+        (["--speedup", "inf"], "--speedup inf: must be more than 1"),
+        (["--speedup", "2", "--margin", "0.02"], "--margin 0.02 has no effect with --speedup 2:"),
+        (["--speedup", "2", "--no_latency"], "--no_latency has no effect with --speedup 2"),
+        (["--latency_batch_size", "1", "0"], "--latency_batch_size 0: must be 1 or more"),
+        (["--latency_tokens", "0"], "--latency_tokens 0: must be 1 or more"),
+        (["--latency_tokens", "25"], "--latency_tokens 25: the model has positions for 24 tokens"),
         (["--dtype", "int8"], "--dtype int8: must be one of auto, float32, float16, bfloat16"),
     ],
 )
@@ -279,3 +294,71 @@ def test_a_tokenizer_that_cannot_be_trimmed_is_told_before_anything_is_measured(
     assert main(["prune", str(folder), *options]) == 1
     told = capsys.readouterr()
     assert "--trim_vocabulary: " in told.err and "is a WordLevel tokenizer" in told.err and "Data:" not in told.out
+
+
+def by_formula(networks, rows, tokens):
+    """Milliseconds, were time what is computed: a layer of 64 neurons takes 3 + 6.4."""
+    groups = {name: find_groups(network, "encoder").values() for name, network in networks.items()}
+    return {name: rows * sum(3 + group.num_units / 10 for group in each) for name, each in groups.items()}
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """Where passes take what [`by_formula`] says."""
+    for module, function in (("speedup_search", search_speedup), ("latency", measure_latency)):
+        monkeypatch.setattr(
+            f"hf_midropout.pruning.{module}.{function.__name__}", functools.partial(function, measure=by_formula)
+        )
+
+
+def test_as_fast_as_asked(classifier, data_folder, tmp_path, capsys, machine):
+    options = ["--dataset", str(data_folder), "--speedup", "2", "--max_samples", "100", "--output_dir"]
+    timed = ["--latency_batch_size", "1", "32", "--latency_tokens", "20"]
+    assert main(["prune", str(classifier), *options, str(tmp_path / "small"), *timed]) == 0
+    printed = capsys.readouterr().out
+    assert "Took the last: 16 neurons in each of 2 layers." in printed and "Layers:" not in printed
+    report = Report.load(tmp_path / "small")
+    latency = report.encoder.latency
+    assert AutoConfig.from_pretrained(tmp_path / "small").intermediate_size == 16  # 4.6 of 9.4 ms; 20 would take 5
+    assert {group.kept for group in report.encoder.groups.values()} == {16}
+    assert latency.search.taken.width == 16 and latency.search.wanted == 2
+    assert [(each.batch_size, round(each.dense, 6), round(each.pruned, 6)) for each in latency.timings] == [
+        (1, 18.8, 9.2),
+        (32, 601.6, 294.4),
+    ]
+    threads = f"{torch.get_num_threads()} thread{'s' * (torch.get_num_threads() != 1)}"
+    sentence = f"2.0 times faster (batch 1, 20 tokens, {threads}), 2.0 times faster (batch 32)."
+    assert sentence in verdict(report)[1] and sentence in " ".join(printed.split())
+    assert " ".join((tmp_path / "small" / "README.md").read_text().split()).count(sentence) == 1
+    assert report.encoder.command.endswith(
+        "--speedup 2 --criterion prediction_information --max_samples 100 --latency_batch_size 1 32 "
+        "--latency_tokens 20"
+    )
+    assert len(report.encoder.controls) == 3
+
+
+def test_layers_go_where_no_width_is_fast_enough(classifier, data_folder, tmp_path, capsys, machine):
+    options = ["--dataset", str(data_folder), "--max_samples", "100", "--no_compare", "--output_dir"]
+    assert main(["prune", str(classifier), *options, str(tmp_path / "small"), "--speedup", "4"]) == 0
+    assert "Layers: 2 -> 1." in capsys.readouterr().out
+    encoder = Report.load(tmp_path / "small").encoder
+    assert [(group.neurons, group.kept) for group in encoder.groups.values()] == [(64, 16)]
+    assert len(encoder.layers.kept) == 1 and encoder.latency.timings[0].dense == pytest.approx(18.8)
+    assert (
+        main(["prune", str(classifier), *options, str(tmp_path / "no"), "--speedup", "4", "--keep_layers", "2"]) == 1
+    )
+    told = capsys.readouterr()
+    assert "Data:" not in told.out and not (tmp_path / "no").exists()
+    assert "--speedup 4: not reached on this machine (batch 1, 24 tokens); the most" in told.err
+    assert "2.76 times with 4 of 64 neurons in a layer and --keep_layers 2." in told.err
+    assert main(["prune", str(classifier), *options, str(tmp_path / "no"), "--speedup", "6"]) == 1
+    assert "layer alone, 5.53 times with 1 of 2 layers too." in capsys.readouterr().err
+
+
+def test_no_word_of_time_that_was_not_measured(classifier, data_folder, tmp_path, capsys):
+    options = ["--dataset", str(data_folder), "--max_samples", "100", "--no_compare", "--no_latency", "--output_dir"]
+    assert main(["prune", str(classifier), *options, str(tmp_path / "small")]) == 0
+    report = Report.load(tmp_path / "small")
+    assert report.encoder.latency is None and report.encoder.kept == 32  # a quarter
+    for text in (capsys.readouterr().out, (tmp_path / "small" / "README.md").read_text()):
+        assert "faster" not in text and "ms" not in text.split()

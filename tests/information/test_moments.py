@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hf_midropout.information.moments import SecondMoments, moments_by_group
+from hf_midropout.information.moments import SecondMoments, Variances, moments_by_group
 
 
 @given(
@@ -65,3 +65,19 @@ def test_mistakes_are_told():
         SecondMoments(2, 3).update(torch.zeros(1, 2))
     with pytest.raises(ValueError, match=r"activations \(4, 3\)"):
         SecondMoments(2).update(torch.zeros(4, 3))
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e3])
+def test_weights_are_as_copies(offset):
+    generator = torch.Generator().manual_seed(0)
+    values, copies = torch.randn(60, 4, generator=generator) + offset, torch.randint(0, 4, (60,), generator=generator)
+    weighted, repeated = SecondMoments(4), SecondMoments(4)
+    variances = Variances(4)
+    for part in range(0, 60, 20):
+        rows, times = values[part : part + 20], copies[part : part + 20]
+        weighted.update(rows, weights=times.float())
+        repeated.update(rows.repeat_interleave(times, 0))
+        variances.update(rows.repeat_interleave(times, 0))
+    for one, other in zip(weighted.moments(), repeated.moments(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(variances.variance, repeated.moments().covariance.diagonal(), rtol=1e-4, atol=1e-4)

@@ -65,6 +65,9 @@ def encoder(change):
 
 FIRST = "encoder/encoder.layer.0.ffn/"
 GROUP = {"neurons": 100_000, "kept": 5}
+TIMING = {"batch_size": 1, "dense": 19.0, "pruned": 10.0}
+SEARCH = {"wanted": 1.8, "batch_size": 1, "tried": [{"layers": 2, "width": 32, "dense": 18.9, "pruned": 10.0}]}
+LATENCY = {"device": "cpu", "threads": 2, "dtype": "float32", "tokens": 128, "timings": [TIMING]}
 HOSTILE = {
     "a newer version": (lambda it: edit(it, lambda c: c.update(format_version=3)), "format_version=3 is newer than"),
     "no groups": (encoder(lambda e: e.update(groups={})), "its encoder has no groups"),
@@ -76,6 +79,15 @@ HOSTILE = {
     ),
     "an error below 0": (encoder(lambda e: e["to_dense"]["bits"].update(stderr=-1)), "to_dense.bits.stderr=-1: must"),
     "a share of 2": (encoder(lambda e: e.update(largest_class=2)), "encoder.largest_class=2: must be 0 to 1"),
+    "no timings": (encoder(lambda e: e.update(latency=LATENCY | {"timings": []})), "latency.timings is empty"),
+    "no time at all": (
+        encoder(lambda e: e.update(latency=LATENCY | {"timings": [TIMING | {"pruned": 0}]})),
+        "timings[0].pruned=0: must",
+    ),
+    "a search of nothing": (
+        encoder(lambda e: e.update(latency=LATENCY | {"search": {"wanted": 2, "batch_size": 1, "tried": []}})),
+        "latency.search.tried is empty",
+    ),
     "no test": (lambda it: edit(it, lambda c: c.pop("test")), "it lacks the accuracy of test"),
     "no dense network": (lambda it: edit(it, lambda c: c.pop("dense_test")), "it lacks the accuracy of dense_test"),
     "an accuracy of 2": (lambda it: edit(it, lambda c: c["test"].update(accuracy=2)), "an accuracy of 2: must be"),
@@ -95,6 +107,19 @@ HOSTILE = {
 }  # fmt: skip
 
 
+def test_card_and_page_tell_of_time_if_it_was_measured(folder):
+    assert "faster" not in card_text(folder) and "Time of" not in words_of(folder)[1]
+    encoder(lambda e: e.update(latency=LATENCY | {"search": SEARCH}))(folder)
+    write_page(folder)
+    for text in (" ".join(card_text(folder).split()), words_of(folder)[1]):
+        assert "1.9 times faster (batch 1, 128 tokens, 2 threads)." in text
+        assert "medians of passes that took turns: batch 1: 10 ms, dense 19 ms." in text
+        assert "32 neurons in each of 2 layers are the most at which passes of 1 x 128 tokens were 1.8 times" in text
+    report = Report.load(folder)
+    report.save(folder)
+    assert Report.load(folder).encoder == report.encoder
+
+
 @pytest.mark.filterwarnings("ignore:divide by zero", "ignore:invalid value")
 @pytest.mark.parametrize("what", HOSTILE)
 def test_refused_in_one_line(folder, what, capsys):
@@ -109,6 +134,7 @@ def test_refused_in_one_line(folder, what, capsys):
 def test_whatever_is_changed_only_a_refusal_comes_out(folder):
     """Random changes of the JSON: a card, or a refusal, never another exception."""
     draw, refused = random.Random(0), 0
+    encoder(lambda e: e.update(latency=LATENCY | {"search": SEARCH}))(folder)
     good = (folder / JSON).read_text()
     nasty = [None, True, -1, 0, 10**6, 10**18, 0.5, 1e308, "", "\x1b[2J", [], [[]], {}, {"a": {"b": []}}]
     for _ in range(150):

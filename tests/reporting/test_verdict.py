@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hf_midropout.pruning.encoder_schema import Estimate
+from hf_midropout.pruning.latency_schema import BatchTiming, Latency
 from hf_midropout.reporting.verdict import in_unit, is_chance, is_noise, plus_minus, verdict
 
 
@@ -40,6 +41,21 @@ def test_without_controls_and_sizes():
     assert verdict(report)[1] == "22.9 -> 17.5 million parameters."
     report.model.parameters_before = None
     assert verdict(report)[1] == "Sizes are not known."
+
+
+def test_time_that_was_measured():
+    report = made_up_encoder_report()
+    timings = [BatchTiming(batch_size=1, dense=19.0, pruned=10.0), BatchTiming(batch_size=32, dense=900, pruned=880)]
+    latency = Latency(device="cpu", threads=2, dtype="float32", tokens=128, timings=timings[:1])
+    report.encoder.latency = latency
+    sizes = "22.9 -> 17.5 million parameters, 91.6 -> 70.0 MB; "
+    assert verdict(report)[1] == f"{sizes}1.9 times faster (batch 1, 128 tokens, 2 threads)."
+    latency.timings, latency.threads = timings, 1
+    assert verdict(report)[1] == (
+        f"{sizes}1.9 times faster (batch 1, 128 tokens, 1 thread), not faster, 1.02 times as fast (batch 32)."
+    )
+    latency.device = "NVIDIA\nH100"
+    assert "(batch 1, 128 tokens, NVIDIA H100)" in verdict(report)[1]
 
 
 @given(st.integers(0, 50), st.integers(0, 50), st.integers(0, 500))
