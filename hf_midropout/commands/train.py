@@ -93,7 +93,6 @@ def train(args: TrainArguments, config, output: OutputFolder, progress: Progress
     from transformers import DataCollatorWithPadding, Trainer, set_seed
 
     from ..metrics import compute_metrics
-    from ..reporting.building import num_parameters
     from ..training.callback import MIDropoutCallback
     from .checkpoint_names import CheckpointNames, check_checkpoint_fits
 
@@ -116,7 +115,6 @@ def train(args: TrainArguments, config, output: OutputFolder, progress: Progress
 
     set_seed(args.seed)
     tokenizer, model = tokenizer_and_model(args, model_folder, data)
-    parameters = num_parameters(model)  # as neurons of the encoder are gone at once, not when training has ended
     with arguments.main_process_first(desc="tokenizing"):
         tokenized = data.tokenize(tokenizer, args.max_length)
     if checkpoint:
@@ -143,7 +141,7 @@ def train(args: TrainArguments, config, output: OutputFolder, progress: Progress
         raise ValueError(f"Training ended without a record of scores in {args.output_dir}: give a smaller --start.")
     from .train_finish import finish
 
-    return finish(args, model_source, output, data, tokenized, trainer, callback.record, parameters, seconds)
+    return finish(args, model_source, output, data, tokenized, trainer, callback.record, seconds)
 
 
 def print_data(data) -> None:

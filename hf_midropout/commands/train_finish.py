@@ -20,7 +20,6 @@ def finish(
     tokenized,
     trainer,
     record,
-    parameters_before: int,
     seconds: dict[str, float],
 ) -> Path:
     """
@@ -73,7 +72,6 @@ def finish(
         training_log(trainer.state.log_history),
         seconds,
     )
-    report.model.parameters_before = parameters_before
     transformers_logging.disable_progress_bar()
     former = output.place_for_former()
     output.writes(COMPACT)
