@@ -4,15 +4,13 @@ import importlib
 import sys
 from typing import TYPE_CHECKING
 
+from .model_types import HEAD_ARCHITECTURES, module_name
 from .models.registration import register_on_first_use
 from .version import __version__
 
 
 # Public names and the modules that hold them, imported on first use: `import hf_midropout` does not import torch.
 _MODULE_OF = {
-    "MIDropoutAlbertConfig": "models.configuration_midropout_albert",
-    "MIDropoutAlbertForSequenceClassification": "models.modeling_midropout_albert",
-    "MIDropoutAlbertModel": "models.modeling_midropout_albert",
     "MIDropoutCallback": "training.callback",
     "MIDropoutConfig": "pruning.config",
     "NeuronScores": "scoring.scores",
@@ -20,10 +18,44 @@ _MODULE_OF = {
     "prune": "pruning.prune_model",
     "score_neurons": "scoring.neurons",
 }
+for _stock, _row in HEAD_ARCHITECTURES.items():
+    _MODULE_OF[f"MIDropout{_row.classes}Config"] = f"models.{module_name(_stock, 'configuration')}"
+    for _kind in ("ForSequenceClassification", "Model"):
+        _MODULE_OF[f"MIDropout{_row.classes}{_kind}"] = f"models.{module_name(_stock)}"
 
 if TYPE_CHECKING:
     from .models.configuration_midropout_albert import MIDropoutAlbertConfig
+    from .models.configuration_midropout_bert import MIDropoutBertConfig
+    from .models.configuration_midropout_deberta import MIDropoutDebertaConfig
+    from .models.configuration_midropout_deberta_v2 import MIDropoutDebertaV2Config
+    from .models.configuration_midropout_distilbert import MIDropoutDistilBertConfig
+    from .models.configuration_midropout_electra import MIDropoutElectraConfig
+    from .models.configuration_midropout_modernbert import MIDropoutModernBertConfig
+    from .models.configuration_midropout_mpnet import MIDropoutMPNetConfig
+    from .models.configuration_midropout_roberta import MIDropoutRobertaConfig
+    from .models.configuration_midropout_xlm_roberta import MIDropoutXLMRobertaConfig
     from .models.modeling_midropout_albert import MIDropoutAlbertForSequenceClassification, MIDropoutAlbertModel
+    from .models.modeling_midropout_bert import MIDropoutBertForSequenceClassification, MIDropoutBertModel
+    from .models.modeling_midropout_deberta import MIDropoutDebertaForSequenceClassification, MIDropoutDebertaModel
+    from .models.modeling_midropout_deberta_v2 import (
+        MIDropoutDebertaV2ForSequenceClassification,
+        MIDropoutDebertaV2Model,
+    )
+    from .models.modeling_midropout_distilbert import (
+        MIDropoutDistilBertForSequenceClassification,
+        MIDropoutDistilBertModel,
+    )
+    from .models.modeling_midropout_electra import MIDropoutElectraForSequenceClassification, MIDropoutElectraModel
+    from .models.modeling_midropout_modernbert import (
+        MIDropoutModernBertForSequenceClassification,
+        MIDropoutModernBertModel,
+    )
+    from .models.modeling_midropout_mpnet import MIDropoutMPNetForSequenceClassification, MIDropoutMPNetModel
+    from .models.modeling_midropout_roberta import MIDropoutRobertaForSequenceClassification, MIDropoutRobertaModel
+    from .models.modeling_midropout_xlm_roberta import (
+        MIDropoutXLMRobertaForSequenceClassification,
+        MIDropoutXLMRobertaModel,
+    )
     from .pruning.config import MIDropoutConfig
     from .pruning.prune_model import prune
     from .scoring.neurons import score_neurons
@@ -51,8 +83,35 @@ __all__ = [
     "MIDropoutAlbertConfig",
     "MIDropoutAlbertForSequenceClassification",
     "MIDropoutAlbertModel",
+    "MIDropoutBertConfig",
+    "MIDropoutBertForSequenceClassification",
+    "MIDropoutBertModel",
     "MIDropoutCallback",
     "MIDropoutConfig",
+    "MIDropoutDebertaConfig",
+    "MIDropoutDebertaForSequenceClassification",
+    "MIDropoutDebertaModel",
+    "MIDropoutDebertaV2Config",
+    "MIDropoutDebertaV2ForSequenceClassification",
+    "MIDropoutDebertaV2Model",
+    "MIDropoutDistilBertConfig",
+    "MIDropoutDistilBertForSequenceClassification",
+    "MIDropoutDistilBertModel",
+    "MIDropoutElectraConfig",
+    "MIDropoutElectraForSequenceClassification",
+    "MIDropoutElectraModel",
+    "MIDropoutMPNetConfig",
+    "MIDropoutMPNetForSequenceClassification",
+    "MIDropoutMPNetModel",
+    "MIDropoutModernBertConfig",
+    "MIDropoutModernBertForSequenceClassification",
+    "MIDropoutModernBertModel",
+    "MIDropoutRobertaConfig",
+    "MIDropoutRobertaForSequenceClassification",
+    "MIDropoutRobertaModel",
+    "MIDropoutXLMRobertaConfig",
+    "MIDropoutXLMRobertaForSequenceClassification",
+    "MIDropoutXLMRobertaModel",
     "NeuronScores",
     "__version__",
     "last_whole_checkpoint",

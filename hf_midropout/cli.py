@@ -17,7 +17,7 @@ COMMANDS = {
     "prune": "drop neurons from the encoder of a fine-tuned classifier, in one shot, without training",
     "score": "measure how many bits the neurons of a trained classifier carry about the label",
     "report": "draw a page about a training or a pruning, for people",
-    "export": "save a checkpoint as ONNX, or for transformers' own ALBERT",
+    "export": "save a checkpoint as ONNX, or for transformers' own class",
     "push": "publish a checkpoint on the Hub, with its model card",
 }
 

@@ -33,16 +33,29 @@ ARCHITECTURES = {
 
 def tiny_classifier(kind: str):
     """One of `ARCHITECTURES`, in eval mode, with weights large enough to make predictions differ between rows."""
-    name, more = ARCHITECTURES[kind]
-    own = ("num_labels", "vocab_size", "max_position_embeddings") if name == "distilbert" else tuple(SIZES)
-    sizes = {key: SIZES[key] for key in own}
+    return with_large_weights(tiny_config(kind))
+
+
+def tiny_head_classifier(kind: str):
+    """The same with a MI-Dropout head."""
+    return with_large_weights(tiny_config(kind, "midropout_", head_widths=[12, 8, 6]))
+
+
+def with_large_weights(config):
     torch.manual_seed(1)
-    model = AutoModelForSequenceClassification.from_config(AutoConfig.for_model(name, **{**sizes, **more}))
+    model = AutoModelForSequenceClassification.from_config(config)
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim > 1:
                 parameter.normal_(0, 0.3)
     return model.eval()
+
+
+def tiny_config(kind: str, prefix: str = "", **options):
+    """The configuration of one of `ARCHITECTURES`; with `prefix="midropout_"`, of that with a MI-Dropout head."""
+    name, more = ARCHITECTURES[kind]
+    own = ("num_labels", "vocab_size", "max_position_embeddings") if name == "distilbert" else tuple(SIZES)
+    return AutoConfig.for_model(prefix + name, **{**{key: SIZES[key] for key in own}, **more, **options})
 
 
 def bits_lost(dense: torch.Tensor, pruned: torch.Tensor) -> float:

@@ -7,11 +7,13 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
+from ..model_types import is_own
 from ..utils.json_files import MAX_JSON_BYTES, parse_json, read_json
 from ..utils.report_names import MAX_ARRAYS_BYTES, REPORT_ARRAYS
 from ..utils.safe_paths import check_link, files_of
 from ..utils.terminal import one_line
-from .config_checks import MODEL_TYPE, check_values, check_widths, is_whole
+from .config_checks import check_values, check_widths
+from .head_shapes import check_shapes
 from .safetensors_checks import MAX_TENSORS, check_finite, read_header
 from .size_checks import MAX_WIDTH, Weights, check_sizes, check_total
 
@@ -19,14 +21,14 @@ from .size_checks import MAX_WIDTH, Weights, check_sizes, check_total
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 MAX_SHARDS = 1_000
-BUFFERS = ("mask", "drop_rate")
-"""Of each hidden layer of the head. A checkpoint may lack them: then every neuron is kept, and none is dropped out."""
-
 PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".dill", ".npy", ".npz", ".h5")
 READ_SUFFIXES = (".json", ".jinja", ".txt", ".model", ".md", ".html", ".py")
 """Of files that transformers or this package read whole into memory."""
 
-LARGE_FILES = ("tokenizer.json", "vocab.json", "vocab.txt", "merges.txt", "spiece.model", "tokenizer.model")
+LARGE_FILES = (
+    "tokenizer.json", "vocab.json", "vocab.txt", "merges.txt", "spiece.model", "spm.model", "sentencepiece.bpe.model",
+    "tokenizer.model",
+)  # fmt: skip
 MAX_TOKENIZER_BYTES = 128 * 2**20
 
 
@@ -74,7 +76,7 @@ def check_checkpoint(
         raise ValueError(f"{folder} has no config.json: must be a folder with a checkpoint.")
     config = read_json(folder / "config.json")
     check_values(config)
-    if config.get("model_type") == MODEL_TYPE:
+    if is_own(config.get("model_type")):
         check_widths(config, MAX_WIDTH)
     check_code(config, trust_remote_code)
     if (folder / "tokenizer_config.json").is_file():
@@ -153,7 +155,7 @@ def check_code(content: dict[str, Any], trusted: bool, name: str = "config.json"
     """`ValueError` if loading needs code that comes with the checkpoint, and the user did not agree to run it."""
     if not content.get("auto_map") or trusted:
         return
-    if name == "config.json" and content.get("model_type") == MODEL_TYPE:
+    if name == "config.json" and is_own(content.get("model_type")):
         return  # whose code is here
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES  # a second; brings no torch
 
@@ -163,45 +165,3 @@ def check_code(content: dict[str, Any], trusted: bool, name: str = "config.json"
         f"{name} asks to run code that comes with the checkpoint ({one_line(content['auto_map'], 120)}): read that "
         "code, then agree with --trust_remote_code true."
     )
-
-
-def check_shapes(config: dict[str, Any], shapes: dict[str, tuple[int, ...]]) -> None:
-    """`ValueError` if the widths in `config.json` are not those of the weights."""
-    if not shapes:
-        raise ValueError("The weights hold no tensor.")
-    hidden = config.get("hidden_size")
-    if is_whole(hidden) and not any(hidden in shape for shape in shapes.values()):
-        raise ValueError(f"config.json: hidden_size={hidden}, but no weight has that width.")
-    if config.get("model_type") != MODEL_TYPE:
-        return
-    expected: dict[str, tuple[Any, ...]] = {
-        "albert.embeddings.word_embeddings.weight": (config.get("vocab_size"), config.get("embedding_size")),
-        "albert.embeddings.position_embeddings.weight": (
-            config.get("max_position_embeddings"), config.get("embedding_size"),
-        ),
-        "albert.encoder.albert_layer_groups.0.albert_layers.0.ffn.weight": (config.get("intermediate_size"), hidden),
-        "albert.pooler.weight": (hidden, hidden),
-    }  # fmt: skip
-    incoming = hidden
-    for index, width in enumerate(config["head_widths"]):
-        layer = f"classifier.layers.{index}"
-        expected[f"{layer}.dense.weight"] = (width, incoming)
-        for vector in ("dense.bias", *BUFFERS):
-            expected[f"{layer}.{vector}"] = (width,)
-        incoming = width
-    classes = len(config.get("id2label") or {}) or config.get("num_labels", 2)
-    expected["classifier.out_proj.weight"] = (classes, incoming)
-    expected["classifier.out_proj.bias"] = (classes,)
-    for name, shape in expected.items():
-        if name not in shapes and name.endswith(BUFFERS):
-            continue  # made anew, so that every neuron is kept
-        if name not in shapes:
-            raise ValueError(f"The weights lack {name}, which config.json asks for.")
-        if None not in shape and shapes[name] != shape:
-            raise ValueError(
-                f"config.json asks for {name} of shape {list(shape)}, the weights have {list(shapes[name])}."
-            )
-    extra = [name for name in shapes if name.startswith("classifier.layers.") and name not in expected]
-    if extra:
-        widths = one_line(config["head_widths"], 80)
-        raise ValueError(f"The weights hold {one_line(extra[0])}, which head_widths={widths} has no place for.")

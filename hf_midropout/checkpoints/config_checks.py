@@ -9,7 +9,6 @@ from typing import Any
 from ..utils.terminal import one_line
 
 
-MODEL_TYPE = "midropout_albert"
 IMPLEMENTATIONS = {
     "attn": {
         "eager", "sdpa", "flash_attention_2", "flash_attention_3", "flash_attention_4", "flex_attention",

@@ -21,7 +21,10 @@ from .config_checks import check_implementation
 from .size_checks import Weights
 
 
-TOKENIZER_FILES = ("tokenizer.json", "spiece.model", "tokenizer.model", "vocab.json", "vocab.txt")
+TOKENIZER_FILES = (
+    "tokenizer.json", "spiece.model", "spm.model", "sentencepiece.bpe.model", "tokenizer.model", "vocab.json",
+    "vocab.txt",
+)  # fmt: skip
 WITHOUT_FILES = ("ByT5Tokenizer", "CanineTokenizer", "PerceiverTokenizer")
 """Whose vocabulary is that of bytes or of characters."""
 

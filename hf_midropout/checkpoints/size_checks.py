@@ -13,7 +13,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from .config_checks import MODEL_TYPE, is_whole, refusal, walk
+from ..model_types import is_own, own_type
+from .config_checks import is_whole, refusal, walk
 from .safetensors_checks import DTYPE_BYTES
 
 
@@ -24,7 +25,7 @@ MAX_EXPERTS = 2**14
 FREE = 4_096
 """A width or a number of positions up to this is never refused: it costs little."""
 
-SHARED = ("albert", MODEL_TYPE)  # the same layers, applied num_hidden_layers times
+SHARED = ("albert", own_type("albert"))  # the same layers, applied num_hidden_layers times
 LAYERS = ("num_hidden_layers", "num_layers", "n_layer", "n_layers", "encoder_layers", "decoder_layers",
           "num_encoder_layers", "num_decoder_layers")  # fmt: skip
 NAMED = {"inner_group_num": "albert_layers", "num_hidden_groups": "albert_layer_groups"}
@@ -131,6 +132,6 @@ def implied_parameters(config: dict[str, Any]) -> int:
         layers = 0  # whose layers have other widths
     embedding = size("embedding_size", "word_embed_proj_dim", default=hidden)
     head, incoming = 0, hidden
-    for width in config.get("head_widths", []) if config.get("model_type") == MODEL_TYPE else []:
+    for width in config.get("head_widths", []) if is_own(config.get("model_type")) else []:
         head, incoming = head + width * incoming, width
     return size("vocab_size") * embedding + layers * (hidden * hidden + 2 * hidden * inner) + head

@@ -1,4 +1,4 @@
-"""`hf-midropout export`: a checkpoint as ONNX, or as one of transformers' own ALBERT."""
+"""`hf-midropout export`: a checkpoint as ONNX, or as one of transformers' own class."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class ExportArguments:
     onnx: bool = option(False, "Export to ONNX, with dynamic batch and sequence length; checked against PyTorch.")
     stock: str | None = option(
         None,
-        "Folder for a checkpoint of transformers' own ALBERT, loadable without this package and without "
-        "trust_remote_code. Only for a head that computes what one linear layer can.",
+        "Folder for a checkpoint of transformers' own class, loadable without this package and without "
+        "trust_remote_code. Only for ALBERT and BERT with a head that computes what one linear layer can.",
     )
     output: str | None = option(
         None, "The ONNX file. None: onnx/model.onnx in the checkpoint's folder, or here if it is on the Hub."
@@ -44,7 +44,7 @@ def make_parser():
     return command_parser(
         ExportArguments,
         "export",
-        "Exports a checkpoint to ONNX, or to a checkpoint of transformers' own ALBERT. Nothing is written "
+        "Exports a checkpoint to ONNX, or to a checkpoint of transformers' own class. Nothing is written "
         "unless the exported model gives the same logits.",
     )
 
@@ -90,11 +90,20 @@ def save_stock(model, folder: Path, target: Path) -> None:
     """Writes the stock checkpoint, with tokenizer, report and card."""
     import shutil
 
+    from ..checkpoints.loading import TOKENIZER_FILES
     from ..export.stock import to_stock
     from ..reporting.model_card import write_card
     from ..utils.files import new_folder
     from ..utils.report_names import REPORT_ARRAYS, REPORT_NAME
 
+    beside = (
+        REPORT_NAME,
+        REPORT_ARRAYS,
+        "special_tokens_map.json",
+        "added_tokens.json",
+        "merges.txt",
+        *TOKENIZER_FILES,
+    )
     if not hasattr(model, "masked_layers"):
         raise ValueError(f"--stock: {folder} holds a {type(model).__name__}, not a MIDropout model.")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
@@ -103,11 +112,11 @@ def save_stock(model, folder: Path, target: Path) -> None:
     with new_folder(target) as saving:
         stock.save_pretrained(saving)
         for path in sorted(folder.iterdir()):
-            if path.name.startswith("tokenizer") or path.name in (REPORT_NAME, REPORT_ARRAYS, "spiece.model"):
+            if path.name.startswith("tokenizer") or path.name in beside:
                 shutil.copyfile(path, saving / path.name)
         write_card(saving, name=str(target))
     print(
-        f"Saved {target}: a checkpoint of stock ALBERT, {sum(p.numel() for p in stock.parameters()):,} parameters; "
+        f"Saved {target}: a stock checkpoint, {sum(p.numel() for p in stock.parameters()):,} parameters; "
         f"its logits equal within {difference:.1e}."
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ..model_types import HEAD_ARCHITECTURES
 from .data_arguments import DataArguments, option
 
 
@@ -18,7 +19,8 @@ class TrainArguments(DataArguments):
 
     model: str | None = option(
         None,
-        "ALBERT checkpoint to start from: a local folder or a Hub id such as albert/albert-base-v2. "
+        f"Checkpoint of {', '.join(row.name for row in HEAD_ARCHITECTURES.values())} to start from: a local folder "
+        "or a Hub id such as albert/albert-base-v2. "
         "None: a tiny ALBERT with a tokenizer trained on the spot.",
         aliases=["--model_name_or_path"],
     )

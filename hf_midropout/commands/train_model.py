@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ..checkpoints.checks import MODEL_TYPE, checkpoint_folder, read_json
+from ..checkpoints.checks import checkpoint_folder, read_json
 from ..checkpoints.loading import TOKENIZER_FILES, load_checked_tokenizer
+from ..model_types import HEAD_ARCHITECTURES, module_name, position_limit, stock_type
 from .train_arguments import TrainArguments
 
 
@@ -24,7 +26,8 @@ def find_model(args: TrainArguments) -> tuple[Path | None, str]:
     `"local"` or `"hub"`; `None` and `"builtin"` without one.
 
     Raises:
-        `ValueError`: if there is none, or it is not a whole checkpoint of ALBERT with safetensors and a tokenizer.
+        `ValueError`: if there is none, or it is not a whole checkpoint with safetensors and a tokenizer, of an
+            architecture that a MI-Dropout head can be put on.
         `OSError`: if the Hub could not be reached.
     """
     if args.model is None:
@@ -41,14 +44,15 @@ def find_model(args: TrainArguments) -> tuple[Path | None, str]:
     except OSError as error:
         raise OSError(f"{named}: {error}") from error
     kind = config.get("model_type")
-    if kind not in ("albert", MODEL_TYPE):
-        raise ValueError(f"{named}: its model_type is {kind!r}; must be a checkpoint of ALBERT.")
+    if stock_type(kind) is None:
+        raise ValueError(f"{named}: its model_type is {kind!r}; must be one of {', '.join(HEAD_ARCHITECTURES)}.")
     if not any((folder / name).is_file() for name in TOKENIZER_FILES):
         raise ValueError(
-            f"{named}: it has no tokenizer (tokenizer.json or spiece.model), without which its token ids mean nothing."
+            f"{named}: it has no tokenizer (one of {', '.join(TOKENIZER_FILES)}), without which its token ids mean "
+            "nothing."
         )
-    limit = config.get("max_position_embeddings", 512)
-    if args.max_length is not None and args.max_length > limit:
+    limit = position_limit(config)
+    if args.max_length is not None and limit is not None and args.max_length > limit:
         raise ValueError(f"--max_length {args.max_length}: {args.model} takes at most {limit} tokens.")
     return folder, source
 
@@ -61,7 +65,7 @@ def tokenizer_and_model(args: TrainArguments, folder: Path | None, data):
         `ValueError`: for a tokenizer that does not fit the model or the texts, a head that cannot be had, or weights
             that lack a part.
     """
-    check_head(args, TINY_HIDDEN_SIZE if folder is None else read_json(folder / "config.json").get("hidden_size", 0))
+    check_head(args, TINY_HIDDEN_SIZE if folder is None else hidden_size(read_json(folder / "config.json")))
     head: dict[str, Any] = {"head_widths": args.head_widths, "head_activation": args.head_activation}
     head = {name: value for name, value in head.items() if value is not None}
     if folder is None:
@@ -82,10 +86,11 @@ def load_model(args: TrainArguments, folder: Path, label_names: list[str], head:
     """The model in `folder`, with a head for `label_names`: a new one, unless the checkpoint is of MIDropout."""
     import torch
 
-    from ..models.modeling_midropout_albert import MIDropoutAlbertForSequenceClassification
-
+    stock = str(stock_type(read_json(folder / "config.json")["model_type"]))
+    row = HEAD_ARCHITECTURES[stock]
+    module = import_module(f"..models.{module_name(stock)}", __package__)
     try:
-        model, found = MIDropoutAlbertForSequenceClassification.from_pretrained(
+        model, found = getattr(module, f"MIDropout{row.classes}ForSequenceClassification").from_pretrained(
             folder,
             num_labels=len(label_names),
             id2label=dict(enumerate(label_names)),
@@ -98,18 +103,24 @@ def load_model(args: TrainArguments, folder: Path, label_names: list[str], head:
         if "mismatch" in str(error):
             raise ValueError(
                 f"--model {args.model}: its head has other widths or classes than this run, which has "
-                f"{len(label_names)} classes. Start from a checkpoint of ALBERT without a head of MIDropout, or leave "
-                "out --head_widths."
+                f"{len(label_names)} classes. Start from a checkpoint without a head of MIDropout, or leave out "
+                "--head_widths."
             ) from error
         raise ValueError(f"--model {args.model}: it cannot be loaded: {first_line(error)}") from error
     lacking = sorted(
-        name for name in found["missing_keys"] if name.startswith(("albert.embeddings", "albert.encoder"))
+        name for name in found["missing_keys"] if name.startswith(f"{row.encoder}.") and ".pooler." not in name
     )
     if lacking:
         raise ValueError(
             f"--model {args.model}: its weights lack {len(lacking)} of the encoder's, such as {lacking[0]}."
         )
     return model
+
+
+def hidden_size(config: dict[str, Any]) -> int:
+    """By a `config.json`; 0 if it does not say."""
+    value = config.get(HEAD_ARCHITECTURES[str(stock_type(config["model_type"]))].hidden_size)
+    return value if isinstance(value, int) else 0
 
 
 def check_head(args: TrainArguments, hidden_size: int) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from ..model_types import position_limit
 from ..scoring.inference import frozen_inference
 from ..utils.project import INSTALL_EXPORT
 from ..utils.safe_paths import write_inside
@@ -101,7 +102,9 @@ def to_onnx(model: nn.Module) -> bytes:
 
 def positions(model: nn.Module) -> int:
     """The longest input of `model`, in tokens."""
-    return getattr(model.config, "max_position_embeddings", 512)
+    config: Any = model.config
+    limit = position_limit(config.to_dict())
+    return getattr(config, "max_position_embeddings", 512) if limit is None else limit
 
 
 def random_inputs(model: PreTrainedModel, batch: int, sequence: int, seed: int = 0) -> dict[str, torch.Tensor]:

@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from ..choices import TARGETS
+from ..model_types import HEAD_ARCHITECTURES, stock_type
 from .group import Groups, PrunableGroup, Rows, linear_of
 
 
@@ -51,13 +52,12 @@ ARCHITECTURES = {
         "transformer.layer.*", "ffn.lin1", "ffn.lin2", width="hidden_dim", norm="output_layer_norm"
     ),
     "electra": BERT,
-    "midropout_albert": ALBERT,
     "modernbert": FeedForward("layers.*", "mlp.Wi", "mlp.Wo", gated=True, residual="mlp_norm", norm=None),
     "mpnet": BERT,
     "roberta": BERT,
     "xlm-roberta": BERT,
 }
-"""By `config.model_type`. A new architecture is a new row."""
+"""By the `config.model_type` of stock models. A new architecture is a new row."""
 
 
 def find_groups(model: nn.Module, targets: str = "head") -> Groups:
@@ -86,8 +86,10 @@ def head_groups(model: nn.Module) -> Groups:
     """The hidden layers of a MI-Dropout head."""
     head, masked_layers = getattr(model, "classifier", None), getattr(model, "masked_layers", None)
     if masked_layers is None or not hasattr(head, "out_proj"):
+        stock = stock_type(getattr(getattr(model, "config", None), "model_type", None))
+        classes = "/".join(row.classes for kind, row in HEAD_ARCHITECTURES.items() if stock in (kind, None))
         raise ValueError(
-            f"{type(model).__name__} has no masked layers: load it as MIDropoutAlbertForSequenceClassification, or "
+            f"{type(model).__name__} has no masked layers: load it as MIDropout{classes}ForSequenceClassification, or "
             "give targets='encoder' for the feed-forward neurons of its encoder."
         )
     layers = dict(masked_layers())
@@ -102,7 +104,7 @@ def head_groups(model: nn.Module) -> Groups:
 def architecture_of(model: nn.Module) -> FeedForward:
     """The row of `model` in the table; `ValueError` if it has none."""
     kind = getattr(getattr(model, "config", None), "model_type", None)
-    row = ARCHITECTURES.get(str(kind))
+    row = ARCHITECTURES.get(stock_type(kind) or str(kind))
     if row is None:
         raise ValueError(
             f"model_type={kind!r} has no row in hf_midropout/groups/architectures.py, which lists "

@@ -108,7 +108,7 @@ def full_module(module: AnyModule, config) -> AnyModule:
 
     Args:
         module (`nn.Module`): A model or its head, whose class is made from a `config`.
-        config ([`MIDropoutAlbertConfig`]): That of the model.
+        config ([`~transformers.PreTrainedConfig`]): That of the model.
     """
     state = parts(module)
     if not any(is_sharded(tensor) for tensor in state.values()):

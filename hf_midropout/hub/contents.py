@@ -8,7 +8,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from ..checkpoints.checks import INDEX, WEIGHTS, weight_files
-from ..checkpoints.config_checks import MODEL_TYPE
+from ..model_types import auto_map, code_files, is_own, stock_type
 from ..utils.json_files import read_json
 from ..utils.report_names import REPORT_ARRAYS, REPORT_NAME
 from ..utils.safe_paths import files_of
@@ -16,17 +16,10 @@ from ..utils.safe_paths import files_of
 
 PUBLISHED = (
     "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
-    "added_tokens.json", "chat_template.jinja", "spiece.model", "tokenizer.model", "vocab.json", "vocab.txt",
-    "merges.txt", REPORT_NAME, REPORT_ARRAYS, "midropout_report.html", "figures/*.png", "figures/*.svg",
-    "onnx/model.onnx",
+    "added_tokens.json", "chat_template.jinja", "spiece.model", "spm.model", "sentencepiece.bpe.model",
+    "tokenizer.model", "vocab.json", "vocab.txt", "merges.txt", REPORT_NAME, REPORT_ARRAYS, "midropout_report.html",
+    "figures/*.png", "figures/*.svg", "onnx/model.onnx",
 )  # fmt: skip
-CODE_FILES = ("configuration_midropout_albert.py", "modeling_midropout_albert.py")
-# Also in the configuration's file, whose import takes seconds; a test compares the two.
-AUTO_MAP = {
-    "AutoConfig": "configuration_midropout_albert.MIDropoutAlbertConfig",
-    "AutoModel": "modeling_midropout_albert.MIDropoutAlbertModel",
-    "AutoModelForSequenceClassification": "modeling_midropout_albert.MIDropoutAlbertForSequenceClassification",
-}
 BY_PATH = (".safetensors", ".onnx")
 """Too large to hold in memory."""
 
@@ -48,12 +41,14 @@ def published_contents(folder: Path) -> dict[str, Path | bytes]:
         name: folder / name if name.endswith(BY_PATH) else (folder / name).read_bytes() for name in names
     }
     config = read_json(folder / "config.json")
-    if config.get("model_type") == MODEL_TYPE:
-        for name in CODE_FILES:
+    if is_own(config.get("model_type")):
+        stock = str(stock_type(config["model_type"]))
+        for name in code_files(stock):
             # The code of this version reads this version's checkpoints; what lies in the folder may have been edited.
             contents[name] = (Path(__file__).parents[1] / "models" / name).read_bytes()
-        if config.get("auto_map") != AUTO_MAP:
-            contents["config.json"] = json.dumps(config | {"auto_map": AUTO_MAP}, indent=2, sort_keys=True).encode()
+        if config.get("auto_map") != auto_map(stock):
+            whole = config | {"auto_map": auto_map(stock)}
+            contents["config.json"] = json.dumps(whole, indent=2, sort_keys=True).encode()
     return contents
 
 

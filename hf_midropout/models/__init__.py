@@ -1,1 +1,1 @@
-"""The models: the two files that travel with checkpoints, their registration, the tiny built-in model."""
+"""The models: the files that travel with checkpoints, their registration, the tiny built-in model."""

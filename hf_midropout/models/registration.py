@@ -1,32 +1,40 @@
 """
-Tells the Auto classes of this package's model when they are first used: importing the package brings no torch.
+Tells the Auto classes of this package's models when they are first used: importing the package brings no torch.
 
 Registering as soon as transformers' modules are imported would not do: they import each other while half executed, and
-our classes need them whole. Whoever calls an Auto class or makes a configuration is done with importing.
+our classes need them whole. Whoever calls an Auto class or makes a configuration is done with importing. A model's
+classes are imported only when a configuration of its architecture is made.
 """
 
 from __future__ import annotations
 
+from functools import partial
+from importlib import import_module
+
 import wrapt
+
+from ..model_types import HEAD_ARCHITECTURES, module_name, own_type
 
 
 CONFIGURATION_AUTO = "transformers.models.auto.configuration_auto"
-CONFIGURATION = f"{__package__}.configuration_midropout_albert"
 
 
 def register_on_first_use() -> None:
-    """Puts off registering the configuration until `AutoConfig` is used, the model until there is a configuration."""
+    """Puts off registering configurations until `AutoConfig` is used, a model until there is one of its own."""
     wrapt.when_imported(CONFIGURATION_AUTO)(_watch_auto_config)
-    wrapt.when_imported(CONFIGURATION)(_watch_configuration)
+    for stock in HEAD_ARCHITECTURES:
+        name = f"{__package__}.{module_name(stock, 'configuration')}"
+        wrapt.when_imported(name)(partial(_watch_configuration, stock))
 
 
 def _watch_auto_config(module) -> None:
     for name in ("AutoConfig.from_pretrained", "AutoConfig.for_model"):
-        wrapt.wrap_function_wrapper(module, name, _after(_register_configuration))
+        wrapt.wrap_function_wrapper(module, name, _after(_register_configurations))
 
 
-def _watch_configuration(module) -> None:
-    wrapt.wrap_function_wrapper(module, "MIDropoutAlbertConfig.__init__", _after(_register_model))
+def _watch_configuration(stock: str, module) -> None:
+    name = f"{_classes(stock)}Config.__init__"
+    wrapt.wrap_function_wrapper(module, name, _after(partial(_register_model, stock)))
 
 
 def _after(register):
@@ -37,21 +45,27 @@ def _after(register):
     return wrapper
 
 
-def _register_configuration() -> None:
+def _register_configurations() -> None:
     from transformers import AutoConfig
 
-    from .configuration_midropout_albert import MIDropoutAlbertConfig
+    for stock in HEAD_ARCHITECTURES:
+        AutoConfig.register(own_type(stock), _configuration(stock), exist_ok=True)
 
-    AutoConfig.register(MIDropoutAlbertConfig.model_type, MIDropoutAlbertConfig, exist_ok=True)
 
-
-def _register_model() -> None:
+def _register_model(stock: str) -> None:
     from transformers import AutoModel, AutoModelForSequenceClassification
 
-    from .configuration_midropout_albert import MIDropoutAlbertConfig
-    from .modeling_midropout_albert import MIDropoutAlbertForSequenceClassification, MIDropoutAlbertModel
-
-    AutoModel.register(MIDropoutAlbertConfig, MIDropoutAlbertModel, exist_ok=True)
+    configuration, module = _configuration(stock), import_module(f".{module_name(stock)}", __package__)
+    AutoModel.register(configuration, getattr(module, f"{_classes(stock)}Model"), exist_ok=True)
     AutoModelForSequenceClassification.register(
-        MIDropoutAlbertConfig, MIDropoutAlbertForSequenceClassification, exist_ok=True
+        configuration, getattr(module, f"{_classes(stock)}ForSequenceClassification"), exist_ok=True
     )
+
+
+def _configuration(stock: str):
+    module = import_module(f".{module_name(stock, 'configuration')}", __package__)
+    return getattr(module, f"{_classes(stock)}Config")
+
+
+def _classes(stock: str) -> str:
+    return f"MIDropout{HEAD_ARCHITECTURES[stock].classes}"

@@ -105,8 +105,8 @@ def verify_compaction(
     Compares the logits of the two models on real inputs, in eval mode and the dtype they are in.
 
     Args:
-        masked ([`MIDropoutAlbertForSequenceClassification`]): The model with masks.
-        compact ([`MIDropoutAlbertForSequenceClassification`]): What `masked.compact()` gave.
+        masked ([`~transformers.PreTrainedModel`]): The model with masks.
+        compact ([`~transformers.PreTrainedModel`]): What `masked.compact()` gave.
         batches (`Batches`): Inputs.
         atol (`float`, *optional*, defaults to 1e-5): Largest absolute difference allowed, in float32.
         max_batches (`int`, *optional*, defaults to 8): Batches to compare.

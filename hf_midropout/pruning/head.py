@@ -12,7 +12,7 @@ from ..scoring.inference import frozen_inference
 
 
 if TYPE_CHECKING:
-    from ..models.modeling_midropout_albert import MaskedDense, MIDropoutHead
+    from ..models.modeling_midropout import MaskedDense, MIDropoutHead
 
 
 class HeadNetwork(nn.Module):
@@ -28,12 +28,12 @@ class HeadNetwork(nn.Module):
         self.classifier = head
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
-        """Pooled output `[N, hidden_size]` -> logits `[N, classes]`."""
+        """Vectors of texts `[N, hidden_size]` -> logits `[N, classes]`."""
         # Under autocast the encoder gives half precision.
         return self.classifier(hidden_states.to(self.classifier.out_proj.weight.dtype))
 
     def masked_layers(self) -> dict[str, MaskedDense]:
-        """As [`MIDropoutAlbertForSequenceClassification.masked_layers`]."""
+        """As [`MIDropoutClassifierMixin.masked_layers`]."""
         return {f"classifier.layers.{index}": layer for index, layer in enumerate(self.classifier.hidden_layers())}
 
     @property

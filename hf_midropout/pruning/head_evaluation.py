@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 from ..information.checks import IGNORE_INDEX
 from ..metrics.calibration import reliability
 from ..metrics.text_classification import classification_metrics
+from ..models.modeling_midropout import text_vector
 from ..scoring.inference import Batches, frozen_inference
 from ..scoring.passes import forward_passes, gather_numbered, rounds
 
@@ -84,7 +85,7 @@ class HeadInputCollector:
 
     def __enter__(self) -> HeadInputCollector:
         self._handle = self.model.classifier.register_forward_pre_hook(
-            lambda module, args: self._received.append(args[0])
+            lambda module, args: self._received.append(text_vector(args[0]))
         )
         return self
 

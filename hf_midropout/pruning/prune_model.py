@@ -48,7 +48,8 @@ def prune(
 
     Args:
         model ([`~transformers.PreTrainedModel`]): A trained classifier: for its encoder, of any architecture in
-            `groups/architectures.py`; for its head, a [`MIDropoutAlbertForSequenceClassification`].
+            `groups/architectures.py`; for its head, a MI-Dropout one such as
+            [`MIDropoutBertForSequenceClassification`].
         train (`datasets.Dataset` or `torch.utils.data.Dataset`): Labelled rows to score with; as in [`score_neurons`].
         validation (`datasets.Dataset` or `torch.utils.data.Dataset`, *optional*): Labelled rows to compare networks
             on: for `threshold="search"`, and for the metrics and baselines of the result.

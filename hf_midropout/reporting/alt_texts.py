@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ..pruning.encoder_schema import PrunedEncoder
 from ..pruning.record_schema import Sweep
 from .compared import compared
+from .parts import encoder_of
 from .report import Report, Tested
 from .verdict import percent, plus_minus
 
@@ -21,9 +22,10 @@ def architecture(record: PruningRecord, config: dict[str, Any]) -> str:
         f"layer {index} with {layer.kept} of {layer.neurons} neurons kept"
         for index, layer in enumerate(record.layers(), 1)
     ]
+    name, num_layers, width = encoder_of(config)
     return (
-        f"From top to bottom: the text's tokens, the ALBERT encoder ({config.get('num_hidden_layers')} layers of "
-        f"{config.get('hidden_size')} units), {', '.join(parts)}, "
+        f"From top to bottom: the text's tokens, the {name} encoder ({num_layers} layers of {width} units), "
+        f"{', '.join(parts)}, "
         f"and {len(config.get('id2label') or [0, 1])} classes. "
         "Every neuron is a dot, dark if it was kept, pale if it was dropped."
     )

@@ -6,9 +6,9 @@ import re
 from pathlib import PurePosixPath
 from typing import Any
 
-from ..checkpoints.config_checks import MODEL_TYPE
+from ..model_types import is_own
 from ..pruning.record_schema import Validation
-from .parts import HUB_ID, MADE_HERE, MUTUAL_INFORMATION, NAMES, criterion_name, read_baselines
+from .parts import HUB_ID, MADE_HERE, MUTUAL_INFORMATION, NAMES, criterion_name, encoder_of, read_baselines
 from .report import Report
 
 
@@ -49,8 +49,9 @@ def common_facts(report: Report, config: dict[str, Any]) -> dict[str, Any]:
         "base_link": hub_link(model.base_model, model.base_model_source),
         "data_name": public_name(data.name, data.source),
         "data_link": hub_link(data.name, data.source),
-        "own": config.get("model_type") == MODEL_TYPE,
+        "own": is_own(config.get("model_type")),
         "architecture": architecture(config),
+        "encoder": encoder_of(config)[0],
         "regression": kind == "regression",
         "multi_label": kind == "multi_label_classification",
         "model": vars(model),
@@ -92,7 +93,7 @@ def head_facts(report: Report, config: dict[str, Any]) -> dict[str, Any]:
         "criterion": criterion_name(pruning),
         "place": PLACES.get(targets, PLACES["head"]),
         "cut": targets == "encoder",
-        "compact": targets == "encoder" or config.get("model_type") != MODEL_TYPE or widths == kept_in_head,
+        "compact": targets == "encoder" or not is_own(config.get("model_type")) or widths == kept_in_head,
         "refused": pruning.refused if pruning else None,
         "validation": moments,
         "baselines": read_baselines(report),

@@ -10,6 +10,7 @@ from matplotlib.patches import FancyBboxPatch
 
 from ..pruning.record import PruningRecord
 from ..utils.plotting import AFTER, BEFORE, GREY, plt
+from .parts import encoder_of
 from .report import Tested
 
 
@@ -44,8 +45,8 @@ def architecture(record: PruningRecord, config: dict[str, Any]) -> Figure:
     size = (pitch * 0.8 * WIDTH * 72 / 100) ** 2
     y = _box(axes, 0.0, box, "text, cut into tokens", left, right)
     y = _arrow(axes, y, gap)
-    encoder = f"ALBERT encoder: {config.get('num_hidden_layers')} layers of {config.get('hidden_size')} units"
-    y = _box(axes, y, box, encoder, left, right)
+    name, num_layers, hidden_size = encoder_of(config)
+    y = _box(axes, y, box, f"{name} encoder: {num_layers} layers of {hidden_size} units", left, right)
     for index, (layer, height) in enumerate(zip(layers, heights, strict=True), 1):
         y = _arrow(axes, y, gap)
         kept = record.selection.kept[layer.name].tolist() if record.selection else [True] * layer.neurons

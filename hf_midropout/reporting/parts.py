@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from ..model_types import HEAD_ARCHITECTURES, stock_type
 from ..utils.terminal import one_line
 
 
@@ -56,6 +57,14 @@ def criterion_name(pruning: Pruning | None) -> str:
 def encoder_criterion_name(criterion: str) -> str:
     """What neurons of an encoder were chosen by, in words."""
     return ENCODER_NAMES.get(criterion, one_line(criterion, 40).replace("_", " "))
+
+
+def encoder_of(config: dict[str, Any]) -> tuple[str, Any, Any]:
+    """The name of a checkpoint's encoder, its number of layers and their width, as far as `config.json` tells."""
+    row = HEAD_ARCHITECTURES.get(stock_type(config.get("model_type")) or "")
+    if row is None:
+        return "text", config.get("num_hidden_layers"), config.get("hidden_size")
+    return row.name, config.get(row.num_layers), config.get(row.hidden_size)
 
 
 def training_log(log_history: list[dict[str, Any]]) -> list[dict[str, float]]:

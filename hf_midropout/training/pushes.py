@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..groups.sharding import full_module
-from ..hub.contents import CODE_FILES
+from ..model_types import code_files, is_own, stock_type
 from ..pruning.record import PruningRecord
 from ..reporting.building import environment, model_sizes, source_of
 from ..reporting.drawing import draw_figures
@@ -45,8 +45,9 @@ def prepare_push(trainer, record: PruningRecord | None) -> None:
         return
     folder = Path(trainer.args.output_dir)
     folder.mkdir(parents=True, exist_ok=True)
-    for name in CODE_FILES if hasattr(model, "masked_layers") else ():
-        write_inside(folder, name, (Path(__file__).parents[1] / "models" / name).read_bytes())
+    if is_own(model.config.model_type):
+        for name in code_files(str(stock_type(model.config.model_type))):
+            write_inside(folder, name, (Path(__file__).parents[1] / "models" / name).read_bytes())
     keep_out(folder, ["training_args.bin"])
     describe(trainer, record, model, folder)
 

@@ -13,6 +13,7 @@ from datetime import datetime
 from fnmatch import fnmatch
 from pathlib import Path
 
+from ..model_types import ALL_CODE_FILES
 from ..utils.files import write_json
 from ..utils.report_names import RECORD_FILES, REPORT_ARRAYS, REPORT_NAME
 from .resuming import CHECKPOINT, STATE
@@ -29,8 +30,9 @@ LOGS = "runs"
 WRITTEN = (
     "config.json", "generation_config.json", "model*.safetensors", "model.safetensors.index.json", "adapter_*",
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "spiece.model",
+    "spm.model", "sentencepiece.bpe.model",
     "tokenizer.model", "vocab.json", "vocab.txt", "merges.txt", "chat_template.jinja", "README.md",
-    "configuration_midropout_albert.py", "modeling_midropout_albert.py", REPORT_NAME, REPORT_ARRAYS,
+    *ALL_CODE_FILES, REPORT_NAME, REPORT_ARRAYS,
     "midropout_report.html", "figures/*.png", "figures/*.svg", "onnx/model.onnx*",
     "training_args.bin", "trainer_state.json", "optimizer.pt", "optimizer.bin", "scheduler.pt", "scaler.pt",
     "rng_state*.pth", "pytorch_model_fsdp*", "pytorch_model_fsdp*/*", "optimizer_*/*", "global_step*/*", "latest",

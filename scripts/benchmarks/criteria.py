@@ -23,7 +23,7 @@ from transformers import AutoModel, AutoTokenizer
 from hf_midropout import MIDropoutAlbertConfig, NeuronScores
 from hf_midropout.data.datasets import load_text_classification
 from hf_midropout.information import NeuronStatistics
-from hf_midropout.models.modeling_midropout_albert import MIDropoutHead
+from hf_midropout.models.modeling_midropout import MIDropoutHead
 from hf_midropout.pruning.criteria import CRITERIA, importance
 from hf_midropout.pruning.evidence import Evidence
 from hf_midropout.pruning.head import HeadNetwork

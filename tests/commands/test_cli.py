@@ -16,6 +16,7 @@ from hf_midropout import NeuronScores
 from hf_midropout.cli import main
 from hf_midropout.commands.train import command_line, make_parser
 from hf_midropout.commands.train_arguments import TrainArguments
+from hf_midropout.model_types import code_files
 from hf_midropout.pruning.config import MIDropoutConfig
 from hf_midropout.reporting.building import without_tokens
 
@@ -95,7 +96,7 @@ def test_compact_checkpoint_is_whole_and_holds_no_pickle(run):
     assert names == {
         "README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json",
         "midropout_report.json", "midropout_report.safetensors",
-        "configuration_midropout_albert.py", "modeling_midropout_albert.py",
+        *code_files("albert"),
         "figures/bits_per_layer.png", "figures/bits_per_neuron.png", "figures/training_curve.png",
     }  # fmt: skip
     for figure in (folder / "figures").iterdir():

@@ -12,7 +12,7 @@ from checkpoints import contents
 from huggingface_hub import ModelCard
 from runs import train, tree
 from safetensors.torch import load_file, save_file
-from transformers import AlbertConfig, AlbertForMaskedLM, AlbertModel, AutoTokenizer, BertConfig, BertModel
+from transformers import AlbertConfig, AlbertForMaskedLM, AlbertModel, AutoTokenizer, GPT2Config, GPT2Model
 
 from hf_midropout.cli import main
 from hf_midropout.commands.train_model import check_texts
@@ -46,7 +46,7 @@ def models(data_folder, tmp_path_factory):
     save("many_tokens", vocab_size=len(tokenizer) - 3)
     save("few_tokens", vocab_size=3000)
     save("other_language", tokenizer=train_tokenizer(["日本語の文です 漢字とかな"] * 30, vocab_size=60))
-    save("bert", BertModel, config=BertConfig)
+    save("gpt2", GPT2Model, config=GPT2Config, n_layer=1, n_head=2, n_embd=16)
     pickled = save("pickle")
     torch.save({}, pickled / "pytorch_model.bin")
     (pickled / "model.safetensors").unlink()
@@ -68,7 +68,7 @@ def models(data_folder, tmp_path_factory):
         ("many_tokens", "embeddings"),
         ("few_tokens", "5 of them special, but the model has 3,000 embeddings"),
         ("other_language", "of the characters of 72 training texts are unknown to its tokenizer"),
-        ("bert", "its model_type is 'bert'; must be a checkpoint of ALBERT"),
+        ("gpt2", "its model_type is 'gpt2'; must be one of albert, bert, "),
         ("pickle", "there is only pytorch_model.bin, which can run code when loaded"),
         ("cut", "model.safetensors"),
         ("broken_tokenizer", "broken_tokenizer cannot be loaded: "),

@@ -9,8 +9,7 @@ import pytest
 from checkpoints import client_environment, contents, save_checkpoint
 from hub_server import READ_TOKEN, WRITE_TOKEN, HubServer
 
-from hf_midropout.hub.contents import AUTO_MAP
-from hf_midropout.models import configuration_midropout_albert
+from hf_midropout.model_types import auto_map
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +46,7 @@ def test_push_arrives_whole_and_verifies(hub, checkpoint, tmp_path, xet):
     files = hub.files("me/tiny")
     assert set(files) - {".gitattributes"} == set(before) | {"README.md"}
     assert "configuration_midropout_albert.py" in files and "modeling_midropout_albert.py" in files
-    assert json.loads(files["config.json"])["auto_map"] == AUTO_MAP == configuration_midropout_albert.AUTO_MAP
+    assert json.loads(files["config.json"])["auto_map"] == auto_map("albert")
     assert 'model="me/tiny"' in files["README.md"].decode()
     assert len(hub.repositories["me/tiny"].commits) == 2  # the initial one, and one for all files
     # huggingface_hub 1.5 does not take the loopback server's Xet and falls back to LFS

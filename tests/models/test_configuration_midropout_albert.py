@@ -5,7 +5,7 @@ from conftest import tiny_config
 from transformers import AlbertConfig, BertConfig
 
 from hf_midropout import MIDropoutAlbertConfig
-from hf_midropout.models.configuration_midropout_albert import AUTO_MAP
+from hf_midropout.model_types import auto_map
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_round_trip(tmp_path):
 
 def test_auto_map_names_all_classes_and_is_the_one_that_is_published(tmp_path):
     tiny_config().save_pretrained(tmp_path)
-    assert json.loads((tmp_path / "config.json").read_text())["auto_map"] == AUTO_MAP
+    assert json.loads((tmp_path / "config.json").read_text())["auto_map"] == auto_map("albert")
 
 
 def test_stock_albert_config_is_a_starting_point(tmp_path, caplog):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hf_midropout.groups import find_groups
 from hf_midropout.information.moments import moments_by_group
-from hf_midropout.models.modeling_midropout_albert import MIDropoutHead
+from hf_midropout.models.modeling_midropout import MIDropoutHead
 from hf_midropout.pruning.head import HeadNetwork
 from hf_midropout.pruning.reconstruction import Reconstruction
 

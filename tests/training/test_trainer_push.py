@@ -8,6 +8,8 @@ import pytest
 from checkpoints import client_environment
 from hub_server import WRITE_TOKEN, HubServer
 
+from hf_midropout.model_types import code_files
+
 
 CODE = """
 import sys
@@ -42,7 +44,7 @@ trainer.model.push_to_hub("me/direct")
 """
 WHOLE = {
     "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "README.md",
-    "configuration_midropout_albert.py", "modeling_midropout_albert.py",
+    *code_files("albert"),
 }  # fmt: skip
 REPORT = {
     "midropout_report.json", "midropout_report.safetensors",
