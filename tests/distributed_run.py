@@ -1,8 +1,7 @@
-"""Run by `accelerate launch` in test_distributed.py; each process writes what it has seen to FOLDER/N_RANK.json."""
+"""Run in processes by test_distributed.py; each writes what it has seen to FOLDER/N_RANK.json."""
 
 import hashlib
 import json
-import sys
 from pathlib import Path
 from unittest import mock
 
@@ -93,8 +92,8 @@ def told() -> dict:
     return result
 
 
-def main() -> None:
-    folder, process = Path(sys.argv[1]), PartialState(cpu=True)
+def see(folder: Path) -> None:
+    process = PartialState(cpu=True)
     rows = make_rows(131, seed=2)
     results = {
         "all rows": scored(rows, batch_size=8, max_samples=None),
@@ -111,7 +110,3 @@ def main() -> None:
     }
     (folder / f"{process.num_processes}_{process.process_index}.json").write_text(json.dumps(results))
     process.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main()

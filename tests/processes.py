@@ -1,6 +1,6 @@
 """
-Processes that need not import torch and transformers again, which takes a new interpreter some seconds: they are forked
-from one that has imported them and done nothing else (`multiprocessing`'s fork server).
+Processes that need not import torch and transformers again, which takes a new interpreter some seconds: they are
+forked from one that has imported them and done nothing else (`multiprocessing`'s fork server).
 """
 
 import gc
@@ -39,17 +39,17 @@ def start(log: Path, function, *arguments, **environment: str):
 
 
 def run_ranks(number: int, folder: Path, function, *arguments, **environment: str) -> None:
-    """Runs `function` in `number` processes at once, with the environment that torchrun gives to its own."""
+    """Runs `function` in `number` processes at once, each with the environment that `accelerate launch` gives it."""
+    environment = {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", **environment}
     store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
-    environment |= {
-        "WORLD_SIZE": str(number), "LOCAL_WORLD_SIZE": str(number), "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(store.port), "TORCHELASTIC_USE_AGENT_STORE": "True", "ACCELERATE_USE_CPU": "true",
-    }  # fmt: skip
-    logs = [folder / f"{number}_{rank}.log" for rank in range(number)]
-    processes = [
-        start(log, function, *arguments, RANK=str(rank), LOCAL_RANK=str(rank), **environment)
-        for rank, log in enumerate(logs)
-    ]
+    logs, processes = [folder / f"{number}_{rank}.log" for rank in range(number)], []
+    for rank, log in enumerate(logs):
+        if number > 1:
+            environment |= {
+                "WORLD_SIZE": str(number), "LOCAL_WORLD_SIZE": str(number), "RANK": str(rank), "LOCAL_RANK": str(rank),
+                "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(store.port), "TORCHELASTIC_USE_AGENT_STORE": "True",
+            }  # fmt: skip
+        processes.append(start(log, function, *arguments, **environment))
     end = time.monotonic() + 300
     try:
         while any(process.exitcode is None for process in processes) and time.monotonic() < end:

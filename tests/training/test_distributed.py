@@ -1,15 +1,12 @@
 """Invariants 2 and 3, in processes that really are started (gloo on the CPU)."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from distributed_run import see
+from processes import run_ranks
 
 
-TESTS = Path(__file__).parents[1]
 PROCESSES = (1, 2, 4)
 
 
@@ -17,14 +14,8 @@ PROCESSES = (1, 2, 4)
 def results(tmp_path_factory) -> dict[int, list[dict]]:
     """What each process saw, by number of processes."""
     folder = tmp_path_factory.mktemp("distributed")
-    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
-    environment["PYTHONPATH"] = f"{TESTS}:{TESTS.parent}"
     for number in PROCESSES:
-        several = ["--multi_gpu"] if number > 1 else ["--cpu"]
-        command = [sys.executable, "-m", "accelerate.commands.launch", *several, "--num_processes", str(number),
-                   "--main_process_port", "0", str(TESTS / "distributed_run.py"), str(folder)]  # fmt: skip
-        done = subprocess.run(command, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr[-4000:]
+        run_ranks(number, folder, see, folder)
     return {
         number: [json.loads((folder / f"{number}_{rank}.json").read_text()) for rank in range(number)]
         for number in PROCESSES
