@@ -1,5 +1,5 @@
 """
-Run by `accelerate launch` in test_sharded.py; each process writes what it has seen to FOLDER/KIND_RANK.pt.
+Run in processes by test_sharded.py; each writes what it has seen to FOLDER/KIND_RANK.pt.
 
     python sharded_run.py FOLDER KIND [KIND]
 
@@ -141,8 +141,7 @@ def learning(kind: str, folder: Path) -> dict:
     return results
 
 
-def main() -> None:
-    folder, kinds = Path(sys.argv[1]), sys.argv[2:]
+def see(folder: Path, kinds: list[str]) -> None:
     for kind in kinds:
         results = learning(kind, folder / kind)
         if kind != "plain":
@@ -156,4 +155,4 @@ if __name__ == "__main__":
         import deepspeed.ops
 
         deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False  # it would be compiled, which takes minutes
-    main()
+    see(Path(sys.argv[1]), sys.argv[2:])
