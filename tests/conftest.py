@@ -182,9 +182,9 @@ def make_trainer(tmp_path, tiny_model_once, train_rows, valid_rows):
     return make
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory):
-    """A compact checkpoint with a made-up report."""
+    """A compact checkpoint with a made-up report, not to be written into."""
     from checkpoints import save_checkpoint
 
     return save_checkpoint(tmp_path_factory.mktemp("out") / "compact")

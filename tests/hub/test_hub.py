@@ -6,16 +6,11 @@ import sys
 
 import huggingface_hub
 import pytest
-from checkpoints import client_environment, contents, save_checkpoint
+from checkpoints import client_environment, contents
 from hub_server import READ_TOKEN, WRITE_TOKEN, HubServer
 
 from hf_midropout.hub.contents import AUTO_MAP
 from hf_midropout.models import configuration_midropout_albert
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    return save_checkpoint(tmp_path_factory.mktemp("out") / "compact")
 
 
 @pytest.fixture
@@ -35,7 +30,8 @@ def run(hub, home, *arguments, **options) -> subprocess.CompletedProcess:
     return done
 
 
-@pytest.mark.parametrize("xet", [False, True], ids=["lfs", "xet"])
+# By LFS files of the other tests here arrive.
+@pytest.mark.parametrize("xet", [pytest.param(False, id="lfs", marks=pytest.mark.slow), pytest.param(True, id="xet")])
 def test_push_arrives_whole_and_verifies(hub, checkpoint, tmp_path, xet):
     before = contents(checkpoint)
     done = run(hub, tmp_path / "home", "push", checkpoint, "me/tiny", "--private", "--verify", xet=xet)

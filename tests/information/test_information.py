@@ -681,8 +681,8 @@ assert result.bits[:10].min() > result.bits[10:].mean()
 @pytest.mark.parametrize(
     ("neurons", "rows"),
     [
-        (20_000, "once"),
-        (8000, "twice"),
+        (10_000, "once"),
+        (4000, "twice"),
         pytest.param(100_000, "once", marks=pytest.mark.slow),
         pytest.param(100_000, "twice", marks=pytest.mark.slow),
     ],
