@@ -183,6 +183,15 @@ def make_trainer(tmp_path, tiny_model_once, train_rows, valid_rows):
 
 
 @pytest.fixture(scope="session")
+def run_stock(tmp_path_factory):
+    """run_stock(code, *arguments): the lines that `code` prints where transformers is and this package is not."""
+    from processes import stock_transformers
+
+    with stock_transformers(tmp_path_factory.mktemp("stock")) as run:
+        yield run
+
+
+@pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory):
     """A compact checkpoint with a made-up report, not to be written into."""
     from checkpoints import save_checkpoint

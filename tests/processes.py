@@ -1,11 +1,16 @@
 """
 Processes that need not import torch and transformers again, which takes a new interpreter some seconds: they are
-forked from one that has imported them and done nothing else (`multiprocessing`'s fork server).
+forked from one that has imported them and done nothing else. With the package (`multiprocessing`'s fork server), for
+trainings, and without it.
 """
 
+import contextlib
 import gc
+import itertools
+import json
 import multiprocessing
 import os
+import subprocess
 import sys
 import time
 from multiprocessing.connection import wait
@@ -62,3 +67,48 @@ def run_ranks(number: int, folder: Path, function, *arguments, **environment: st
         for process in processes:  # one that failed is waited for by the others
             process.kill()
             process.join()
+
+
+STOCK = """
+import importlib.abc, json, os, sys
+
+class Absent(importlib.abc.MetaPathFinder):  # as if the package had never been installed
+    def find_spec(self, name, path, target=None):
+        if name.split(".")[0] == "hf_midropout":
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Absent())
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
+
+for line in sys.stdin:
+    code, arguments, *files = json.loads(line)
+    child = os.fork()
+    if child == 0:
+        for number, file in enumerate(files):
+            os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT), number + 1)
+        sys.argv = ["-c", *arguments]
+        exec(code, {})
+        sys.exit()
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+@contextlib.contextmanager
+def stock_transformers(folder: Path):
+    """Gives a function that runs code with arguments where the package is not installed, for the lines it prints."""
+    numbers = itertools.count()
+    environment = {**os.environ, "HF_MODULES_CACHE": str(folder / "modules")}
+    with subprocess.Popen(
+        [sys.executable, "-c", STOCK], env=environment, cwd=folder, text=True, stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as server:  # fmt: skip
+
+        def run(code: str, *arguments: str | Path) -> list[str]:
+            output, errors = (folder / f"{next(numbers)}" for _ in range(2))
+            task = [code, [*map(str, arguments)], str(output), str(errors)]
+            print(json.dumps(task), file=server.stdin, flush=True)
+            assert server.stdout.readline() == "0\n", errors.read_text()
+            return output.read_text().splitlines()
+
+        yield run

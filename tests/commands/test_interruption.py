@@ -34,7 +34,9 @@ def lines(text: str) -> list[str]:
     return [line for line in text.splitlines() if line.strip() and "/s]" not in line and "mtime" not in line]
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+# By default a training is interrupted, and a folder that has none leaves nothing: training/test_output_folder.py.
+@pytest.mark.slow
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_while_importing(data_folder, tmp_path, signum):
     process = start(tmp_path, "--dataset", str(data_folder))
     wait_for(process, (tmp_path / "out").exists)  # torch comes after that
