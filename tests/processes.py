@@ -22,9 +22,7 @@ from torch.distributed import TCPStore
 
 
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(
-    ["hf_midropout.training.callback", "distributed_run", "sharded_run", "shared_batches_run", "interrupted_run"]
-)
+SERVER.set_forkserver_preload(["distributed_run", "sharded_run", "shared_batches_run", "interrupted_run"])
 
 
 def begin(log: Path, environment: dict[str, str], function, arguments: tuple) -> None:
