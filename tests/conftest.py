@@ -210,8 +210,7 @@ def run_stock(tmp_path_factory):
     """run_stock(code, *arguments): the lines that `code` prints where transformers is and this package is not."""
     from processes import stock_transformers
 
-    with stock_transformers(tmp_path_factory.mktemp("stock")) as run:
-        yield run
+    return stock_transformers(tmp_path_factory.mktemp("stock"))
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,7 @@
 """Run in processes by test_distributed.py; each writes what it has seen to FOLDER/N_RANK.json."""
 
+import copy
+import functools
 import hashlib
 import json
 from pathlib import Path
@@ -33,6 +35,12 @@ def model():
     return MIDropoutAlbertForSequenceClassification(tiny_config())
 
 
+@functools.cache
+def learned():
+    """One that has learned: a network at chance is not searched."""
+    return learn(model(), make_rows(131, seed=2))
+
+
 def scored(rows, **options) -> dict:
     scores = score_neurons(model().eval(), rows, progress=False, **options)
     return {
@@ -52,7 +60,7 @@ def trained(folder: Path, learning_rate: float, validation_rows: int = 67, **opt
     )  # fmt: skip
     callback = MIDropoutCallback(MIDropoutConfig(start=2, **options))
     train, valid = make_rows(131, seed=2), make_rows(validation_rows, seed=3)
-    start = model() if learning_rate else learn(model(), train)  # a network at chance is not searched
+    start = model() if learning_rate else copy.deepcopy(learned())
     trainer = Trainer(start, arguments, train_dataset=train, eval_dataset=valid, callbacks=[callback])
     trainer.train()
     head = trainer.model.classifier

@@ -1,114 +1,105 @@
-"""
-Processes that need not import torch and transformers again, which takes a new interpreter some seconds: they are
-forked from one that has imported them and done nothing else. With the package (`multiprocessing`'s fork server), for
-trainings, and without it.
-"""
+"""Processes that fork_server.py forks: with the package imported, for trainings, and where it is not installed."""
 
-import contextlib
-import gc
+import functools
+import importlib
 import itertools
 import json
-import multiprocessing
 import os
+import pickle
 import subprocess
 import sys
-import time
-from multiprocessing.connection import wait
 from pathlib import Path
-from unittest import mock
 
-import torch
 from torch.distributed import TCPStore
 
 
-SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["distributed_run", "sharded_run", "shared_batches_run", "interrupted_run"])
+class ForkServer:
+    """
+    Args:
+        modules (`str`): What is imported once for all forks.
+        absent (`str`): A package that is not installed.
+        environment (`str`): Variables, beside those of this process.
+    """
+
+    def __init__(self, *modules: str, absent: str = "-", **environment: str):
+        command = [sys.executable, str(Path(__file__).with_name("fork_server.py")), absent, *modules]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path), **environment}
+        self.process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.process.wait()  # it goes on as a process of its own until its standard input ends
+
+    def run(self, *tasks: tuple) -> list[int]:
+        """Exit codes of tasks: (file for its output, file for its errors, environment, function, arguments)."""
+        pickle.dump(tasks, self.process.stdin)
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
 
 
-def begin(log: Path, environment: dict[str, str], function, arguments: tuple) -> None:
-    """What a process runs: `function`, with all that it prints in a file."""
-    gc.freeze()  # to look for garbage among all that was imported takes longer than a training
-    torch.set_num_threads(1)
-    os.environ.update(environment)
-    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    os.dup2(file, 1), os.dup2(file, 2)
-    function(*arguments)
+@functools.cache
+def trainings() -> ForkServer:
+    return ForkServer("distributed_run", "interrupted_run", "sharded_run", "shared_batches_run")
 
 
-def start(log: Path, function, *arguments, **environment: str):
-    """A process that runs `function`, of one of the modules here, and prints into `log`."""
-    with mock.patch.dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path)):  # where the fork server finds the modules
-        process = SERVER.Process(target=begin, args=(log, environment, function, arguments))
-        process.start()
-    return process
+def exit_code(log: Path, function, *arguments, **environment: str) -> int:
+    """Of a process that runs `function`, of a module that it can import, and prints into `log`."""
+    (code,) = trainings().run((log, log, environment, function, arguments))
+    return code
+
+
+def find_hub() -> None:
+    """In a fork: where it was imported huggingface_hub had been told that there is no network."""
+    from huggingface_hub import constants, hf_api
+
+    importlib.reload(constants)
+    hf_api.api.endpoint = constants.ENDPOINT
+
+
+def client(arguments: list[str], folder: Path, code: str | None = None) -> None:
+    """Runs the command, or `code`, in `folder`."""
+    from hf_midropout.cli import main
+
+    find_hub()
+    os.chdir(folder)
+    sys.argv = ["-c", *arguments]
+    exec(code, {}) if code else sys.exit(main(arguments))
+
+
+def run_client(folder: Path, environment: dict[str, str], *arguments: str | Path, code: str | None = None):
+    """The completed process of a command or of `code`, as a client of the Hub that `environment` names."""
+    number = len(list(folder.glob("*.stdout")))
+    output, errors = folder / f"{number}.stdout", folder / f"{number}.stderr"
+    arguments = list(map(str, arguments))
+    (status,) = trainings().run((output, errors, environment, client, (arguments, folder, code)))
+    return subprocess.CompletedProcess(arguments, status, output.read_text(), errors.read_text())
 
 
 def run_ranks(number: int, folder: Path, function, *arguments, **environment: str) -> None:
     """Runs `function` in `number` processes at once, each with the environment that `accelerate launch` gives it."""
-    environment = {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", **environment}
+    environment = {"ACCELERATE_USE_CPU": "true", **environment}
     store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
-    logs, processes = [folder / f"{number}_{rank}.log" for rank in range(number)], []
+    logs, tasks = [folder / f"{number}_{rank}.log" for rank in range(number)], []
     for rank, log in enumerate(logs):
         if number > 1:
-            environment |= {
+            environment = environment | {
                 "WORLD_SIZE": str(number), "LOCAL_WORLD_SIZE": str(number), "RANK": str(rank), "LOCAL_RANK": str(rank),
                 "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(store.port), "TORCHELASTIC_USE_AGENT_STORE": "True",
             }  # fmt: skip
-        processes.append(start(log, function, *arguments, **environment))
-    end = time.monotonic() + 300
-    try:
-        while any(process.exitcode is None for process in processes) and time.monotonic() < end:
-            wait([process.sentinel for process in processes if process.exitcode is None], 10)
-            if any(process.exitcode for process in processes):
-                break
-        codes = [process.exitcode for process in processes]
-        assert codes == [0] * number, (codes, *(log.read_text()[-3000:] for log in logs))
-    finally:
-        for process in processes:  # one that failed is waited for by the others
-            process.kill()
-            process.join()
+        tasks.append((log, log, environment, function, arguments))
+    codes = trainings().run(*tasks)
+    assert codes == [0] * number, (codes, *(log.read_text()[-3000:] for log in logs))
 
 
-STOCK = """
-import importlib.abc, json, os, sys
-
-class Absent(importlib.abc.MetaPathFinder):  # as if the package had never been installed
-    def find_spec(self, name, path, target=None):
-        if name.split(".")[0] == "hf_midropout":
-            raise ModuleNotFoundError(name)
-
-sys.meta_path.insert(0, Absent())
-import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
-
-for line in sys.stdin:
-    code, arguments, *files = json.loads(line)
-    child = os.fork()
-    if child == 0:
-        for number, file in enumerate(files):
-            os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT), number + 1)
-        sys.argv = ["-c", *arguments]
-        exec(code, {})
-        sys.exit()
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-"""
-
-
-@contextlib.contextmanager
 def stock_transformers(folder: Path):
-    """Gives a function that runs code with arguments where the package is not installed, for the lines it prints."""
+    """A function that runs code with arguments where this package is not installed, for the lines that it prints."""
+    parts = ("models.auto.modeling_auto", "models.auto.tokenization_auto", "pipelines")
+    modules = [f"transformers.{part}" for part in parts]
+    server = ForkServer(*modules, absent="hf_midropout", HF_MODULES_CACHE=str(folder / "modules"))
     numbers = itertools.count()
-    environment = {**os.environ, "HF_MODULES_CACHE": str(folder / "modules")}
-    with subprocess.Popen(
-        [sys.executable, "-c", STOCK], env=environment, cwd=folder, text=True, stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    ) as server:  # fmt: skip
 
-        def run(code: str, *arguments: str | Path) -> list[str]:
-            output, errors = (folder / f"{next(numbers)}" for _ in range(2))
-            task = [code, [*map(str, arguments)], str(output), str(errors)]
-            print(json.dumps(task), file=server.stdin, flush=True)
-            assert server.stdout.readline() == "0\n", errors.read_text()
-            return output.read_text().splitlines()
+    def run_stock(code: str, *arguments: str | Path) -> list[str]:
+        output, errors = (folder / f"{next(numbers)}" for _ in range(2))
+        code = f"import sys; sys.argv = {['-c', *map(str, arguments)]}\n{code}"
+        (status,) = server.run((output, errors, {}, exec, (code, {})))
+        assert status == 0, errors.read_text()
+        return output.read_text().splitlines()
 
-        yield run
+    return run_stock

@@ -6,11 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import processes
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from processes import exit_code
 
 from hf_midropout.information import (
     MultiLabelStatistics,
@@ -689,9 +689,8 @@ def measure(neurons: int, twice: bool, file: Path) -> None:
 )
 def test_many_neurons_at_once_take_bounded_memory(neurons, rows, tmp_path):
     """In MiB, beside the activations of 200 waiting rows and what is kept of each neuron."""
-    process = processes.start(tmp_path / "log", measure, neurons, rows == "twice", tmp_path / "memory")
-    process.join()
-    assert process.exitcode == 0, (tmp_path / "log").read_text()
+    code = exit_code(tmp_path / "log", measure, neurons, rows == "twice", tmp_path / "memory")
+    assert code == 0, (tmp_path / "log").read_text()
     memory, stream = map(int, (tmp_path / "memory").read_text().split())
     waiting = 200 * neurons * 4 * 3 // 2**20
     assert memory < 1000

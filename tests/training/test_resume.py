@@ -7,16 +7,15 @@ from pathlib import Path
 import pytest
 import torch
 from interrupted_run import train
-from processes import start
+from processes import exit_code
 from safetensors.torch import load_file
 from transformers.trainer_utils import get_last_checkpoint
 
 
 def run(folder: Path, kill_at: str, restore: bool = False, checkpoint: str | None = None) -> int:
-    process = start(folder / "log", train, folder, kill_at, restore, checkpoint)
-    process.join()
-    assert process.exitcode in (0, -signal.SIGKILL), (folder / "log").read_text()[-3000:]
-    return process.exitcode
+    code = exit_code(folder / "log", train, folder, kill_at, restore, checkpoint)
+    assert code in (0, -signal.SIGKILL), (folder / "log").read_text()[-3000:]
+    return code
 
 
 @pytest.fixture(scope="module")

@@ -33,22 +33,22 @@ def without_seconds(record) -> dict:
     return content
 
 
+# Every action, criterion and reconstruction, one round and several.
 CASES = {
     "prune": {"keep": 0.5},
     "prune, as in the paper": {"threshold": 0.05, "reconstruction": "none"},
-    "prune, means": {"keep": 0.5, "reconstruction": "mean", "scope": "global"},
-    "dropout": {"keep": 0.5, "action": "dropout"},
+    "prune, means, joint information": {
+        "keep": 0.5, "reconstruction": "mean", "scope": "global", "criterion": "joint_information",
+    },
+    "dropout, std_times_norm": {"keep": 0.5, "action": "dropout", "criterion": "std_times_norm"},
     "graded dropout": {"keep": 0.5, "action": "dropout", "graded": True, "dropout_rate": 0.7},
-    "reinitialize": {"keep": 0.5, "action": "reinitialize"},
+    "reinitialize, taylor": {"keep": 0.5, "action": "reinitialize", "criterion": "taylor"},
     "none": {"action": "none"},
-    "three rounds": {"keep": 0.2, "pruning_steps": 3},
-    "two rounds, learning rate": {"keep": 0.3, "pruning_steps": 2, "rewind_learning_rate": True},
-    "joint information": {"keep": 0.5, "criterion": "joint_information"},
-    "magnitude": {"keep": 0.5, "criterion": "magnitude"},
-    "std_times_norm": {"keep": 0.5, "criterion": "std_times_norm"},
-    "taylor": {"keep": 0.5, "criterion": "taylor"},
-    "random": {"keep": 0.5, "criterion": "random"},
-}
+    "three rounds, random": {"keep": 0.2, "pruning_steps": 3, "criterion": "random"},
+    "two rounds, learning rate, magnitude": {
+        "keep": 0.3, "pruning_steps": 2, "rewind_learning_rate": True, "criterion": "magnitude",
+    },
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("case", CASES)

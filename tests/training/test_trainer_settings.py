@@ -355,10 +355,23 @@ def reference(learned_model_once, tmp_path_factory):
     return trained
 
 
-SLOW = {"torch_compile": pytest.mark.slow}
+# The one after the colon is like it, and not slow.
+SLOW = {
+    "gradient accumulation 4": "gradient accumulation 3",
+    "max_steps, an int to start": "max_steps",
+    "eval datasets, the second": "eval datasets",
+    "persistent workers": "workers",
+    "label smoothing": "compute_loss_func",
+    "adafactor": "own optimizer and scheduler",
+    "torch_compile": "default",  # and test_precision_and_compile.py
+    "LoRA without": "LoRA with a task",
+    "include_for_metrics": "eval_accumulation_steps",
+}
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=SLOW.get(name, ())) for name in SETTINGS])
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in SETTINGS]
+)
 def test_setting(name, learned_model_once, tmp_path, reference):
     if name.startswith("LoRA"):
         pytest.importorskip("peft")
