@@ -14,5 +14,9 @@ ENCODER_CRITERION_NAMES = (
     *CRITERION_NAMES, "prediction_information", "prediction_variance", "brain_surgeon", "mask_fisher",
 )  # fmt: skip
 
+DEFAULT_CRITERIA = {"head": "mutual_information", "encoder": "prediction_information"}
+SEARCH = "search"
+"""In place of a threshold: the highest that a test on validation rows allows."""
+
 TINY_MAX_LENGTH = 512
 """Positions of the tiny model: more than it is trained on, so that a longer text does not stop a pipeline."""

@@ -5,17 +5,25 @@ import os
 import sys
 from pathlib import Path
 
+import datasets
 import torch
 from conftest import NUM_LABELS, tiny_config
+from transformers import BertConfig, BertForSequenceClassification
 
 from hf_midropout import MIDropoutAlbertForSequenceClassification, MIDropoutConfig, NeuronScores
+from hf_midropout.data.datasets import TextClassificationData
 from hf_midropout.information import MutualInformation
 from hf_midropout.models.builtin import train_tokenizer
 from hf_midropout.pruning.apply import apply_selection
+from hf_midropout.pruning.encoder import EncoderPruning
+from hf_midropout.pruning.encoder_schema import Measured
+from hf_midropout.pruning.predictions import Predictions
 from hf_midropout.pruning.record import PruningRecord, PruningStep
 from hf_midropout.pruning.selection import select
 from hf_midropout.reporting.building import environment, model_sizes, tested
 from hf_midropout.reporting.drawing import draw_figures
+from hf_midropout.reporting.encoder_building import DENSE, build_encoder_report
+from hf_midropout.reporting.model_card import write_card
 from hf_midropout.reporting.report import Data, Model, Report
 
 
@@ -40,7 +48,7 @@ def made_up_report(masked, compact, record: PruningRecord) -> Report:
         record,
         model=Model(
             base_model="albert/albert-base-v2", base_model_source="hub", largest_logit_difference=0.0,
-            **model_sizes(masked, compact),
+            **model_sizes(masked, compact, record),
         ),
         data=Data(
             name="fancyzhx/ag_news", source="hub", labels=["a", "b", "c"], rows={"train": 1000, "test": 40},
@@ -73,7 +81,7 @@ def save_checkpoint(
     )  # fmt: skip
     after = made_up_scores(widths, 1.4)
     record = PruningRecord(
-        config.to_dict(), max_steps=100, pruning_steps=[done], after=after, after_retraining=METRICS
+        config.recorded(), max_steps=100, pruning_steps=[done], after=after, after_retraining=METRICS
     )
     apply_selection(masked, done.selection)
     compact = masked.compact()
@@ -82,6 +90,55 @@ def save_checkpoint(
     report = made_up_report(masked, compact, record)
     report.save(folder)
     draw_figures(report, folder / "figures")
+    return folder
+
+
+def made_up_encoder_report(rows: int = 400, controls: bool = True) -> Report:
+    """
+    Of two layers of 64 neurons, of which half were kept. The dense network is right in 80% of the rows, the others
+    make their errors and so many more: 0, 1, 50 and 200 of 400.
+    """
+    generator = torch.Generator().manual_seed(0)
+    names = [f"encoder.layer.{number}.ffn" for number in range(2)]
+    importance = {name: torch.rand(64, generator=generator, dtype=torch.float64) ** 4 for name in names}
+    labels = torch.arange(rows) % NUM_LABELS
+    logits = torch.nn.functional.one_hot(labels, NUM_LABELS) * 4.0 + torch.rand(rows, NUM_LABELS, generator=generator)
+
+    def wrong_in(share: float) -> Predictions:
+        these = torch.arange(rows) < round(share * rows)
+        return Predictions(torch.where(these[:, None], logits.roll(1, 1), logits), labels)
+
+    predictions = {DENSE: wrong_in(0.2), "prediction_information": wrong_in(0.2)}
+    if controls:
+        predictions |= {"std_times_norm": wrong_in(0.2025), "magnitude": wrong_in(0.325), "random": wrong_in(0.7)}
+    pruning = EncoderPruning(importance, select(importance, keep=0.5), {names[0]: 0.02, names[1]: 0.11})
+    texts = datasets.Dataset.from_dict({"text": TEXTS, "label": [0, 1, 2, 0, 1]})
+    data = TextClassificationData("fancyzhx/ag_news", datasets.DatasetDict(train=texts), ["a", "b", "c"], [], "hub")
+    sizes = {"parameters_before": 22_900_000, "parameters_after": 17_500_000}
+    model = Model(
+        base_model="someone/bert", base_model_source="hub", bytes_before=91_600_000, bytes_after=70_000_000, **sizes
+    )
+    return build_encoder_report(
+        model, data, "prediction_information", pruning, predictions, Measured("train", 2048), "test",
+        {"measuring": 1.0, "total": 2.0}, "hf-midropout prune someone/bert --output_dir small",
+    )  # fmt: skip
+
+
+def save_pruned(folder: Path, **options) -> Path:
+    """Saves what `hf-midropout prune` leaves, a stock classifier with a made-up report, in `folder`."""
+    torch.manual_seed(0)
+    tokenizer = train_tokenizer(TEXTS * 4, vocab_size=60)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    config = BertConfig(
+        vocab_size=len(tokenizer), max_position_embeddings=64, id2label=dict(enumerate("abc")),
+        label2id={name: number for number, name in enumerate("abc")}, **sizes,
+    )  # fmt: skip
+    BertForSequenceClassification(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    report = made_up_encoder_report(**options)
+    report.save(folder)
+    draw_figures(report, folder / "figures")
+    write_card(folder, name="small")
     return folder
 
 

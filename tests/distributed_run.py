@@ -64,9 +64,10 @@ def trained(folder: Path, learning_rate: float, validation_rows: int = 67, **opt
     trainer = Trainer(start, arguments, train_dataset=train, eval_dataset=valid, callbacks=[callback])
     trainer.train()
     head = trainer.model.classifier
+    kept = callback.record.selection.kept if callback.record.selection else {}
     return {
-        "masks": [layer.mask.tolist() for layer in head.layers],
-        "weights": digest(head.parameters()),
+        "masks": [mask.tolist() for mask in kept.values()],
+        "weights": digest(trainer.model.parameters() if callback.config.targets == "encoder" else head.parameters()),
         "eval_loss": trainer.evaluate()["eval_loss"],
         "refused": callback.record.refused,
         "validation": callback.record.validation,
@@ -112,6 +113,8 @@ def see(folder: Path) -> None:
         "frozen, keep": trained(folder, 0.0, keep=0.5),
         "frozen, search": trained(folder, 0.0, threshold="search", margin=0.2, criterion="joint_information"),
         "learning": trained(folder, 1e-2, keep=0.5),
+        "frozen encoder": trained(folder, 0.0, keep=0.5, targets="encoder"),
+        "learning encoder": trained(folder, 1e-2, keep=0.5, targets="encoder", distill=0.5, baselines=False),
         "told": told() if process.num_processes > 1 else None,
         # one batch: all processes but one have no evaluation row of their own
         "three evaluation rows": trained(folder, 0.0, validation_rows=3, keep=0.5),

@@ -3,6 +3,7 @@
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
+from hf_midropout.pruning.predictions import divergence
 from hf_midropout.scoring.inference import FixedBatches
 
 
@@ -42,6 +43,11 @@ def tiny_classifier(kind: str):
             if parameter.ndim > 1:
                 parameter.normal_(0, 0.3)
     return model.eval()
+
+
+def bits_lost(dense: torch.Tensor, pruned: torch.Tensor) -> float:
+    """Mean bits by which predictions `[N, C]` differ from those of a dense network."""
+    return float(divergence(dense, pruned).mean())
 
 
 def rows(count: int, batch_size: int = 8) -> FixedBatches:

@@ -21,6 +21,8 @@ def test_python_blocks_run_and_print_what_they_say(tmp_path, monkeypatch, capsys
         # four steps instead of four epochs, few rows, and a checkpoint that is here instead of one on the Hub
         "num_train_epochs=4": "max_steps=4, use_cpu=True, disable_tqdm=True, save_strategy='no'",
         "keep=0.25": "keep=0.25, score_samples=200",
+        '"out/encoder"': '"out/encoder", max_steps=4, use_cpu=True, disable_tqdm=True, save_strategy="no"',
+        'targets="encoder", keep=0.5': 'targets="encoder", keep=0.5, score_samples=200, reconstruction_samples=100',
         'eval_dataset=data["validation"]': 'eval_dataset=data["validation"].select(range(64))',
         'score_neurons(model, data["validation"]': 'score_neurons(model, data["validation"].select(range(200))',
         "albert/albert-base-v2": str(tmp_path / "albert"),
@@ -32,10 +34,10 @@ def test_python_blocks_run_and_print_what_they_say(tmp_path, monkeypatch, capsys
     names: dict = {}
     whole = "\n".join(BLOCKS)
     for name in substitutes:
-        assert whole.count(name) == 1, name
+        assert whole.count(name) == (2 if name.startswith("eval_dataset") else 1), name
     # The second block replaces the trained model by an untrained one of another shape: it runs last.
-    trained, from_the_hub, loaded, pruned, scored = BLOCKS
-    for block in (trained, loaded, scored, pruned, from_the_hub):
+    trained, from_the_hub, loaded, encoder, pruned, scored = BLOCKS
+    for block in (trained, loaded, scored, pruned, encoder, from_the_hub):
         for name, substitute in substitutes.items():
             block = block.replace(name, substitute)
         exec(compile(block, "README.md", "exec"), names)

@@ -4,19 +4,33 @@ from __future__ import annotations
 
 import copy
 import time
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from .classifier_checks import check_label_names, find_checkpoint, skeleton_of, tokens_to_cut_to
 from .data_arguments import load_data
-from .option_names import options_named
 from .parser import command_parser
 from .prune_arguments import PruneArguments
-from .prune_checks import check_arguments, check_checkpoint, check_problem_type
+from .prune_checks import check_arguments, check_checkpoint, check_problem_type, check_split
+from .prune_finish import Outcome, finish, neurons_at_first
+from .prune_smaller import (
+    check_layers_option,
+    check_vocabulary_option,
+    drop_layers_as_asked,
+    dtype_to_save,
+    trim_as_asked,
+)
+
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from ..data.datasets import TextClassificationData
 
 
 POSITIONAL = ("checkpoint",)
-REPORT = "midropout_pruning.json"
+CONTROLS = ("std_times_norm", "magnitude", "random")
 
 
 def make_parser():
@@ -26,7 +40,7 @@ def make_parser():
         "prune",
         "Removes the feed-forward neurons of a fine-tuned classifier's encoder that carry the least information about "
         "its prediction, and refits the weights that read the others. Nothing is trained. What it saves loads with "
-        "transformers' own classes.",
+        "transformers' own classes, and has a report, figures and a model card with it.",
     )
 
 
@@ -40,6 +54,7 @@ def main(args: PruneArguments) -> None:
         `OSError`: for a checkpoint or dataset that cannot be read, or a folder that cannot be written.
     """
     check_arguments(args)
+    started = time.perf_counter()
     checkpoint = find_checkpoint(args.checkpoint, args.trust_remote_code)
 
     import torch
@@ -47,102 +62,110 @@ def main(args: PruneArguments) -> None:
     from transformers.utils import logging as transformers_logging
 
     from ..checkpoints.loading import load_checked_model, load_checked_tokenizer, loading
-    from ..pruning.encoder import Budget, measure_encoder, prune_with
-    from ..reporting.building import num_parameters
-    from ..scoring.inference import batches_for
-    from ..utils.files import new_folder, write_json
 
     with loading(checkpoint):
         config = AutoConfig.from_pretrained(checkpoint, trust_remote_code=args.trust_remote_code)
     check_problem_type(args.checkpoint, config)
     skeleton = skeleton_of(config, args.trust_remote_code)
-    check_checkpoint(args.checkpoint, skeleton)
+    check_checkpoint(args.checkpoint, skeleton, args.fraction)
+    check_layers_option(args, skeleton)
     max_length = tokens_to_cut_to(args.max_length, skeleton)
+    at_first = neurons_at_first(checkpoint)
     data = load_data(args)
     check_label_names(config.id2label, data.label_names)
-    if args.split not in data.splits:
-        raise ValueError(f"--split {args.split}: the data has {', '.join(data.splits)} only.")
+    check_split(args.split, data.splits)
     tokenizer = load_checked_tokenizer(checkpoint, trust_remote_code=args.trust_remote_code)
     transformers_logging.disable_progress_bar()
     model = load_checked_model(checkpoint, trust_remote_code=args.trust_remote_code, dtype=torch.float32).eval()
+    check_vocabulary_option(args, model, tokenizer)
+    outcome = prune_and_compare(args, model, tokenizer, data, max_length)
+    outcome.seconds["total"] = time.perf_counter() - started
+    finish(args, checkpoint, data, outcome, dtype_to_save(args, config), at_first)
+
+
+def prune_and_compare(
+    args: PruneArguments, model, tokenizer, data: TextClassificationData, max_length: int
+) -> Outcome:
+    """
+    Prunes copies of `model` by the criterion that was asked for, and by others to compare with; `model` itself loses
+    the layers that are to go.
+    """
+    from datasets import DatasetDict
+
+    from ..pruning.encoder import measure_encoder
+    from ..pruning.encoder_schema import Measured
+    from ..pruning.predictions import predict
+    from ..reporting.building import num_parameters
+    from ..reporting.encoder_building import DENSE
+    from ..scoring.inference import batches_for
+
     held_out = "test" if "test" in data.splits else "validation"
-    rows = data.tokenize(tokenizer, max_length, list(dict.fromkeys([args.split, held_out])))
-    with options_named(type(args)):
-        batches = batches_for(
-            model, rows[args.split], args.batch_size, processing_class=tokenizer, max_samples=args.max_samples,
-            seed=args.seed,
-        )  # fmt: skip
-    test = batches_for(
-        model, rows[held_out], args.batch_size, processing_class=tokenizer, max_samples=args.max_eval_samples,
-        seed=args.seed,
-    )  # fmt: skip
-    compared = min(args.max_eval_samples, len(rows[held_out]))
-    print(f"Data: {data.name}; {min(args.max_samples, len(rows[args.split])):,} {args.split} rows to measure with, "
-          f"{compared:,} {held_out} rows to compare on.", flush=True)  # fmt: skip
-
-    started = time.perf_counter()
-    evidence = measure_encoder(model, batches, args.seed, [args.criterion])
-    print(f"Measured {len(evidence.groups)} layers in {time.perf_counter() - started:.0f} s.", flush=True)
-    others = [name for name in ("std_times_norm", "magnitude", "random") if args.compare and name != args.criterion]
-    networks = {name: copy.deepcopy(model) for name in [args.criterion, *others]}
-    pruned = networks[args.criterion]
-    done = prune_with(evidence, {name: Budget(name, args.keep) for name in networks}, networks)[args.criterion]
-    results: dict[str, dict[str, Any]] = {"dense": evaluate(model, test)}
-    results |= {name: evaluate(network, test, results["dense"]) for name, network in networks.items()}
-    sizes = {"dense": num_parameters(model), "pruned": num_parameters(pruned)}
-    kept, units = next(iter(done.selection.widths.values()))
-    report = {
-        "checkpoint": args.checkpoint,
-        "criterion": args.criterion,
-        "keep": args.keep,
-        "layers": {name: {"units": width, "kept": left} for name, (left, width) in done.selection.widths.items()},
-        "unexplained": done.unexplained,
-        "parameters": sizes,
-        "split": held_out,
-        "rows": compared,
-        "results": {
-            name: {key: value for key, value in result.items() if key != "logits"} for name, result in results.items()
-        },
-        "seconds": done.seconds,
+    # Drawn first: tokenizing all rows of a large dataset takes longer than the pruning.
+    splits = {
+        "measured": drawn(data.splits[args.split], args.max_samples, args.seed),
+        "compared": drawn(data.splits[held_out], args.max_eval_samples, args.seed),
     }
-    with new_folder(args.output_dir) as saving:
-        pruned.to(config.dtype or torch.float32).save_pretrained(saving)
-        tokenizer.save_pretrained(saving)
-        write_json(saving / REPORT, report)
-    print_results(args, results, kept, units, len(evidence.groups), sizes)
-
-
-def evaluate(model, batches, dense: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Logits and accuracy of `model`, and the bits by which its prediction differs from that of the `dense` one."""
-    import torch
-
-    from ..pruning.encoder import bits_lost
-    from ..scoring.inference import frozen_inference
-    from ..scoring.passes import forward_passes
-
-    logits, labels = [], []
-    with frozen_inference(model):
-        for each in forward_passes(model, batches):
-            logits.append(each.outputs.logits.float().cpu())
-            labels.append(each.labels)
-    result: dict[str, Any] = {"logits": torch.cat(logits)}
-    right = (result["logits"].argmax(-1) == torch.cat(labels)).double()
-    result["accuracy"] = float(right.mean())
-    if dense is not None:
-        result["bits_lost"], result["bits_lost_stderr"] = bits_lost(dense["logits"], result["logits"])
-    return result
-
-
-def print_results(
-    args: PruneArguments, results: dict[str, dict[str, Any]], kept: int, units: int, layers: int, sizes: dict[str, int]
-) -> None:
-    """The end of the run, for a person."""
-    print(f"\n{kept:,} of {units:,} neurons in each of {layers} layers, chosen by{'accuracy':>12}{'bits lost':>20}")
-    for name, result in results.items():
-        lost = f"{result['bits_lost']:.4f} ± {result['bits_lost_stderr']:.4f}" if "bits_lost" in result else ""
-        mark = " (saved)" if name == args.criterion else ""
-        print(f"  {name + mark:<40}{result['accuracy']:>12.4f}{lost:>22}")
+    if args.fraction is None:
+        splits["searched"] = drawn(data.splits["validation"], args.max_eval_samples, args.seed)
+    rows = replace(data, splits=DatasetDict(splits)).tokenize(tokenizer, max_length)
+    batches = {part: batches_for(model, rows[part], args.batch_size, processing_class=tokenizer) for part in splits}
+    measured, compared = Measured(args.split, len(rows["measured"])), len(rows["compared"])
     print(
-        f"\nParameters: {sizes['dense']:,} -> {sizes['pruned']:,}."
-        f"\nSaved in {Path(args.output_dir)}; it loads with AutoModelForSequenceClassification.from_pretrained."
+        f"Data: {Path(data.name).name}; {measured.rows:,} {args.split} rows to measure with, {compared:,} {held_out} "
+        "ones to compare on.",
+        flush=True,
     )
+
+    predictions = {DENSE: predict(model, batches["compared"])}
+    parameters = num_parameters(model)
+    dropping = drop_layers_as_asked(args, model, batches["measured"])
+    started = time.perf_counter()
+    evidence = measure_encoder(model, batches["measured"], args.seed, [args.criterion])
+    seconds = {"measuring": time.perf_counter() - started}
+    print(f"Measured {len(evidence.groups)} layers in {seconds['measuring']:.0f} s.", flush=True)
+    networks, pruned, sweep = pruned_networks(args, evidence, batches.get("searched"))
+    started = time.perf_counter()
+    predictions |= {name: predict(network, batches["compared"]) for name, network in networks.items()}
+    network = networks[args.criterion]
+    tokenizer, trimming = trim_as_asked(args, network, tokenizer, data, held_out)
+    if trimming is not None:  # what is saved is told of: on the same rows, in the tokens that they have now
+        again = replace(data, splits=DatasetDict(compared=splits["compared"])).tokenize(tokenizer, max_length)
+        test = batches_for(network, again["compared"], args.batch_size, processing_class=tokenizer)
+        predictions[args.criterion] = predict(network, test)
+    seconds |= {**pruned.seconds, "comparing": time.perf_counter() - started}
+    return Outcome(
+        parameters, network, tokenizer, pruned, predictions, measured, held_out, seconds, sweep, dropping, trimming
+    )
+
+
+def pruned_networks(args: PruneArguments, evidence, validation):
+    """
+    Networks pruned by the criterion that was asked for and by those to compare with, what was done to the first, and
+    the search of its width, if there was one.
+    """
+    from ..pruning.encoder import Budget, prune_with
+    from ..pruning.encoder_step import not_even_the_widest
+    from ..pruning.predictions import predict
+    from ..pruning.width_search import search_width
+
+    criteria = dict.fromkeys([args.criterion, *(CONTROLS if args.compare else ())])
+    networks, pruned, sweep = {}, {}, None
+    budgets = {name: Budget(name, args.fraction or 1.0) for name in criteria}
+    if args.fraction is None:
+        dense = predict(evidence.network, validation)
+        found = search_width(evidence, args.criterion, validation, dense, margin=args.margin)
+        sweep = found.sweep
+        if found.network is None or found.pruning is None:
+            raise ValueError(not_even_the_widest(sweep, "--keep auto"))
+        networks[args.criterion], pruned[args.criterion] = found.network, found.pruning
+        width = next(iter(found.pruning.selection.widths.values()))[0]
+        budgets = {name: Budget(name, width=width) for name in criteria if name != args.criterion}
+        print(f"Tried {len(sweep.levels)} widths on {sweep.rows:,} validation rows; took {width:,}.", flush=True)
+    networks |= {name: copy.deepcopy(evidence.network) for name in budgets}
+    pruned |= prune_with(evidence, budgets, {name: networks[name] for name in budgets})
+    return {name: networks[name] for name in criteria}, pruned[args.criterion], sweep
+
+
+def drawn(rows: Dataset, most: int, seed: int) -> Dataset:
+    """Up to `most` of `rows`, at random."""
+    return rows.shuffle(seed=seed).select(range(min(most, len(rows))))

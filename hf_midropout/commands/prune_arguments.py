@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from .data_arguments import DataArguments, option
+
+
+AUTO = "auto"
+DEFAULT_MARGIN = 0.01
 
 
 @dataclass(kw_only=True)
@@ -15,7 +20,23 @@ class PruneArguments(DataArguments):
         metadata={"help": "The fine-tuned classifier: a local folder or a Hub id. The option's name may be left out."}
     )
     output_dir: str = field(metadata={"help": "Folder for the smaller classifier: a new or an empty one."})
-    keep: float = option(0.25, "Fraction of each layer's feed-forward neurons to keep, in (0, 1).")
+    keep: float | str = option(
+        0.25,
+        "Fraction of each layer's feed-forward neurons to keep, in (0, 1). 'auto': the smallest at which the accuracy "
+        "on validation rows is shown to be no more than --margin below the dense network's.",
+    )
+    margin: float = option(DEFAULT_MARGIN, "For --keep auto: the accuracy that may be lost, before any retraining.")
+    keep_layers: int | None = option(
+        None,
+        "Layers of the encoder to keep; the others are dropped before neurons are, one by one those without which the "
+        "prediction changes least. None: all.",
+    )
+    trim_vocabulary: bool = option(
+        False,
+        "Keep the tokens that occur in the training texts only, and what any other text can be tokenised with. It "
+        "saves size, not time.",
+    )
+    dtype: str = option("auto", "What to save in: auto (as the checkpoint is), float32, float16 or bfloat16.")
     criterion: str = option(
         "prediction_information",
         "What makes a neuron important: prediction_information (bits about the prediction that only it carries), "
@@ -36,3 +57,12 @@ class PruneArguments(DataArguments):
     trust_remote_code: bool = option(
         False, "Run code that comes with the checkpoint, should its model be neither in transformers nor here."
     )
+
+    def __post_init__(self):
+        with suppress(ValueError):
+            self.keep = float(self.keep)
+
+    @property
+    def fraction(self) -> float | None:
+        """Of the neurons to keep; `None` for one that is to be found."""
+        return self.keep if isinstance(self.keep, float) else None

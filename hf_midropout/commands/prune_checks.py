@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from ..choices import ENCODER_CRITERION_NAMES
 from .classifier_checks import check_rows
-from .prune_arguments import PruneArguments
+from .prune_arguments import AUTO, DEFAULT_MARGIN, PruneArguments
 
 
 FEWEST_ROWS = 100
+DTYPES = ("auto", "float32", "float16", "bfloat16")
 
 
 def check_arguments(args: PruneArguments) -> None:
     """`ValueError` for an option whose value makes no sense by itself."""
     if args.criterion not in ENCODER_CRITERION_NAMES:
         raise ValueError(f"--criterion {args.criterion}: must be one of {', '.join(ENCODER_CRITERION_NAMES)}.")
-    if not 0 < args.keep < 1:
-        what = "nothing" if args.keep >= 1 else "everything"
-        raise ValueError(f"--keep {args.keep}: would drop {what}; must be in (0, 1).")
+    keep = args.fraction
+    if keep is None and args.keep != AUTO:
+        raise ValueError(f"--keep {args.keep}: must be a number in (0, 1), or {AUTO}.")
+    if keep is not None and not 0 < keep < 1:
+        raise ValueError(f"--keep {keep}: would drop {'nothing' if keep >= 1 else 'everything'}; must be in (0, 1).")
+    if not 0 < args.margin < 1:
+        raise ValueError(f"--margin {args.margin}: must be in (0, 1), such as 0.01.")
+    if keep is not None and args.margin != DEFAULT_MARGIN:
+        raise ValueError(f"--margin {args.margin} has no effect with --keep {keep}: it goes with --keep {AUTO}.")
+    if args.dtype not in DTYPES:
+        raise ValueError(f"--dtype {args.dtype}: must be one of {', '.join(DTYPES)}.")
+    if args.keep_layers is not None and args.keep_layers < 1:
+        raise ValueError(f"--keep_layers {args.keep_layers}: would drop every layer; must be 1 or more.")
     if args.max_samples < FEWEST_ROWS:
         raise ValueError(f"--max_samples {args.max_samples}: must be {FEWEST_ROWS} rows or more to reconstruct from.")
     if args.max_eval_samples < 1:
@@ -35,6 +47,12 @@ def check_arguments(args: PruneArguments) -> None:
         raise ValueError(f"--output_dir {args.output_dir}: {parent} may not be written to.")
 
 
+def check_split(split: str, splits: Iterable[str]) -> None:
+    """`ValueError` for a `--split` that the data does not have."""
+    if split not in splits:
+        raise ValueError(f"--split {split}: the data has {', '.join(splits)} only.")
+
+
 def check_problem_type(name: str, config) -> None:
     """`ValueError` for a model that does not tell one class from the others."""
     from ..scoring.problem_types import find_problem_type
@@ -46,13 +64,22 @@ def check_problem_type(name: str, config) -> None:
         )
 
 
-def check_checkpoint(name: str, model) -> None:
-    """`ValueError` for a classifier whose encoder cannot be pruned."""
+def check_checkpoint(name: str, model, keep: float | None) -> None:
+    """`ValueError` for a classifier whose encoder cannot be pruned, or not so little."""
     from ..groups import find_groups
+    from ..pruning.encoder import width_for
 
-    if getattr(model, "quantization_method", None) is not None or getattr(model, "is_quantized", False):
+    if getattr(model.config, "quantization_config", None) is not None:
         raise ValueError(f"--checkpoint {name}: it is quantised; prune the model that it was made from.")
     try:
-        find_groups(model, "encoder")
+        groups = find_groups(model, "encoder")
     except ValueError as error:
         raise ValueError(f"--checkpoint {name}: {error}") from None
+    if keep is None:
+        return
+    widths = {group.num_units: width_for(keep, group.num_units) for group in groups.values()}
+    if all(kept >= units for units, kept in widths.items()):
+        raise ValueError(
+            f"--keep {keep}: would drop none of the {max(widths):,} neurons of a layer, as their number is rounded to "
+            f"{max(widths.values()):,}; must be less."
+        )

@@ -1,4 +1,4 @@
-"""`hf-midropout report`: a page about a training, for people."""
+"""`hf-midropout report`: a page about a training or a pruning, for people."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class ReportArguments:
 
     checkpoint: str = field(
         metadata={
-            "help": "The checkpoint's folder, the output of hf-midropout train, or a Hub id. The option's name may be "
-            "left out."
+            "help": "The checkpoint's folder, the output of hf-midropout train or prune, or a Hub id. The option's "
+            "name may be left out."
         }
     )
     output: str | None = option(
@@ -34,8 +34,8 @@ def make_parser():
     return command_parser(
         ReportArguments,
         "report",
-        "Makes one HTML page that needs no network, and figures as SVG and PNG, from the report of a "
-        "checkpoint: architecture, bits per layer and neuron, training, calibration, baselines.",
+        "Makes one HTML page that needs no network, and figures as SVG and PNG, from the report that hf-midropout "
+        "train and hf-midropout prune leave with a checkpoint: what was dropped and what it cost, beside controls.",
     )
 
 

@@ -68,15 +68,20 @@ def print_search(sweep: Sweep) -> None:
 
 
 def print_baselines(baselines: Baselines, criterion: str) -> None:
-    """One row for each criterion at the same budget, the best first."""
-    ranked = sorted(baselines.one_shot.items(), key=lambda entry: -(entry[1].accuracy or 0.0))
+    """One row for each criterion at the same budget, the best first: by the bits lost where they were measured."""
+    in_bits = all(metrics.bits_lost is not None for metrics in baselines.one_shot.values())
+    ranked = sorted(
+        baselines.one_shot.items(),
+        key=lambda entry: (entry[1].bits_lost or 0.0) if in_bits else -(entry[1].accuracy or 0.0),
+    )
     spreads = {name: spread(metrics) for name, metrics in ranked}
     width = max(map(len, spreads.values()))
     heading = "right after pruning, the same number of neurons chosen by"
-    print(f"\n{heading:<58}{'accuracy':>10}{'':<{width}}{'loss':>8}")
+    print(f"\n{heading:<58}{'accuracy':>10}{'':<{width}}{'bits lost' if in_bits else 'loss':>{10 if in_bits else 8}}")
     for name, metrics in ranked:
         mark = " (used)" if name == criterion else ""
-        print(f"  {name + mark:<56}{metrics.accuracy:>10.4f}{spreads[name]:<{width}}{metrics.loss:>8.4f}")
+        last = f"{metrics.bits_lost:>10.4f}" if in_bits else f"{metrics.loss:>8.4f}"
+        print(f"  {name + mark:<56}{metrics.accuracy:>10.4f}{spreads[name]:<{width}}{last}")
 
 
 def spread(metrics: Metrics) -> str:

@@ -2,6 +2,7 @@
 
 from .architectures import ARCHITECTURES, find_groups
 from .cutting import cut_groups
+from .dropping import drop_layers
 from .group import Groups, PrunableGroup, Rows, linear_of
 from .units import capture_units, gate_units
 
@@ -13,6 +14,7 @@ __all__ = [
     "Rows",
     "capture_units",
     "cut_groups",
+    "drop_layers",
     "find_groups",
     "gate_units",
     "linear_of",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Any
 
 from torch import nn
 
@@ -23,6 +24,8 @@ class FeedForward:
         gated (`bool`, *optional*, defaults to `False`): Whether the producer has a second block of rows, the gates.
         residual (`str`, *optional*): Name, within a layer, of the module whose input the consumer's output is added
             to; the producer by default, as where layer norms come last.
+        norm (`str`, *optional*, defaults to `"output.LayerNorm"`): Name, within a layer, of the layer norm that ends
+            it; `None` where layer norms come first.
     """
 
     layers: str
@@ -31,20 +34,25 @@ class FeedForward:
     width: str = "intermediate_size"
     gated: bool = False
     residual: str | None = None
+    norm: str | None = "output.LayerNorm"
 
 
 BERT = FeedForward("encoder.layer.*", "intermediate.dense", "output.dense")
-ALBERT = FeedForward("encoder.albert_layer_groups.*.albert_layers.*", "ffn", "ffn_output")
+ALBERT = FeedForward(
+    "encoder.albert_layer_groups.*.albert_layers.*", "ffn", "ffn_output", norm="full_layer_layer_norm"
+)
 
 ARCHITECTURES = {
     "albert": ALBERT,
     "bert": BERT,
     "deberta": BERT,
     "deberta-v2": BERT,
-    "distilbert": FeedForward("transformer.layer.*", "ffn.lin1", "ffn.lin2", width="hidden_dim"),
+    "distilbert": FeedForward(
+        "transformer.layer.*", "ffn.lin1", "ffn.lin2", width="hidden_dim", norm="output_layer_norm"
+    ),
     "electra": BERT,
     "midropout_albert": ALBERT,
-    "modernbert": FeedForward("layers.*", "mlp.Wi", "mlp.Wo", gated=True, residual="mlp_norm"),
+    "modernbert": FeedForward("layers.*", "mlp.Wi", "mlp.Wo", gated=True, residual="mlp_norm", norm=None),
     "mpnet": BERT,
     "roberta": BERT,
     "xlm-roberta": BERT,
@@ -91,21 +99,29 @@ def head_groups(model: nn.Module) -> Groups:
     }
 
 
-def encoder_groups(model: nn.Module) -> Groups:
-    """The feed-forward neurons of the encoder of `model`, by layer."""
-    config = getattr(model, "config", None)
-    kind = getattr(config, "model_type", None)
+def architecture_of(model: nn.Module) -> FeedForward:
+    """The row of `model` in the table; `ValueError` if it has none."""
+    kind = getattr(getattr(model, "config", None), "model_type", None)
     row = ARCHITECTURES.get(str(kind))
     if row is None:
         raise ValueError(
             f"model_type={kind!r} has no row in hf_midropout/groups/architectures.py, which lists "
             f"{', '.join(ARCHITECTURES)}."
         )
+    return row
+
+
+def encoder_groups(model: nn.Module) -> Groups:
+    """The feed-forward neurons of the encoder of `model`, by layer."""
+    row = architecture_of(model)
+    config: Any = model.config
     base = getattr(model, "base_model", model)
     prefix = next((f"{name}." for name, module in model.named_modules() if module is base and name), "")
     layers = [name for name, _ in base.named_modules() if _matches(name, row.layers)]
     if not layers:
-        raise ValueError(f"{type(model).__name__} has no modules {row.layers!r}, where {kind!r} keeps its layers.")
+        raise ValueError(
+            f"{type(model).__name__} has no modules {row.layers!r}, where {config.model_type!r} keeps its layers."
+        )
     calls = _applications(config, len(layers))
     groups: Groups = {}
     for index, layer in enumerate(layers):

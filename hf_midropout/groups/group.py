@@ -70,6 +70,14 @@ class PrunableGroup:
         """`[consumer's outputs, K * unit_size]`: the consumer's weight."""
         return linear_of(model, self.consumer).weight
 
+    def parameters_per_unit(self, model: nn.Module) -> int:
+        """Weights and biases that make a unit, and those that read it."""
+        incoming = sum(
+            linear_of(model, rows.module).in_features + (linear_of(model, rows.module).bias is not None)
+            for rows in self.producers
+        )
+        return self.unit_size * (incoming + linear_of(model, self.consumer).out_features)
+
     @property
     def width(self) -> int:
         """Columns of the consumer, K * unit_size."""

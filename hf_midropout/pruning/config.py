@@ -6,15 +6,15 @@ import json
 import math
 import os
 import re
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any
 
-from ..choices import CRITERION_NAMES, Action, Metric, ReconstructionKind, Scope
+from ..choices import DEFAULT_CRITERIA, SEARCH, Action, Metric, ReconstructionKind, Scope, Targets
 from ..utils.files import write_json
+from .config_checks import check_config
 
 
-SEARCH = "search"
 DEFAULT_KEEP = 0.5
 
 
@@ -35,6 +35,11 @@ class MIDropoutConfig:
 
     _argument_group_name = "pruning"
 
+    targets: Targets = _option(
+        "head",
+        "Which neurons: 'head', the hidden layers of a MI-Dropout head; 'encoder', the feed-forward neurons of the "
+        "encoder, where size and time are; 'all'.",
+    )
     start: float | str = _option(
         0.5,
         "Length of the initial phase, after which neurons are scored and dropped: a fraction of the training in "
@@ -54,10 +59,12 @@ class MIDropoutConfig:
         "'layer' keeps (or searches for) one fraction of each layer, 'global' one threshold for all layers together, "
         "as in the paper. A threshold in bits is always global.",
     )
-    criterion: str = _option(
-        "mutual_information",
+    criterion: str | None = _option(
+        None,
         "What makes a neuron important: mutual_information; joint_information, which passes over neurons that repeat "
-        "others; or a baseline: magnitude, std_times_norm, taylor, random.",
+        "others; or a baseline: magnitude, std_times_norm, taylor, random. In the encoder also prediction_information "
+        "(bits about the prediction that only the neuron carries), prediction_variance, brain_surgeon, mask_fisher. "
+        "None: mutual_information in the head, prediction_information in the encoder.",
     )
     action: Action = _option(
         "prune",
@@ -89,6 +96,20 @@ class MIDropoutConfig:
     )
     alpha: float = _option(0.05, "Error rate of the search's test, one-sided, in (0, 0.5).")
     score_samples: int | None = _option(10_000, "Training rows to score, drawn at random. None: all.")
+    reconstruction_samples: int = _option(
+        2048, "Of these, how many to measure and refit the neurons of an encoder with, whose activations are kept."
+    )
+    baselines: bool = _option(
+        True,
+        "Also tell what magnitude, std_times_norm and random neurons would give at the same budget. In the encoder "
+        "each costs about a forward pass over reconstruction_samples.",
+    )
+    distill: float = _option(
+        0.0,
+        "Share of the loss in retraining that is the divergence from the network before pruning (knowledge "
+        "distillation: Hinton et al., 2015), in [0, 1].",
+    )
+    distill_temperature: float = _option(2.0, "The temperature at which the two predictions are compared.")
     seed: int = _option(0, "Seed of what is drawn.")
     eval_dataset: str | None = _option(
         None, "Of several evaluation datasets, the name of the one to search and compare on. None: the first."
@@ -97,101 +118,12 @@ class MIDropoutConfig:
     def __post_init__(self):
         for name in ("start", "threshold"):  # numbers that a command line or a file gave as words
             object.__setattr__(self, name, _number(getattr(self, name)))
-        self._check_choices()
-        self._check_types()
-        self._check_ranges()
-        self._check_ignored()
+        check_config(self)
         self.start_step(max_steps=2, steps_per_epoch=1.0, check=False)
 
-    def _check_choices(self) -> None:
-        for name, kind in _hints().items():
-            value, values = getattr(self, name), get_args(kind)
-            if name == "criterion":
-                values = CRITERION_NAMES
-            elif get_origin(kind) is not Literal:
-                continue
-            if value not in values and not (name == "criterion" and _is_registered(value)):
-                raise ValueError(f"{name}={value!r}: must be one of {', '.join(map(repr, values))}.")
-
-    def _check_types(self) -> None:
-        # Exactly what JSON holds: a numpy number would be found out when the record is written, after the training.
-        numbers: dict[str, type] = {"keep": float, "dropout_rate": float, "margin": float, "alpha": float}
-        numbers |= {"pruning_steps": int, "score_samples": int, "seed": int}
-        for name, kind in numbers.items():
-            value = getattr(self, name)
-            if value is None and name in ("keep", "score_samples"):
-                continue
-            if isinstance(value, bool) or not isinstance(value, (int, kind)):
-                raise ValueError(f"{name}={value!r} of type {type(value).__name__}: must be of type {kind.__name__}.")
-        for name in ("graded", "rewind_learning_rate"):
-            if not isinstance(getattr(self, name), bool):
-                raise ValueError(f"{name}={getattr(self, name)!r}: must be True or False.")
-        if isinstance(self.threshold, bool) or not isinstance(self.threshold, (int, float, str, type(None))):
-            raise ValueError(f"threshold={self.threshold!r}: must be a number of bits or {SEARCH!r}.")
-        if not isinstance(self.eval_dataset, (str, type(None))):
-            raise ValueError(
-                f"eval_dataset={self.eval_dataset!r}: must be the name of one of the Trainer's eval datasets."
-            )
-
-    def _check_ranges(self) -> None:
-        if self.threshold is not None and self.keep is not None:
-            raise ValueError(f"threshold={self.threshold!r} and keep={self.keep}: give one of the two.")
-        if isinstance(self.threshold, str):
-            if self.threshold != SEARCH:
-                raise ValueError(f"threshold={self.threshold!r}: must be a number of bits or {SEARCH!r}.")
-        elif self.threshold is not None:
-            if self.criterion != "mutual_information":
-                raise ValueError(
-                    f"threshold={self.threshold} bits with criterion={self.criterion!r}, which is not in bits: "
-                    f"give keep or threshold={SEARCH!r}."
-                )
-            if not self.threshold > 0:
-                raise ValueError(
-                    f"threshold={self.threshold} bits would drop nothing: must be above 0 and below log2(classes)."
-                )
-        if self.keep is not None and not 0 < self.keep < 1:
-            raise ValueError(
-                f"keep={self.keep} would drop {'nothing' if self.keep >= 1 else 'everything'}: must be in (0, 1)."
-            )
-        if not 0 < self.dropout_rate < 1:
-            raise ValueError(f"dropout_rate={self.dropout_rate}: must be in (0, 1).")
-        if self.pruning_steps < 1:
-            raise ValueError(f"pruning_steps={self.pruning_steps}: must be 1 or more.")
-        if self.pruning_steps > 1 and (self.threshold is not None or self.action != "prune"):
-            raise ValueError(
-                f"pruning_steps={self.pruning_steps}: several need a final budget `keep` and action='prune'."
-            )
-        if not 0 < self.margin < math.inf:
-            raise ValueError(f"margin={self.margin}: must be above 0, such as 0.01.")
-        if not 0 < self.alpha < 0.5:
-            raise ValueError(f"alpha={self.alpha}: must be in (0, 0.5).")
-        if self.score_samples is not None and self.score_samples < 2:
-            raise ValueError(f"score_samples={self.score_samples}: must be 2 or more, or None for all.")
-
-    def _check_ignored(self) -> None:
-        """`ValueError` for a field with another value than its default that has no effect beside the others."""
-        drops = self.action != "none"
-        effective = {
-            "threshold": drops,
-            "keep": drops,
-            "criterion": drops,
-            "scope": drops,
-            "reconstruction": self.action == "prune",
-            "dropout_rate": self.action == "dropout",
-            "graded": self.action == "dropout",
-            "rewind_learning_rate": drops,
-            "metric": self.threshold == SEARCH,
-            "margin": self.threshold == SEARCH,
-            "alpha": self.threshold == SEARCH,
-        }
-        needs = {"reconstruction": "action='prune'", "dropout_rate": "action='dropout'", "graded": "action='dropout'"}
-        needs |= dict.fromkeys(("metric", "margin", "alpha"), f"threshold={SEARCH!r}")
-        for each in fields(self):
-            value = getattr(self, each.name)
-            if not effective.get(each.name, True) and value != each.default and each.default is not MISSING:
-                need = needs.get(each.name, "an action that drops neurons")
-                given = f"action={self.action!r}" if "action" in need else f"threshold={self.threshold!r}"
-                raise ValueError(f"{each.name}={value!r} has no effect with {given}: it needs {need}.")
+    def criterion_of(self, targets: str) -> str:
+        """The criterion for the groups of `targets`, `"head"` or `"encoder"`."""
+        return self.criterion or DEFAULT_CRITERIA[targets]
 
     @property
     def searches(self) -> bool:
@@ -286,6 +218,10 @@ class MIDropoutConfig:
         """JSON-ready content; `from_dict` reads it back."""
         return asdict(self)
 
+    def recorded(self) -> dict[str, Any]:
+        """`to_dict`, with the criterion that None stands for: what a record keeps."""
+        return {**self.to_dict(), "criterion": self.criterion_of("head" if self.targets == "head" else "encoder")}
+
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> MIDropoutConfig:
         """
@@ -307,11 +243,6 @@ class MIDropoutConfig:
         return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
 
 
-def _hints() -> dict[str, Any]:
-    hints = get_type_hints(MIDropoutConfig)
-    return {each.name: hints[each.name] for each in fields(MIDropoutConfig)}
-
-
 def _number(value: Any) -> Any:
     """A number in place of a word that reads as one."""
     if not isinstance(value, str):
@@ -321,9 +252,3 @@ def _number(value: Any) -> Any:
     except ValueError:
         return value
     return number if isinstance(number, (int, float)) and not isinstance(number, bool) else value
-
-
-def _is_registered(criterion: Any) -> bool:
-    from .criteria import CRITERIA as REGISTERED  # torch: only where a name is not one of the package's
-
-    return isinstance(criterion, str) and criterion in REGISTERED

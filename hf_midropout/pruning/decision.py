@@ -9,12 +9,13 @@ from typing import Any
 import torch
 from accelerate import PartialState
 
+from ..choices import SEARCH
 from ..metrics.classification import metrics
 from ..scoring.inference import frozen_inference
-from ..utils.broadcasting import broadcast
+from ..utils.broadcasting import from_main_process
 from ..utils.typed_json import from_json
 from .baselines import one_shot_baselines
-from .config import SEARCH, MIDropoutConfig
+from .config import MIDropoutConfig
 from .criteria import Importance, importance
 from .evidence import Evidence
 from .head import HeadNetwork
@@ -97,7 +98,7 @@ def decide(config: MIDropoutConfig, evidence: Evidence, validation: HeadInputs |
     if config.reconstruction != "none" and config.action == "prune":
         reconstruction = Reconstruction(evidence.network, evidence.groups, evidence.moments, config.reconstruction)
     try:
-        values = decision.importance = importance(evidence, config.criterion)
+        values = decision.importance = importance(evidence, config.criterion_of("head"))
         if config.threshold == SEARCH:
             assert validation is not None  # made sure of before training
             check_search(config, evidence.network, validation)
@@ -121,9 +122,9 @@ def decide(config: MIDropoutConfig, evidence: Evidence, validation: HeadInputs |
         return decision
     if reconstruction:
         decision.refit = reconstruction.refit(decision.selection.kept)
-    if validation is not None:
+    if validation is not None and config.baselines:
         decision.baselines = one_shot_baselines(
-            evidence, validation, config.criterion, decision.selection, reconstruction
+            evidence, validation, config.criterion_of("head"), decision.selection, reconstruction
         )
     return decision
 
@@ -137,23 +138,14 @@ def decide_once(
     Raises:
         What `decide` raised, on the main process; on the others `ValueError` or `RuntimeError` with the same message.
     """
-    process = PartialState()
-    if process.num_processes == 1:
+    if PartialState().num_processes == 1:
         return decide(config, evidence, validation, keep)
-    decision, content, problem = Decision(), {}, None
-    if process.is_main_process:
-        try:
-            decision = decide(config, evidence, validation, keep)
-            content = decision.content()
-        except Exception as error:  # the other ranks wait for an answer
-            decision, problem = Decision(), error
-            content = {"error": str(error), "is_value_error": isinstance(error, ValueError)}
-    content, tensors = broadcast(content, decision.tensors())
-    if problem is not None:
-        raise problem
-    if "error" in content:
-        raise (ValueError if content["is_value_error"] else RuntimeError)(content["error"])
-    return Decision.received(content, tensors)
+
+    def decided() -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+        decision = decide(config, evidence, validation, keep)
+        return decision.content(), decision.tensors()
+
+    return Decision.received(*from_main_process(decided))
 
 
 def check_search(config: MIDropoutConfig, network: HeadNetwork, validation: HeadInputs) -> None:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import torch
+from tqdm.auto import tqdm
 
 from ..groups import Groups, cut_groups, find_groups, linear_of
 from ..scoring.inference import Batches, frozen_inference
-from ..scoring.passes import labelled_batches
+from ..scoring.passes import LabelledBatch, labelled_batches, rounds
 from .criteria import Importance, importance
 from .encoder_evidence import EncoderEvidence
-from .selection import Selection, select_counts
+from .selection import NothingToSelect, Selection, select_counts
 from .sequential_reconstruction import SequentialReconstruction
 
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 DERIVATIVES = {"taylor", "mask_fisher"}
 MULTIPLE = 32
 """Widths are multiples of this: others can be slower than wider ones."""
+FEWEST_WIDTHS = 16
+"""To choose from in a layer so narrow that it has fewer multiples."""
 
 
 @dataclass
@@ -48,10 +50,9 @@ class EncoderPruning:
     seconds: dict[str, float] = field(default_factory=dict)
 
 
-def width_for(keep: float, units: int, multiple: int = MULTIPLE) -> int:
-    """The multiple of `multiple` nearest to the fraction `keep` of `units`, at least one of them, if there is room."""
-    if units <= multiple:
-        return max(1, round(keep * units))
+def width_for(keep: float, units: int) -> int:
+    """The width nearest to the fraction `keep` of `units` among multiples of 32, or of less in narrow layers."""
+    multiple = min(MULTIPLE, max(1, units // FEWEST_WIDTHS))
     return min(max(1, round(keep * units / multiple)) * multiple, units)
 
 
@@ -98,15 +99,24 @@ class Budget:
     """
     Args:
         criterion (`str`): A key of `ENCODER_CRITERIA`.
-        keep (`float`): Fraction of each layer's neurons to keep, in (0, 1).
+        keep (`float`): Fraction of each layer's neurons to keep, in (0, 1); the number is rounded by [`width_for`].
+        width (`int`, *optional*): Instead, their number in each layer.
     """
 
     criterion: str
-    keep: float
+    keep: float = 1.0
+    width: int | None = None
+
+    def width_of(self, units: int) -> int:
+        """How many of `units` neurons to keep."""
+        return width_for(self.keep, units) if self.width is None else self.width
 
 
 def prune_with(
-    evidence: EncoderEvidence, budgets: Mapping[str, Budget], networks: Mapping[str, PreTrainedModel]
+    evidence: EncoderEvidence,
+    budgets: Mapping[str, Budget],
+    networks: Mapping[str, PreTrainedModel],
+    reconstruct: bool = True,
 ) -> dict[str, EncoderPruning]:
     """
     Prunes copies of one dense network, each to its own budget, in place. They share the dense network's pass, so that
@@ -116,6 +126,10 @@ def prune_with(
         evidence ([`EncoderEvidence`]): What [`measure_encoder`] gave for the dense network.
         budgets (`Mapping[str, Budget]`): By any name.
         networks (`Mapping[str, PreTrainedModel]`): By the same names: other objects than the dense network.
+        reconstruct (`bool`, *optional*, defaults to `True`): Whether to refit the weights that read the kept neurons.
+
+    Raises:
+        [`NothingToSelect`]: for a budget that would drop no neuron.
     """
     started = time.perf_counter()
     results: dict[str, EncoderPruning] = {}
@@ -124,12 +138,20 @@ def prune_with(
         if budget.criterion not in ranked:
             ranked[budget.criterion] = importance(evidence, budget.criterion)
         values = ranked[budget.criterion]
-        counts = {group: width_for(budget.keep, len(each)) for group, each in values.items()}
+        counts = {group: budget.width_of(len(each)) for group, each in values.items()}
+        if all(count >= len(values[group]) for group, count in counts.items()):
+            units = len(next(iter(values.values())))
+            raise NothingToSelect(
+                f"keep={budget.keep} would drop none of {units:,} neurons in each layer: their number is rounded to "
+                f"{budget.width_of(units):,}."
+            )
         results[name] = EncoderPruning(values, select_counts(values, counts))
     selected = time.perf_counter()
     for name, result in results.items():
         cut_groups(networks[name], evidence.groups, result.selection.kept)
         set_width(networks[name], evidence.groups)
+    if not reconstruct:
+        return results
     reconstruction = SequentialReconstruction(evidence.network, evidence.groups, evidence.calls, evidence.tokens)
     with ExitStack() as frozen:
         for network in (evidence.network, *networks.values()):
@@ -142,21 +164,42 @@ def prune_with(
 
 
 def measure_encoder(
-    model: PreTrainedModel, batches: Batches, seed: int = 0, criteria: Sequence[str] = ()
+    model: PreTrainedModel,
+    batches: Batches,
+    seed: int = 0,
+    criteria: Sequence[str] = (),
+    max_rows: int | None = None,
+    progress: bool = False,
 ) -> EncoderEvidence:
-    """What `criteria`, and all that cost no more, need of the feed-forward neurons of `model`, over `batches`."""
+    """
+    What `criteria`, and all that cost no more, need of the feed-forward neurons of `model`, over `batches`: over as
+    many of the first ones as hold `max_rows`, if that is given.
+
+    Raises:
+        `ValueError`: for NaN or infinite activations.
+    """
     groups = find_groups(model, "encoder")
     evidence = EncoderEvidence(
         model, groups, model.config.num_labels, seed, derivatives=bool(DERIVATIVES & {*criteria})
     )
-    return evidence.gather(labelled_batches(batches))
+    total = rounds(batches, 1)
+    if total is not None and max_rows is not None:
+        total = min(total, -(-max_rows // getattr(batches, "batch_size", 1)))
+    bar = tqdm(
+        first_rows(labelled_batches(batches), max_rows),
+        total=total,
+        desc="Measuring neurons",
+        unit="batch",
+        disable=not progress,
+    )
+    return evidence.gather(bar)
 
 
-def bits_lost(dense: torch.Tensor, pruned: torch.Tensor) -> tuple[float, float]:
-    """
-    Mean Kullback-Leibler divergence, in bits, of the prediction `pruned` from `dense`, both logits `[N, C]`, and its
-    standard error over rows.
-    """
-    log_p, log_q = dense.double().log_softmax(-1), pruned.double().log_softmax(-1)
-    rows = (log_p.exp() * (log_p - log_q)).sum(-1) / torch.log(torch.tensor(2.0, dtype=torch.float64))
-    return float(rows.mean()), float(rows.std(correction=0) / len(rows) ** 0.5)
+def first_rows(batches: Iterable[LabelledBatch], rows: int | None) -> Iterator[LabelledBatch]:
+    """As many of the first `batches` as hold `rows`; all for `None`."""
+    seen = 0
+    for batch in batches:
+        if rows is not None and seen >= rows:
+            return
+        seen += len(batch.labels)
+        yield batch

@@ -21,7 +21,33 @@ from .unit_statistics import UnitStatistics, random_draws
 
 
 MOST_CLASSES = 8
-"""Up to so many classes the gradient of each one's log-probability is taken; of more, of so many drawn ones."""
+"""Up to so many classes the Fisher information is exact; of more, from so many labels drawn from the prediction."""
+
+
+def fisher_factor(logits: torch.Tensor) -> torch.Tensor:
+    """
+    `[C - 1, N, C]`: the outer products of each row's vectors add up to its prediction's Fisher information about the
+    logits `[N, C]`, diag(p) - p p^T. One vector less than there are classes, and so one backward pass (the Cholesky
+    factor of a multinomial's covariance: Tanabe and Sagae, 1992).
+    """
+    p = logits.double().softmax(-1)
+    # The share of a class and those after it.
+    rest = p.flip(-1).cumsum(-1).flip(-1).clamp(min=torch.finfo(p.dtype).tiny)
+    vectors = []
+    for label in range(p.shape[1] - 1):
+        vector = torch.zeros_like(p)
+        vector[:, label] = 1
+        vector[:, label + 1 :] = -p[:, label + 1 :] / rest[:, label + 1, None]
+        vectors.append(vector * (p[:, label] * rest[:, label + 1] / rest[:, label]).sqrt()[:, None])
+    return torch.stack(vectors).to(logits.dtype)
+
+
+def drawn_directions(logits: torch.Tensor, number: int, generator: torch.Generator) -> torch.Tensor:
+    """As [`fisher_factor`] on average: `[number, N, C]` gradients of log p(y) for labels drawn from the prediction."""
+    p = logits.softmax(-1)
+    drawn = torch.multinomial(p.cpu(), number, replacement=True, generator=generator).to(p.device)
+    chosen = nn.functional.one_hot(drawn.t(), p.shape[1]).to(p)
+    return (chosen - p) / number**0.5
 
 
 @dataclass
@@ -85,7 +111,11 @@ class EncoderEvidence:
 
     def gather(self, batches: Iterable[LabelledBatch]) -> EncoderEvidence:
         """
-        Runs the network over `batches`: a forward pass, and a backward pass for each class, through activations only.
+        Runs the network over `batches`: a forward pass, and a backward pass for each class but one, through
+        activations only.
+
+        Raises:
+            `ValueError`: for a group with NaN or infinite activations.
         """
         frozen = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
         for parameter in frozen:
@@ -97,6 +127,12 @@ class EncoderEvidence:
         finally:
             for parameter in frozen:
                 parameter.requires_grad_(True)
+        for name, sums in self.sums.items():
+            if not sums.activations.moments().covariance.isfinite().all() or not sums.fisher.isfinite().all():
+                raise ValueError(
+                    f"{name} has NaN or infinite activations, or derivatives of the prediction by them: its neurons "
+                    "cannot be ranked."
+                )
         return self
 
     def _push(self, inputs: dict[str, Any], labels: torch.Tensor) -> None:
@@ -141,20 +177,14 @@ class EncoderEvidence:
 
     def _gradients(self, logits: torch.Tensor, outputs: list[torch.Tensor]):
         """
-        Gradients of log p(y) by the consumers' outputs, times the square root of y's share: the squares of all add up
-        to the Fisher information of the prediction.
+        Gradients by the consumers' outputs, whose squares add up to the Fisher information of the prediction.
         """
-        log_p = logits.log_softmax(-1)
-        p = log_p.detach().exp()
         if self.num_classes <= MOST_CLASSES:
-            picks = [(log_p[:, label], p[:, label]) for label in range(self.num_classes)]
+            directions = fisher_factor(logits.detach())
         else:
-            drawn = torch.multinomial(p.cpu(), MOST_CLASSES, replacement=True, generator=self._generator).to(p.device)
-            share = torch.full_like(p[:, 0], 1 / MOST_CLASSES)
-            picks = [(log_p.gather(1, drawn[:, number, None])[:, 0], share) for number in range(MOST_CLASSES)]
-        for chosen, share in picks:
-            gradients = torch.autograd.grad(chosen.sum(), outputs, retain_graph=True)
-            yield [gradient * share.sqrt()[:, None, None] for gradient in gradients]
+            directions = drawn_directions(logits.detach(), MOST_CLASSES, self._generator)
+        for direction in directions:
+            yield torch.autograd.grad(logits, outputs, direction, retain_graph=True)
 
     def _label_gradients(self, logits: torch.Tensor, labels: torch.Tensor, outputs: list[torch.Tensor]):
         loss = nn.functional.cross_entropy(logits, labels.to(logits.device), reduction="sum")

@@ -85,8 +85,13 @@ class LayerCalls:
         self._calls.append(calls)
         return output
 
-    def run(self, network: nn.Module, batch: int, call: int, hidden_states: torch.Tensor) -> torch.Tensor:
-        """The hidden states that the layer of `call` in `network`, a model or a narrower copy of it, makes."""
-        layer, args, kwargs = self._calls[batch][call]
-        output = network.get_submodule(layer)(hidden_states, *args, **kwargs)
+    def run(
+        self, network: nn.Module, batch: int, call: int, hidden_states: torch.Tensor, layer: str | None = None
+    ) -> torch.Tensor:
+        """
+        The hidden states that the layer of `call` in `network`, a model or a narrower copy of it, makes; or another
+        `layer`, called as that one.
+        """
+        name, args, kwargs = self._calls[batch][call]
+        output = network.get_submodule(layer or name)(hidden_states, *args, **kwargs)
         return output[0] if isinstance(output, tuple) else output

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .config import MIDropoutConfig
@@ -17,12 +17,14 @@ class PruningProgress:
         steps (`list[int]`): Optimizer steps after which neurons are scored, those done and those to come.
         max_steps (`int`): Optimizer steps of the training that `steps` are for.
         record ([`PruningRecord`], *optional*): What happened so far; `None` before the first time.
+        teacher (`str`, *optional*): SHA-256 of the weights of the network before pruning, if there is distillation.
     """
 
     config: MIDropoutConfig
     steps: list[int]
     max_steps: int
     record: PruningRecord | None = None
+    teacher: str | None = None
 
     @property
     def rounds_done(self) -> int:
@@ -36,6 +38,7 @@ class PruningProgress:
             "steps": self.steps,
             "max_steps": self.max_steps,
             "record": self.record.to_dict() if self.record else None,
+            "teacher": self.teacher,
         }
 
     @classmethod
@@ -89,17 +92,18 @@ class PruningProgress:
                 f"The checkpoint of step {step} was pruned with another configuration: {differences}. Resume with the "
                 "same one, or start a new training."
             )
-        return cls(config, list(saved["steps"]), saved["max_steps"], record).replanned(step, max_steps)
+        progress = cls(config, list(saved["steps"]), saved["max_steps"], record, saved["teacher"])
+        return progress.replanned(step, max_steps)
 
     def replanned(self, step: int, max_steps: int) -> PruningProgress:
         """The same; if `max_steps` changed, what is left is spread evenly over the steps after `step`."""
         done, left = self.rounds_done, self.config.pruning_steps - self.rounds_done
         if max_steps == self.max_steps or left == 0:
-            return PruningProgress(self.config, self.steps, max_steps, self.record)
+            return replace(self, max_steps=max_steps)
         to_come = [step + (max_steps - step) * number // (left + 1) for number in range(1, left + 1)]
         if len({step, *to_come}) <= left:
             raise ValueError(
                 f"pruning_steps={self.config.pruning_steps}: {left} of them are left, but only {max_steps - step} "
                 f"optimizer steps after step {step}; each needs one, and retraining another."
             )
-        return PruningProgress(self.config, self.steps[:done] + to_come, max_steps, self.record)
+        return replace(self, steps=self.steps[:done] + to_come, max_steps=max_steps)

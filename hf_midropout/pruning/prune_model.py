@@ -2,38 +2,31 @@
 
 from __future__ import annotations
 
-import logging
-import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
-from accelerate import PartialState
 from torch import nn
 
 from ..groups.sharding import full_module
-from ..scoring.inference import Batches, batches_for, frozen_inference
+from ..scoring.inference import Batches, batches_for
 from ..scoring.neurons import score_neurons
 from ..scoring.problem_types import find_problem_type
-from .apply import act, is_pruned
+from ..scoring.scores import NeuronScores
+from .apply import is_pruned
 from .config import MIDropoutConfig
-from .data_checks import check_labelled, check_training, usable_validation, warn_without_validation
-from .decision import Decision, decide_once
-from .evidence import Evidence
-from .head import HeadNetwork
+from .data_checks import check_training, usable_validation
+from .encoder_checks import check_encoder
+from .encoder_step import measured_metrics, prune_encoder_once
 from .head_checks import check_head
-from .head_evaluation import HeadInputCollector, HeadInputs, collect_head_inputs
+from .head_step import head_inputs, prune_head
 from .record import PruningStep
+from .selection import Selection
 
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-
-HEAD_ROWS = 10_000
-"""Training rows whose head inputs are kept for criteria and refits: beyond that, scores go on at constant memory."""
-
-logger = logging.getLogger(__name__)
 
 
 def prune(
@@ -49,10 +42,13 @@ def prune(
 ) -> PruningStep:
     """
     Scores the neurons of a trained classifier, drops those that `config` does not keep, and refits the weights that
-    read the others. The model is changed in place: dropped neurons are 0, and `model.compact()` removes them.
+    read the others. The model is changed in place: neurons of the encoder (`targets="encoder"`) are gone, and what
+    `save_pretrained` writes loads with transformers' own class; those of a MI-Dropout head (`"head"`) are 0, and
+    `model.compact()` removes them.
 
     Args:
-        model ([`MIDropoutAlbertForSequenceClassification`]): A trained classifier.
+        model ([`~transformers.PreTrainedModel`]): A trained classifier: for its encoder, of any architecture in
+            `groups/architectures.py`; for its head, a [`MIDropoutAlbertForSequenceClassification`].
         train (`datasets.Dataset` or `torch.utils.data.Dataset`): Labelled rows to score with; as in [`score_neurons`].
         validation (`datasets.Dataset` or `torch.utils.data.Dataset`, *optional*): Labelled rows to compare networks
             on: for `threshold="search"`, and for the metrics and baselines of the result.
@@ -79,7 +75,7 @@ def prune(
     if config.pruning_steps > 1:
         raise ValueError(f"pruning_steps={config.pruning_steps}: without training in between there is one.")
     check_prunable(model, config)
-    if is_pruned(model):
+    if config.targets != "encoder" and is_pruned(model):
         raise ValueError("The model already has dropped neurons: start from its compact() form.")
 
     def batches(dataset, **options) -> Batches:
@@ -98,7 +94,10 @@ def check_prunable(model: PreTrainedModel, config: MIDropoutConfig) -> None:
     Raises:
         `ValueError`: for a model whose neurons cannot be dropped, or a `config` that does not fit it.
     """
-    check_head(model)
+    if config.targets != "encoder":
+        check_head(model)
+    if config.targets != "head":
+        check_encoder(model)
     config.check_classes(model.config.num_labels)
     problem_type = find_problem_type(model.config)
     if problem_type != "single_label_classification":
@@ -122,62 +121,75 @@ def prune_once(
     *,
     step: int = 0,
     optimizer=None,
+    previous: Selection | None = None,
     progress: bool = True,
 ) -> PruningStep:
     """
-    One pruning step, on every process.
-
-    Args:
-        model (`nn.Module`): With a MI-Dropout head, as the Trainer has it: sharded or not.
-        training, validation (`Batches`): Rows to score with and to compare on.
-        config ([`MIDropoutConfig`]): What was asked for.
-        keep (`float`, *optional*): The fraction of all neurons that this step leaves; `None` for a threshold.
-        step (`int`, *optional*, defaults to 0): Optimizer step after which it happens.
-        optimizer (`torch.optim.Optimizer`, *optional*): Forgets what it remembers of weights that are drawn anew.
-        progress (`bool`, *optional*, defaults to `True`): Shows progress bars.
+    One pruning step of what `config.targets` names, on every process: as [`prune_head`], [`prune_encoder_once`], or
+    one after the other.
     """
-    started = time.perf_counter()
-    collector = HeadInputCollector(model, max_batches=-(-HEAD_ROWS // getattr(training, "batch_size", 1)))
-    with collector:
-        scores = score_neurons(model, training, progress=progress, observe=collector.observe)
-    result = PruningStep(step, scores)
-    inputs, compared = collector.gather(), head_inputs(model, validation, progress)
-    head = full_module(model.classifier, model.config)
-    if compared is not None:
-        result.validation = {"rows": len(compared.labels), "before_pruning": compared.metrics(head)}
-    if config.action != "none":
-        if compared is None and config.searches:
-            decision = Decision(refused="threshold='search' needs validation rows, which could not be read.")
-        else:
-            with frozen_inference(model):
-                evidence = Evidence(scores, HeadNetwork(head), inputs, config.seed)
-                decision = decide_once(config, evidence, compared, keep)
-        result.refused, result.baselines, result.selection = decision.refused, decision.baselines, decision.selection
-        result.sweep = decision.sweep.to_dict() if decision.sweep else None
-        if decision.selection is None:
-            logger.warning("%s Nothing is dropped.", decision.refused)
-        else:
-            act(model, decision, config, optimizer)
-        if compared is not None:
-            result.validation["after_pruning"] = compared.metrics(full_module(model.classifier, model.config))
-    result.seconds = {"scoring": scores.seconds, "total": time.perf_counter() - started}
-    return result
+    steps = []
+    if config.targets != "head":
+        kept = {
+            name: mask for name, mask in (previous.kept if previous else {}).items() if name.startswith("encoder.")
+        }
+        earlier = Selection(kept, {}) if kept else None
+        steps.append(
+            prune_encoder_once(
+                model, training, validation, config, keep,
+                step=step, optimizer=optimizer, previous=earlier, progress=progress,
+            )
+        )  # fmt: skip
+    if config.targets != "encoder":
+        steps.append(
+            prune_head(model, training, validation, config, keep, step=step, optimizer=optimizer, progress=progress)
+        )
+    return steps[0] if len(steps) == 1 else joined(*steps)
 
 
-def head_inputs(model: PreTrainedModel, batches: Batches | None, progress: bool = True) -> HeadInputs | None:
-    """Validation rows as the head receives them; `None` if there are none, or, with a warning, if reading fails."""
-    if batches is None:
-        return None
-    try:
-        inputs = collect_head_inputs(model, batches, progress=progress)
-    except Exception as error:
-        if PartialState().num_processes > 1:
-            raise  # the other processes wait for this one
-        warn_without_validation(error)
-        return None
-    try:  # all processes have the same rows by now
-        check_labelled(inputs.labels, model.config.num_labels)
-    except ValueError as error:
-        warn_without_validation(error)
-        return None
-    return inputs
+def joined(encoder: PruningStep, head: PruningStep) -> PruningStep:
+    """The steps of an encoder and, right after it, of a head, as one."""
+    selections = [each.selection for each in (encoder, head) if each.selection]
+    selection = None
+    if selections:
+        every = {name: torch.ones(len(bits), dtype=torch.bool) for name, bits in head.scores.bits.items()}
+        every |= {name: torch.ones(len(bits), dtype=torch.bool) for name, bits in encoder.scores.bits.items()}
+        threshold = dict.fromkeys(every, 0.0)
+        for each in selections:
+            every |= each.kept
+            threshold |= each.threshold
+        selection = Selection({name: every[name] for name in [*encoder.scores.layers, *head.scores.layers]}, threshold)
+    validation = {**head.validation, **encoder.validation}
+    if "after_pruning" in head.validation:
+        validation["after_pruning"] = head.validation["after_pruning"]
+    refused = [each.refused for each in (encoder, head) if each.refused]
+    return PruningStep(
+        step=encoder.step,
+        scores=replace(encoder.scores, layers={**encoder.scores.layers, **head.scores.layers}),
+        selection=selection,
+        refused=" ".join(refused) or None,
+        sweep=encoder.sweep or head.sweep,
+        baselines=encoder.baselines or head.baselines,
+        validation=validation,
+        seconds={name: encoder.seconds.get(name, 0.0) + head.seconds.get(name, 0.0) for name in encoder.seconds},
+    )
+
+
+def score_again(
+    model: PreTrainedModel, training: Batches, config: MIDropoutConfig, selection: Selection | None, progress: bool
+) -> NeuronScores:
+    """Scores of the neurons that `config.targets` names, at 0 bits for those that `selection` dropped."""
+    scores = score_neurons(model, training, targets=config.targets, progress=progress)
+    if selection is None or config.targets == "head":
+        return scores
+    return scores.widened({name: mask for name, mask in selection.kept.items() if name.startswith("encoder.")})
+
+
+def validation_metrics(
+    model: PreTrainedModel, validation: Batches | None, config: MIDropoutConfig, progress: bool
+) -> dict[str, float] | None:
+    """Metrics of `model` on validation rows, on every process; `None` without any that can be read."""
+    if config.targets == "encoder":
+        return measured_metrics(model, validation)
+    inputs = head_inputs(model, validation, progress)
+    return inputs.metrics(full_module(model.classifier, model.config)) if inputs is not None else None

@@ -13,7 +13,7 @@ from ..scoring.scores import NeuronScores
 from ..utils.json_files import read_json
 from ..utils.report_names import RECORD, json_name
 from ..utils.typed_json import from_json, to_json
-from .record_arrays import AFTER, Arrays, read_arrays, save_with_arrays
+from .record_arrays import AFTER, Arrays, named_arrays, read_arrays, save_with_arrays
 from .record_parts import (
     join_scores,
     join_selection,
@@ -214,6 +214,6 @@ class PruningRecord:
         try:
             check_version(content)
             pruning = read_pruning(content)
-            return cls.join(pruning, read_arrays(Path(folder), RECORD, pruning))
+            return cls.join(pruning, read_arrays(Path(folder), RECORD, named_arrays(pruning)))
         except ValueError as error:
             raise ValueError(f"{path} cannot be read: {error}.") from error

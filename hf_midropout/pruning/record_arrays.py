@@ -1,5 +1,6 @@
 """
-The values per neuron of a record, beside its JSON: `bits`, `stderr`, `p_value` and `kept` of each layer and step.
+The values per neuron of a record, beside its JSON: `bits`, `stderr`, `p_value` and `kept` of each layer and step. Of
+an encoder, `importance` and `kept` of each group.
 
 A folder may be written to and read while a training runs, and the training may be killed at any moment. So the arrays
 are written first: the JSON that is there goes on to find its own among them, as a record only grows. Where it would
@@ -24,8 +25,11 @@ from .record_schema import MAX_BITS, Pruning, Scores
 
 
 Arrays = dict[str, np.ndarray]
+ArraySets = Iterable[tuple[dict[str, int], str]]
+"""Names with their sizes, the last part of a name being what it holds, and the SHA-256 of all."""
+
 VALUES = ("bits", "stderr", "p_value")
-KEPT = "kept"
+KEPT, IMPORTANCE = "kept", "importance"
 AFTER = "after"
 
 
@@ -42,20 +46,20 @@ def digest(arrays: Iterable[np.ndarray]) -> str:
     return hashed.hexdigest()
 
 
-def named_arrays(pruning: Pruning) -> Iterable[tuple[str, dict[str, int], str]]:
-    """The arrays that `pruning` is about, in sets: the dtype of a set, its names with their sizes, and its SHA-256."""
+def named_arrays(pruning: Pruning) -> ArraySets:
+    """The arrays that `pruning` is about."""
     scored: list[tuple[int | str, Scores]] = [(step, each.scores) for step, each in enumerate(pruning.pruning_steps)]
     if pruning.after:
         scored.append((AFTER, pruning.after))
     for step, scores in scored:
         neurons = {name: layer.neurons for name, layer in scores.layers.items()}
         values = {array_name(step, name, value): size for name, size in neurons.items() for value in VALUES}
-        yield "F64", values, scores.sha256
+        yield values, scores.sha256
     for step, each in enumerate(pruning.pruning_steps):
         if each.selection:
             neurons = {name: layer.neurons for name, layer in each.scores.layers.items()}
             masks = {array_name(step, name, KEPT): neurons[name] for name in each.selection.layers}
-            yield "BOOL", masks, each.selection.sha256
+            yield masks, each.selection.sha256
 
 
 def save_with_arrays(folder: Path, stem: str, content: dict[str, Any], arrays: Arrays) -> None:
@@ -78,12 +82,17 @@ def save_with_arrays(folder: Path, stem: str, content: dict[str, Any], arrays: A
     write_json(path, content)
 
 
-def read_arrays(folder: Path, stem: str, pruning: Pruning) -> Arrays:
+def read_arrays(folder: Path, stem: str, sets: ArraySets) -> Arrays:
     """
-    The arrays in `folder` that `pruning` is about.
+    Arrays in `folder`, by name.
+
+    Args:
+        folder (`Path`): Where they are.
+        stem (`str`): The name of their file without its ending.
+        sets (`Iterable`): The arrays that the JSON beside them is about, as [`named_arrays`] gives them.
 
     Raises:
-        `ValueError`: if they are not there, not those of `pruning`, or hold what no label has.
+        `ValueError`: if they are not there, not those of the JSON, or hold what no neuron has.
     """
     path = folder / arrays_name(stem)
     if path.is_symlink():
@@ -95,28 +104,31 @@ def read_arrays(folder: Path, stem: str, pruning: Pruning) -> Arrays:
     header, start = read_header(path)
     arrays: Arrays = {}
     with path.open("rb") as file:
-        for dtype, sizes, sha256 in named_arrays(pruning):
+        for sizes, sha256 in sets:
             for name, size in sizes.items():
-                tensor = header.get(name)
+                tensor, value = header.get(name), name.rpartition("/")[2]
+                dtype = "BOOL" if value == KEPT else "F64"
                 if tensor is None or tensor["dtype"] != dtype or tensor["shape"] != [size]:
                     raise ValueError(f"{path.name} does not hold its values per neuron")
                 begin, stop = tensor["data_offsets"]
                 file.seek(start + begin)
-                arrays[name] = np.frombuffer(file.read(stop - begin), "<f8" if dtype == "F64" else "u1").copy()
-                check_values(arrays[name], dtype)
-                if dtype == "BOOL":
+                arrays[name] = np.frombuffer(file.read(stop - begin), "u1" if value == KEPT else "<f8").copy()
+                check_values(arrays[name], value)
+                if value == KEPT:
                     arrays[name] = arrays[name].astype(bool)
             if digest(arrays[name] for name in sizes) != sha256:
                 raise ValueError(f"{path.name} is of another one: its values per neuron are not those it was made of")
     return arrays
 
 
-def check_values(values: np.ndarray, dtype: str) -> None:
-    """`ValueError` for bits that no label has, and for masks that are neither 0 nor 1."""
-    if dtype == "F64" and not ((values >= -1e-6) & (values <= MAX_BITS)).all():  # nor NaN
+def check_values(values: np.ndarray, value: str) -> None:
+    """`ValueError` for bits that no label has, masks that are neither 0 nor 1, and importances that are infinite."""
+    if value in VALUES and not ((values >= -1e-6) & (values <= MAX_BITS)).all():  # nor NaN
         raise ValueError(f"bits and their errors must be numbers of 0 to {MAX_BITS:g}")
-    if dtype == "BOOL" and (values > 1).any():
+    if value == KEPT and (values > 1).any():
         raise ValueError("masks must be of zeros and ones")
+    if value == IMPORTANCE and not np.isfinite(values).all():
+        raise ValueError("importances must be finite")
 
 
 def _goes_with(path: Path, content: dict[str, Any]) -> bool:

@@ -29,8 +29,9 @@ Neurons = Annotated[int, Between(0, MAX_NEURONS)]
 @dataclass(kw_only=True)
 class Metrics:
     """
-    Of a classifier on some rows: `accuracy`, `macro_f1`, `loss` (nats), `expected_calibration_error`, and of several
-    draws `accuracy_std`; each a `float`, `None` if it was not measured.
+    Of a classifier on some rows: `accuracy`, `macro_f1`, `loss` (nats), `expected_calibration_error`, of several draws
+    `accuracy_std`, and `bits_lost` (mean divergence from the dense network's prediction) with its standard error
+    `bits_lost_stderr`; each a `float`, `None` if it was not measured.
     """
 
     accuracy: float | None = None
@@ -38,6 +39,8 @@ class Metrics:
     loss: float | None = None
     expected_calibration_error: float | None = None
     accuracy_std: float | None = None
+    bits_lost: float | None = None
+    bits_lost_stderr: float | None = None
 
 
 @dataclass(kw_only=True)

@@ -54,6 +54,11 @@ class NormalEquations:
         self.cross += (weighted.t() @ targets).double()
         self.squares += (scaled * targets).sum().double()
 
+    @property
+    def mean_square(self) -> float:
+        """Of the targets."""
+        return float((self.squares / self.total).clamp(min=1e-30))
+
     def solve(self, bias: bool = True, ridge: float = RIDGE) -> tuple[torch.Tensor, torch.Tensor, float]:
         """
         Ridge regression with an unpenalised bias, or with none.
@@ -76,7 +81,7 @@ class NormalEquations:
         variance = self.squares / self.total - target_mean.square().sum()
         explained = 2 * (coefficients * cross).sum() - (coefficients * (gram @ coefficients)).sum()
         left = variance - explained
-        return coefficients, biases, float(left / (self.squares / self.total).clamp(min=1e-30))
+        return coefficients, biases, float(left) / self.mean_square
 
 
 Stream = list[torch.Tensor]
@@ -110,7 +115,7 @@ class SequentialReconstruction:
 
         Returns:
             `dict[str, dict[str, float]]`: by network and group, the share of the mean square of what was to be made
-            good that is left.
+            good, before the first round, that is left after the last.
         """
         by_layer = {group.layer: group for group in self.groups.values()}
         order = self.calls.order
@@ -119,6 +124,7 @@ class SequentialReconstruction:
         streams = {name: list(self.calls.inputs) for name in networks}
         for first, last in segments(order):
             groups = [by_layer[layer] for layer in dict.fromkeys(order[first:last]) if layer in by_layer]
+            to_make_good: dict[tuple[str, str], float] = {}
             rounds = SHARED_ROUNDS if last - first > len(groups) else 1
             calls = range(first, last)
             for number in range(rounds):
@@ -127,7 +133,10 @@ class SequentialReconstruction:
                 after, equations = self._gather(networks, groups, dense, streams, calls, on_dense)
                 for name, network in networks.items():
                     for group in groups:
-                        left[name][group.name] = refit(linear_of(network, group.consumer), equations[name, group.name])
+                        key = name, group.name
+                        square = equations[key].mean_square
+                        share = refit(linear_of(network, group.consumer), equations[key])
+                        left[name][group.name] = share * square / to_make_good.setdefault(key, square)
             dense = after
             for name, network in networks.items():
                 streams[name] = [self._advance(network, *each, calls) for each in enumerate(streams[name])]

@@ -1,1 +1,1 @@
-"""The report of a training, its figures, page and model card."""
+"""The report of a training or a pruning, its figures, page and model card."""

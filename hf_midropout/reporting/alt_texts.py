@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..pruning.encoder_schema import PrunedEncoder
 from ..pruning.record_schema import Sweep
-from .report import Tested
+from .compared import compared
+from .report import Report, Tested
+from .verdict import percent, plus_minus
 
 
 if TYPE_CHECKING:
@@ -98,4 +101,32 @@ def reliability_diagram(test: Tested) -> str:
         f"less sure than right in {len(gaps) - above}, surer than right in {above}. Surest bin: confidence "
         f"{points[-1].confidence:.2f}, accuracy {points[-1].accuracy:.2f}."
         + (f" Expected calibration error {error:.3f}." if error is not None else "")
+    )
+
+
+def information_lost(report: Report) -> str:
+    """Of `encoder_figures.information_lost`."""
+    dense, *pruned = compared(report)
+    parts = [
+        f"{each.name}: {plus_minus(each.to_dense.bits, digits=3, sign='-')} bits lost, accuracy "
+        f"{percent(each.metrics.accuracy)}"
+        for each in pruned
+        if each.to_dense
+    ]
+    return (
+        "Dots with error bars of the bits lost and of the accuracy, by what neurons were chosen by. "
+        f"{'; '.join(parts)}; the dense network {percent(dense.metrics.accuracy)}."
+    )
+
+
+def neurons_kept(encoder: PrunedEncoder) -> str:
+    """Of `encoder_figures.neurons_kept`."""
+    parts = [
+        f"layer {place}: {group.kept:,} of {group.neurons:,} neurons kept"
+        + (f", {percent(group.unexplained)} unexplained" if group.unexplained is not None else "")
+        for place, group in enumerate(encoder.groups.values(), 1)
+    ]
+    return (
+        "A strip for each layer of the encoder, its neurons from the most to the least important, with a line where "
+        f"those kept end, and bars of what the refit left unexplained. {'; '.join(parts)}."
     )

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from ..data.datasets import TextClassificationData
+from ..groups import find_groups
 from ..pruning.record import PruningRecord
 from .parts import HUB_ID, MADE_HERE
 from .report import Bin, Data, Model, Report, Tested
@@ -56,7 +57,7 @@ def build_report(
             base_model=model_name,
             base_model_source=model_source,
             largest_logit_difference=largest_logit_difference,
-            **model_sizes(masked, compact),
+            **model_sizes(masked, compact, record),
         ),
         data=Data(
             name=data.name,
@@ -96,16 +97,31 @@ def source_of(model_name: str | None) -> str:
         return "local"
 
 
-def model_sizes(masked: PreTrainedModel, compact: PreTrainedModel) -> dict[str, Any]:
-    """Parameters and widths of the model before and after compaction."""
-    return {
-        "parameters_before": num_parameters(masked),
+def model_sizes(masked: PreTrainedModel, compact: PreTrainedModel, record: PruningRecord) -> dict[str, Any]:
+    """Parameters and widths of the model before any neuron was dropped, and after compaction."""
+    sizes: dict[str, Any] = {
+        "parameters_before": num_parameters(masked) + parameters_cut(masked, record),
         "parameters_after": num_parameters(compact),
-        "head_parameters_before": num_parameters(masked.classifier),
-        "head_parameters_after": num_parameters(compact.classifier),
-        "head_widths_before": list(masked.config.head_widths),
-        "head_widths_after": list(compact.config.head_widths),
     }
+    if hasattr(masked, "masked_layers"):
+        sizes |= {
+            "head_parameters_before": num_parameters(masked.classifier),
+            "head_parameters_after": num_parameters(compact.classifier),
+            "head_widths_before": list(masked.config.head_widths),
+            "head_widths_after": list(compact.config.head_widths),
+        }
+    return sizes
+
+
+def parameters_cut(model: PreTrainedModel, record: PruningRecord) -> int:
+    """Parameters that the encoder of `model` lost when neurons were removed in the middle of its training."""
+    kept = record.selection.kept if record.selection else {}
+    if not any(name.startswith("encoder.") for name in kept):
+        return 0
+    return sum(
+        int((~kept[name]).sum()) * group.parameters_per_unit(model)
+        for name, group in find_groups(model, "encoder").items()
+    )
 
 
 def without_tokens(arguments: dict[str, Any]) -> dict[str, Any]:

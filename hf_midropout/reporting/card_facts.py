@@ -21,12 +21,13 @@ SETTINGS = (
     "num_train_epochs", "learning_rate", "per_device_train_batch_size", "gradient_accumulation_steps", "warmup_steps",
     "weight_decay", "max_length", "seed",
 )  # fmt: skip
+PLACES = {"head": "classification head", "encoder": "encoder", "all": "encoder and classification head"}
 EXAMPLES = {"python-docs": "Opens a socket and listens for connections."}
 
 
-def facts(report: Report, config: dict[str, Any]) -> dict[str, Any]:
+def common_facts(report: Report, config: dict[str, Any]) -> dict[str, Any]:
     """
-    The values of the template.
+    The values that all templates share.
 
     Args:
         report ([`Report`]): Of a training, whole, partial, or empty.
@@ -35,10 +36,38 @@ def facts(report: Report, config: dict[str, Any]) -> dict[str, Any]:
     Raises:
         `KeyError`, `TypeError`, `AttributeError`, `IndexError`, `ValueError`: if a `config` is not such a one.
     """
-    pruning, model, data = report.pruning, report.model, report.data
+    model, data = report.model, report.data
+    labels = list((config.get("id2label") or {"0": "LABEL_0", "1": "LABEL_1"}).values())
+    kind = problem_type(config, labels)
+    return {
+        "labels": labels,
+        "base": (
+            "a tiny ALBERT with random weights"
+            if model.base_model == MADE_HERE
+            else public_name(model.base_model, model.base_model_source)
+        ),
+        "base_link": hub_link(model.base_model, model.base_model_source),
+        "data_name": public_name(data.name, data.source),
+        "data_link": hub_link(data.name, data.source),
+        "own": config.get("model_type") == MODEL_TYPE,
+        "architecture": architecture(config),
+        "regression": kind == "regression",
+        "multi_label": kind == "multi_label_classification",
+        "model": vars(model),
+        "test": vars(report.test) if report.test else None,
+        "dense_test": vars(report.dense_test) if report.dense_test else None,
+        "rows": ", ".join(f"{count:,} {split}" for split, count in data.rows.items()),
+        "notes": data.notes,
+        "versions": versions(report),
+        "example": EXAMPLES.get(data.name or "", "A text to classify."),
+    }
+
+
+def head_facts(report: Report, config: dict[str, Any]) -> dict[str, Any]:
+    """The values of the templates about a training that dropped neurons of the head; as [`common_facts`]."""
+    pruning = report.pruning
     layers = pruning.layers if pruning else []
     before, after = sum(layer.neurons for layer in layers), sum(layer.kept for layer in layers)
-    labels = list((config.get("id2label") or {"0": "LABEL_0", "1": "LABEL_1"}).values())
     validation = pruning.validation if pruning else Validation()
     moments = [
         (title, before if key == "before_pruning" else after, vars(metrics))
@@ -51,44 +80,28 @@ def facts(report: Report, config: dict[str, Any]) -> dict[str, Any]:
         after = before  # neurons that training treated otherwise are all still there
     scores = pruning.pruning_steps[0].scores if pruning else None
     widths = config.get("head_widths", [])
-    return {
-        "labels": labels,
+    targets = settings_of_it.get("targets", "head")
+    kept_in_head = [layer.kept for layer in layers if not layer.name.startswith("encoder.")]
+    return common_facts(report, config) | {
         "widths": widths,
-        "base": (
-            "a tiny ALBERT with random weights"
-            if model.base_model == MADE_HERE
-            else public_name(model.base_model, model.base_model_source)
-        ),
-        "base_link": hub_link(model.base_model, model.base_model_source),
-        "data_link": hub_link(data.name, data.source),
-        "own": config.get("model_type") == MODEL_TYPE,
-        "architecture": architecture(config),
-        "regression": problem_type(config, labels) == "regression",
-        "multi_label": problem_type(config, labels) == "multi_label_classification",
-        "model": vars(model),
         "layers": [vars(layer) for layer in layers],
         "neurons_before": before,
         "neurons_after": after,
         "dropped": after < before and action == "prune",
         "action": action if after < before else "none",
         "criterion": criterion_name(pruning),
-        "compact": config.get("model_type") != MODEL_TYPE or widths == [layer.kept for layer in layers],
+        "place": PLACES.get(targets, PLACES["head"]),
+        "cut": targets == "encoder",
+        "compact": targets == "encoder" or config.get("model_type") != MODEL_TYPE or widths == kept_in_head,
         "refused": pruning.refused if pruning else None,
         "validation": moments,
-        "test": vars(report.test) if report.test else None,
-        "dense_test": vars(report.dense_test) if report.dense_test else None,
-        "rows": ", ".join(f"{count:,} {split}" for split, count in data.rows.items()),
         "baselines": read_baselines(report),
         "entropy": scores.label_entropy_bits if scores else None,
         "samples": f"estimated from {scores.num_samples:,} training rows" if scores else "",
         "step": pruning.step if pruning else None,
         "max_steps": pruning.max_steps if pruning else None,
         "rule": rule(settings_of_it),
-        "data_name": public_name(data.name, data.source),
-        "notes": data.notes,
         "settings": settings(report.training_arguments),
-        "versions": versions(report),
-        "example": EXAMPLES.get(data.name or "", "A text to classify."),
     }
 
 

@@ -1,4 +1,4 @@
-"""Every figure of a report, once: for the files that `train` leaves, for the page, and for the card."""
+"""Every figure of a report, once: for the files that `train` and `prune` leave, for the page, and for the card."""
 
 from __future__ import annotations
 
@@ -44,6 +44,16 @@ class Drawable:
         """[`Sweep`] of the last pruning step that has one, if there is one."""
         return self.report.pruning.last("sweep") if self.report.pruning else None
 
+    @property
+    def encoder(self) -> Any:
+        """[`PrunedEncoder`], if there is one."""
+        return self.report.encoder
+
+    @property
+    def of_head(self) -> bool:
+        """Whether it is about the neurons of a head."""
+        return self.report.encoder is None
+
 
 @dataclass(frozen=True)
 class FigureEntry:
@@ -52,9 +62,9 @@ class FigureEntry:
         name (`str`): Of its files.
         title (`str`), caption (`Callable`), alt (`Callable`): Its words; the latter two from a [`Drawable`].
         draw (`Callable`): From a [`Drawable`] to a `matplotlib` figure.
-        shown (`Callable`, *optional*): Whether a [`Drawable`] has what it takes; always if not given.
+        shown (`Callable`, *optional*): Whether a [`Drawable`] has what it takes; any about a head if not given.
         height (`float`, *optional*): In inches on the page, whose width is a phone's; its own if not given.
-        page_only (`bool`, *optional*, defaults to `False`): Whether `train` leaves it to the page.
+        page_only (`bool`, *optional*, defaults to `False`): Whether commands other than `report` leave it out.
         card (`str`, *optional*): Alternative text in the model card; it is not in there if not given.
     """
 
@@ -63,7 +73,7 @@ class FigureEntry:
     caption: Callable[[Drawable], str]
     alt: Callable[[Drawable], str]
     draw: Callable[[Drawable], Figure]
-    shown: Callable[[Drawable], bool] = lambda it: True
+    shown: Callable[[Drawable], bool] = lambda it: it.of_head
     height: float | None = None
     page_only: bool = False
     card: str | None = None
@@ -81,7 +91,37 @@ def _page_figures() -> Any:
     return page_figures
 
 
+def _encoder_figures() -> Any:
+    from . import encoder_figures
+
+    return encoder_figures
+
+
 FIGURES = (
+    FigureEntry(
+        "information_lost",
+        "Information lost",
+        caption=lambda it: (
+            f"Of the prediction, on {it.test.rows:,} {it.test.split} rows: with the same number of neurons, chosen by "
+            "different criteria. Lines are two standard errors of the difference from the dense network."
+        ),
+        alt=lambda it: alt_texts.information_lost(it.report),
+        draw=lambda it: _encoder_figures().information_lost(it.report),
+        shown=lambda it: it.encoder is not None,
+        card="Bits lost and accuracy by what neurons were chosen by, with error bars",
+    ),
+    FigureEntry(
+        "neurons_kept",
+        "Neurons kept",
+        caption=lambda it: (
+            "A strip a layer, dark where neurons matter; left of the orange line they were kept. Unexplained: what "
+            "the refit left of what removing the others took from a layer's output."
+        ),
+        alt=lambda it: alt_texts.neurons_kept(it.encoder),
+        draw=lambda it: _encoder_figures().neurons_kept(it.encoder, it.report.arrays),
+        shown=lambda it: it.encoder is not None,
+        card="Importance of the neurons of each layer, how many were kept, and what the refit left unexplained",
+    ),
     FigureEntry(
         "architecture",
         "Architecture",
@@ -108,7 +148,7 @@ FIGURES = (
         caption=lambda it: "Loss over the optimizer steps.",
         alt=lambda it: alt_texts.training_curve(it.record, it.log),
         draw=lambda it: _figures().training_curve(it.record, it.log),
-        shown=lambda it: bool(it.log),
+        shown=lambda it: it.of_head and bool(it.log),
         height=3.2,
         card="Loss over the optimizer steps, with the step at which neurons were dropped",
     ),
@@ -128,7 +168,7 @@ FIGURES = (
         ),
         alt=lambda it: alt_texts.sweep_curve(it.sweep),
         draw=lambda it: _figures().sweep_curve(it.sweep),
-        shown=lambda it: it.sweep is not None and bool(it.sweep.levels),
+        shown=lambda it: it.of_head and it.sweep is not None and bool(it.sweep.levels),
     ),
     FigureEntry(
         "calibration",

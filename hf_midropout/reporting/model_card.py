@@ -85,12 +85,13 @@ def compose(report: Report, config: dict[str, Any], existing: str, name: str, fi
     """The `huggingface_hub.ModelCard` from what is in the files; see [`card_text`]."""
     from huggingface_hub import ModelCard
 
-    from .card_facts import facts
+    from .kinds import kind_of
 
     try:
-        values = facts(report, config)
+        kind = kind_of(report)
+        values = kind.facts(report, config)
         section = (
-            _template()
+            _template(kind.card)
             .render(
                 escaped(values),
                 name=name,
@@ -172,12 +173,12 @@ def merge_metadata(theirs, ours) -> None:
             setattr(theirs, key, value)
 
 
-def _template():
+def _template(name: str):
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"), undefined=StrictUndefined, autoescape=False
     )
     environment.filters["tojson"] = lambda value: json.dumps(value, ensure_ascii=False)
-    return environment.get_template("model_card.md")
+    return environment.get_template(name)
 
 
 def escaped(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""One self-contained HTML page about a training, with its figures as files too."""
+"""One self-contained HTML page about a training or a pruning, with its figures as files too."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from ..checkpoints.loading import loading
 from ..utils.json_files import read_json
 from ..utils.report_names import REPORT_NAME
 from ..utils.safe_paths import write_inside
-from .card_facts import facts
 from .drawing import PageFigure, page_figures
+from .kinds import Kind, kind_of
 from .report import Report
 
 
@@ -41,12 +41,13 @@ def write_page(
     page = Path(page) if page else folder / PAGE_NAME
     report, config = Report.load(folder), read_json(folder / "config.json")
     if report is None:
-        raise ValueError(f"{folder} has no {REPORT_NAME}: hf-midropout train writes it.")
+        raise ValueError(f"{folder} has no {REPORT_NAME}: hf-midropout train and hf-midropout prune write it.")
     # Whatever fails in drawing is due to the report: anything may be in it.
     with loading(REPORT_NAME):
-        values = facts(report, config)
+        kind = kind_of(report)
+        values = kind.facts(report, config) | {"seconds": report.seconds.get("total")}
         drawn = page_figures(report, config)
-        text = render(values, drawn, name or folder.absolute().name, report)
+        text = render(kind, values, drawn, name or folder.absolute().name)
     written = [write_inside(page.parent, page.name, text)]
     for figure in drawn:
         for suffix, content in ((".svg", figure.svg), (".png", figure.png)):
@@ -54,10 +55,9 @@ def write_page(
     return written
 
 
-def render(values: dict[str, Any], drawn: list[PageFigure], name: str, report: Report) -> str:
+def render(kind: Kind, values: dict[str, Any], drawn: list[PageFigure], name: str) -> str:
     """The page; whatever comes from the report is escaped."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"), undefined=StrictUndefined, autoescape=True
     )
-    seconds = report.seconds.get("total")
-    return environment.get_template("report.html").render(values, title=name, figures=drawn, seconds=seconds)
+    return environment.get_template(kind.page).render(values, title=name, figures=drawn)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..pruning.record_schema import Pruning
-from .report import Report
+from ..utils.terminal import one_line
+
+
+if TYPE_CHECKING:
+    from ..pruning.record_schema import Pruning
+    from .report import Report
 
 
 MADE_HERE = "tiny ALBERT, made on the spot"
@@ -19,28 +23,39 @@ NAMES = {
     "random": "random (mean of several draws)",
     "taylor": "Taylor",
 }
+ENCODER_NAMES = NAMES | {"random": "random", "brain_surgeon": "structured OBS", "mask_fisher": "mask Fisher"}
 
 
 def read_baselines(report: Report) -> dict[str, Any] | None:
     """
-    What each criterion gave at the same budget right after pruning: `"rows"` and
-    `"one_shot"`, a list of `name`, `used` and metrics. `None` if the report has no baselines.
+    What each criterion gave at the same budget right after pruning: `"rows"`, `"one_shot"`, a list of `name`, `used`
+    and metrics, and whether all were compared `"in_bits"`. `None` if the report has no baselines.
     """
     found = report.pruning.last("baselines") if report.pruning else None
     if report.pruning is None or found is None:
         return None
     used = report.pruning.config.get("criterion", MUTUAL_INFORMATION)
     one_shot = [
-        {"name": NAMES.get(name, name.replace("_", " ")), "used": name == used, **vars(metrics)}
+        {
+            "name": (NAMES if metrics.accuracy_std is not None else ENCODER_NAMES).get(name, name.replace("_", " ")),
+            "used": name == used,
+            **vars(metrics),
+        }
         for name, metrics in found.one_shot.items()
     ]
-    return {"rows": found.rows, "one_shot": one_shot} if len(one_shot) > 1 else None
+    in_bits = all(each["bits_lost"] is not None for each in one_shot)
+    return {"rows": found.rows, "one_shot": one_shot, "in_bits": in_bits} if len(one_shot) > 1 else None
 
 
 def criterion_name(pruning: Pruning | None) -> str:
     """What neurons were chosen by, in words."""
     criterion = pruning.config.get("criterion", MUTUAL_INFORMATION) if pruning else MUTUAL_INFORMATION
     return NAMES.get(criterion, criterion.replace("_", " "))
+
+
+def encoder_criterion_name(criterion: str) -> str:
+    """What neurons of an encoder were chosen by, in words."""
+    return ENCODER_NAMES.get(criterion, one_line(criterion, 40).replace("_", " "))
 
 
 def training_log(log_history: list[dict[str, Any]]) -> list[dict[str, float]]:

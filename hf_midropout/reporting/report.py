@@ -1,5 +1,5 @@
 """
-The report of a training: its one schema, its one writer and its one reader. Needs no torch.
+The report of a training or a pruning: its one schema, its one writer and its one reader. Needs no torch.
 
 It is two files: `midropout_report.json`, also for people, and `midropout_report.safetensors`, values per neuron.
 """
@@ -11,13 +11,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from ..pruning.record_arrays import Arrays, read_arrays, save_with_arrays
+from ..pruning.encoder_schema import PrunedEncoder, check_encoder
+from ..pruning.record_arrays import Arrays, ArraySets, named_arrays, read_arrays, save_with_arrays
 from ..pruning.record_schema import FORMAT_VERSION, Count, Metrics, Pruning, check_pruning, check_version
 from ..utils.json_files import read_json
 from ..utils.report_names import REPORT, json_name
 from ..utils.safe_paths import check_link
 from ..utils.typed_json import AtMost, Between, from_json, to_json
 from ..version import __version__
+from .verdict import verdict
 
 
 if TYPE_CHECKING:
@@ -31,11 +33,12 @@ Widths = Annotated[list[Annotated[int, Between(1, 65_536)]], AtMost(99)]
 class Model:
     """
     Args:
-        base_model (`str`, *optional*): The checkpoint that training started from.
+        base_model (`str`, *optional*): The checkpoint that training or pruning started from.
         base_model_source (`str`, *optional*): How it was loaded: `"hub"`, `"local"` or `"builtin"`.
         parameters_before, parameters_after, head_parameters_before, head_parameters_after (`int`, *optional*): Before
             and after compaction.
         head_widths_before, head_widths_after (`list[int]`, *optional*): Likewise.
+        bytes_before, bytes_after (`int`, *optional*): Of the files of weights.
         largest_logit_difference (`float`, *optional*): Between the two, on real inputs.
     """
 
@@ -47,6 +50,8 @@ class Model:
     head_parameters_after: Count | None = None
     head_widths_before: Widths | None = None
     head_widths_after: Widths | None = None
+    bytes_before: Count | None = None
+    bytes_after: Count | None = None
     largest_logit_difference: float | None = None
 
 
@@ -85,14 +90,15 @@ class Tested(Metrics):
 @dataclass(kw_only=True)
 class Report:
     """
-    What is known of a training; any part may be absent.
+    What is known of a training, or of a pruning without one; any part may be absent.
 
     Args:
         hf_midropout_version (`str`, *optional*): That wrote it.
-        model ([`Model`]), data ([`Data`]): What was trained, and on what.
+        model ([`Model`]), data ([`Data`]): What was trained or pruned, and on what.
         test ([`Tested`], *optional*): The compact model.
-        dense_test ([`Tested`], *optional*): The same training without pruning.
-        pruning ([`Pruning`], *optional*): What happened to the neurons.
+        dense_test ([`Tested`], *optional*): The same training without pruning, or the network that was pruned.
+        pruning ([`Pruning`], *optional*): What happened to the neurons of the head in a training.
+        encoder ([`PrunedEncoder`], *optional*): What happened to those of the encoder, without a training.
         training_arguments (`dict`): The arguments of the run.
         training_log (`list[dict[str, float]]`): Losses and accuracies by step.
         seconds (`dict[str, float]`): Wall time by phase.
@@ -106,6 +112,7 @@ class Report:
     test: Tested | None = None
     dense_test: Tested | None = None
     pruning: Pruning | None = None
+    encoder: PrunedEncoder | None = None
     training_arguments: Annotated[dict[str, Any], AtMost(1_000)] = field(default_factory=dict)
     training_log: list[Annotated[dict[str, float], AtMost(10)]] = field(default_factory=list)
     seconds: Annotated[dict[str, float], AtMost(100)] = field(default_factory=dict)
@@ -127,9 +134,19 @@ class Report:
             raise ValueError("it does not say what happened to the neurons")
         return PruningRecord.join(self.pruning, self.arrays)
 
+    def array_sets(self) -> ArraySets:
+        """The values per neuron that it is about."""
+        if self.pruning is not None:
+            yield from named_arrays(self.pruning)
+        if self.encoder is not None:
+            yield from self.encoder.named_arrays()
+
     def save(self, folder: str | os.PathLike, stem: str = REPORT) -> None:
         """Writes both files into `folder`; see `record_arrays`."""
-        save_with_arrays(Path(folder), stem, {"format_version": FORMAT_VERSION, **to_json(self)}, self.arrays)
+        content: dict[str, Any] = {"format_version": FORMAT_VERSION}
+        if self.encoder is not None:
+            content["verdict"] = verdict(self)  # for people: whoever reads the file makes it anew
+        save_with_arrays(Path(folder), stem, content | to_json(self), self.arrays)
 
     @classmethod
     def load(cls, folder: str | os.PathLike, stem: str = REPORT, arrays: bool = True) -> Report | None:
@@ -157,7 +174,10 @@ class Report:
             report = from_json(cls, content)
             if report.pruning is not None:
                 check_pruning(report.pruning)
-                report.arrays = read_arrays(folder, stem, report.pruning) if arrays else {}
+            if report.encoder is not None:
+                check_encoder(report.encoder, report.test, report.dense_test)
+            sets = list(report.array_sets())
+            report.arrays = read_arrays(folder, stem, sets) if arrays and sets else {}
         except ValueError as error:
             raise ValueError(f"{path.name} is not a report of this package, or not whole: {error}.") from error
         return report

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,24 @@ class NeuronScores:
             name: float((layer.bits if kept is None else layer.bits[kept[name].to(layer.bits.device)]).mean())
             for name, layer in self.layers.items()
         }
+
+    def widened(self, kept: Mapping[str, torch.Tensor]) -> NeuronScores:
+        """
+        The same of layers from which neurons were cut, with the width that they had: 0 bits for those that are gone.
+
+        Args:
+            kept (`Mapping[str, torch.Tensor]`): bool masks of the neurons left, by layer; others stay as they are.
+        """
+        layers = dict(self.layers)
+        for name, mask in kept.items():
+            layer = layers[name]
+            gone, there = torch.zeros(len(mask), dtype=torch.float64), (layer.bits, layer.stderr, layer.p_value)
+            bits, stderr, p_value = (
+                empty.masked_scatter(mask, values.cpu())
+                for empty, values in zip((gone, gone, gone + 1), there, strict=True)
+            )
+            layers[name] = layer._replace(bits=bits, stderr=stderr, p_value=p_value)
+        return replace(self, layers=layers)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready content; `from_dict` reads it back."""

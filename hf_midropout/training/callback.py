@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from typing import Any
 
@@ -9,16 +10,18 @@ from transformers import Trainer, TrainerCallback
 from transformers.trainer_callback import ExportableState
 from transformers.trainer_utils import has_length
 
-from ..groups.sharding import check_trainer, full_module
+from ..groups.sharding import check_trainer
 from ..pruning.apply import is_pruned
 from ..pruning.config import MIDropoutConfig
 from ..pruning.data_checks import check_can_be_read_again, check_training, usable_validation
 from ..pruning.progress import PruningProgress
-from ..pruning.prune_model import check_prunable, head_inputs, prune_once
+from ..pruning.prune_model import check_prunable, prune_once, score_again, validation_metrics
 from ..pruning.record import PruningRecord
 from ..scoring.inference import Batches
-from ..scoring.neurons import score_neurons
+from .distillation import Distillation, check_can_distill, check_place, load_teacher, save_teacher
 from .learning_rate import rewind_learning_rate
+from .live_cutting import after_cutting, check_can_cut
+from .narrow_checkpoints import fit_to_checkpoints
 from .trainer_access import TrainerReference
 from .trainer_data import training_batches, validation_batches
 
@@ -28,8 +31,9 @@ logger = logging.getLogger(__name__)
 
 class MIDropoutCallback(TrainerCallback, ExportableState):
     """
-    MI-Dropout inside a plain [`~transformers.Trainer`]: after an initial phase it scores every neuron of the head by
-    its mutual information with the label, drops the neurons that carry too little, and lets training go on. At the end
+    MI-Dropout inside a plain [`~transformers.Trainer`]: after an initial phase it scores every neuron of the head, or
+    of the encoder, by its mutual information with the label, drops the neurons that matter least, and lets training go
+    on; neurons of the encoder are removed at once, so that the rest of the training is faster. At the end
     it scores again. Bits per layer and, if the Trainer has an `eval_dataset`, the metrics before and after go through
     the Trainer's own logging; `midropout_record.json` in the output folder, with the values per neuron beside it in
     `midropout_record.safetensors`, holds everything.
@@ -62,6 +66,7 @@ class MIDropoutCallback(TrainerCallback, ExportableState):
         self._progress: PruningProgress | None = None
         self._training: Batches | None = None
         self._validation: Batches | None = None
+        self._distillation: Distillation | None = None
         self._running = False
 
     @property
@@ -75,13 +80,17 @@ class MIDropoutCallback(TrainerCallback, ExportableState):
         return {"args": {"config": self.config.to_dict()}, "attributes": {"saved_progress": progress}}
 
     def on_init_end(self, args, state, control, **kwargs):
-        check_trainer(self._trainer.find())  # before weights are sharded, where some settings fail in obscure ways
+        trainer = self._trainer.find()
+        check_trainer(trainer)  # before weights are sharded, where some settings fail in obscure ways
+        if self.config.targets != "head":
+            fit_to_checkpoints(trainer)
 
     def on_train_begin(self, args, state, control, model=None, train_dataloader=None, lr_scheduler=None, **kwargs):
         trainer = self._trainer.find()
         check_trainer(trainer)
         self._take_the_lead(trainer)
         check_prunable(model, self.config)
+        self._check(trainer)
         check_can_be_read_again(getattr(train_dataloader, "dataset", train_dataloader))
         self._training = training_batches(trainer, model, self.config, train_dataloader)
         check_training(self._training, model, self.config)
@@ -91,12 +100,31 @@ class MIDropoutCallback(TrainerCallback, ExportableState):
         steps_per_epoch = None
         if has_length(train_dataloader):
             steps_per_epoch = -(-len(train_dataloader) // args.gradient_accumulation_steps)
-        self._progress = self._begin(trainer, state, steps_per_epoch, is_pruned(model))
+        pruned = self.config.targets != "encoder" and is_pruned(model)
+        self._progress = self._begin(trainer, state, steps_per_epoch, pruned)
+        teacher = self._progress.teacher
+        self._distil(model, None if teacher is None else load_teacher(model, args.output_dir, teacher))
         self._running = True
         if self.config.rewind_learning_rate:
             rewind_learning_rate(lr_scheduler, self._progress.steps, state.max_steps)
         # The Trainer fails at its next checkpoint if the state it resumed from lacks one of its callbacks.
         state.stateful_callbacks[type(self).__name__] = self.state()
+
+    def _check(self, trainer: Trainer) -> None:
+        if self.config.targets != "head":
+            check_can_cut(trainer)
+        if self.config.distill:
+            check_can_distill(trainer)
+            check_place(trainer.args.output_dir)
+
+    def _distil(self, model, teacher) -> None:
+        """From now on against `teacher`; against none for `None`."""
+        if self._distillation is not None:
+            self._distillation.detach()
+        self._distillation = None
+        if teacher is not None:
+            self._distillation = Distillation(teacher, self.config.distill, self.config.distill_temperature)
+            self._distillation.attach(model)
 
     def _take_the_lead(self, trainer: Trainer) -> None:
         """Comes before the Trainer's loggers, which close at the end of training, when the last scores are logged."""
@@ -127,9 +155,12 @@ class MIDropoutCallback(TrainerCallback, ExportableState):
     def on_step_end(self, args, state, control, model=None, optimizer=None, **kwargs):
         progress = self._progress
         assert progress is not None and self._training is not None  # since training began
+        if self._distillation is not None:
+            self._distillation.check_used()
         if state.global_step not in progress.steps[progress.rounds_done :][:1]:
             return
         trainer = self._trainer.get()
+        teacher = copy.deepcopy(model) if self.config.distill and self._distillation is None else None
         result = prune_once(
             model,
             self._training,
@@ -138,21 +169,28 @@ class MIDropoutCallback(TrainerCallback, ExportableState):
             self.config.keep_schedule[progress.rounds_done],
             step=state.global_step,
             optimizer=optimizer,
+            previous=progress.record.selection if progress.record else None,
             progress=not args.disable_tqdm,
         )
         if result.selection is not None:
+            after_cutting(trainer)
+            if teacher is not None:
+                self._distil(model, teacher)
+                if trainer.is_world_process_zero():
+                    progress.teacher = save_teacher(teacher, args.output_dir)
             # A best checkpoint from before would bring the dropped neurons back under `load_best_model_at_end`.
             state.best_metric = state.best_global_step = state.best_model_checkpoint = None
         if not result.validation:
             self._validation = None  # told once
         if progress.record is None:
-            progress.record = PruningRecord(self.config.to_dict(), state.max_steps)
+            progress.record = PruningRecord(self.config.recorded(), state.max_steps)
         progress.record.pruning_steps.append(result)
         progress.record.max_steps = state.max_steps
         self._publish(trainer, progress.record)
 
     def on_train_end(self, args, state, control, model=None, **kwargs):
         self._running = False
+        self._distil(model, None)
         progress = self._progress
         assert progress is not None  # since training began
         if progress.record is None:
@@ -162,11 +200,10 @@ class MIDropoutCallback(TrainerCallback, ExportableState):
                 state.global_step, state.max_steps, progress.steps[0],
             )  # fmt: skip
             return
+        assert self._training is not None
         trainer, show = self._trainer.get(), not args.disable_tqdm
-        progress.record.after = score_neurons(model, self._training, progress=show)
-        validation = head_inputs(model, self._validation, show)
-        if validation is not None:
-            progress.record.after_retraining = validation.metrics(full_module(model.classifier, model.config))
+        progress.record.after = score_again(model, self._training, self.config, progress.record.selection, show)
+        progress.record.after_retraining = validation_metrics(model, self._validation, self.config, show)
         self._publish(trainer, progress.record)
 
     def _publish(self, trainer, record: PruningRecord) -> None:

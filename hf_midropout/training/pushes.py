@@ -45,7 +45,7 @@ def prepare_push(trainer, record: PruningRecord | None) -> None:
         return
     folder = Path(trainer.args.output_dir)
     folder.mkdir(parents=True, exist_ok=True)
-    for name in CODE_FILES:
+    for name in CODE_FILES if hasattr(model, "masked_layers") else ():
         write_inside(folder, name, (Path(__file__).parents[1] / "models" / name).read_bytes())
     keep_out(folder, ["training_args.bin"])
     describe(trainer, record, model, folder)
@@ -53,7 +53,7 @@ def prepare_push(trainer, record: PruningRecord | None) -> None:
     def create_model_card(**metadata) -> None:
         # The Trainer calls this right before it uploads the folder, after saving the masked model there.
         final = model
-        if ended:
+        if ended and hasattr(model, "compact"):
             final = model.compact()
             final.save_pretrained(folder)
         describe(trainer, record, final, folder, metadata)
@@ -84,7 +84,7 @@ def trainer_report(trainer, record: PruningRecord, model) -> Report:
     base = model.config.name_or_path or None
     return Report.of(
         record,
-        model=Model(base_model=base, base_model_source=source_of(base), **model_sizes(masked, model)),
+        model=Model(base_model=base, base_model_source=source_of(base), **model_sizes(masked, model, record)),
         data=Data(
             labels=list(model.config.id2label.values()),
             rows={split: len(dataset) for split, dataset in rows.items() if hasattr(dataset, "__len__")},

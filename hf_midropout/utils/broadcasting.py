@@ -3,11 +3,40 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from accelerate import PartialState
+
+
+def from_main_process(
+    compute: Callable[[], tuple[Any, Mapping[str, torch.Tensor]]],
+) -> tuple[Any, Mapping[str, torch.Tensor]]:
+    """
+    What `compute` gives on the main process, on every process. To be called on each.
+
+    Raises:
+        What `compute` raised, on the main process; on the others `ValueError` or `RuntimeError` with the same message.
+    """
+    process = PartialState()
+    if process.num_processes == 1:
+        return compute()
+    message: dict[str, Any] = {}
+    tensors: Mapping[str, torch.Tensor] = {}
+    problem: Exception | None = None
+    if process.is_main_process:
+        try:
+            message["content"], tensors = compute()
+        except Exception as error:  # the other processes wait for an answer
+            problem = error
+            message = {"error": str(error), "is_value_error": isinstance(error, ValueError)}
+    message, tensors = broadcast(message, tensors)
+    if problem is not None:
+        raise problem
+    if "error" in message:
+        raise (ValueError if message["is_value_error"] else RuntimeError)(message["error"])
+    return message["content"], tensors
 
 
 def broadcast(content: Any, tensors: Mapping[str, torch.Tensor]) -> tuple[Any, dict[str, torch.Tensor]]:

@@ -54,7 +54,8 @@ def write_bytes(path: str | os.PathLike, content: bytes) -> None:
 def new_folder(path: str | os.PathLike, former: str | os.PathLike | None = None) -> Iterator[Path]:
     """
     Context manager: gives a folder beside `path` to fill, which takes the place of `path` at the end, in one step
-    where the system can exchange two names. If the body raises, `path` is left as it was.
+    where the system can exchange two names. If the body raises, `path` is left as it was, and of the folders around
+    it none that was made for it is.
 
     Args:
         path (`str` or `os.PathLike`): Where the folder is to be.
@@ -62,11 +63,12 @@ def new_folder(path: str | os.PathLike, former: str | os.PathLike | None = None)
             same file system; it is deleted if not given.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    made = [parent for parent in path.parents if not parent.exists()]
     beside = path.with_name(_name_beside(path.name))
     filling, replaced = beside / path.name, beside / FORMER
-    beside.mkdir()
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside.mkdir()
         filling.mkdir()
         yield filling
         for folder, _, files in os.walk(filling):
@@ -88,6 +90,9 @@ def new_folder(path: str | os.PathLike, former: str | os.PathLike | None = None)
         _sync(path.parent)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+        for parent in made:
+            with suppress(OSError):  # not empty, unless the body raised
+                parent.rmdir()
 
 
 def clean_up(folder: Path, names: tuple[str, ...], remove: Callable[[Path], None]) -> None:

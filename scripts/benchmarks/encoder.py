@@ -30,10 +30,11 @@ from transformers import (
     set_seed,
 )
 
-from hf_midropout.commands.prune import evaluate
 from hf_midropout.pruning.encoder import Budget, measure_encoder, prune_with
+from hf_midropout.pruning.predictions import predict
 from hf_midropout.reporting.building import environment
 from hf_midropout.scoring.inference import batches_for
+from hf_midropout.training.distillation import Distillation
 from hf_midropout.utils.files import write_json
 
 
@@ -61,6 +62,11 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--train_rows", type=int, default=4096, help="Rows to fine-tune on.")
     parser.add_argument("--epochs", type=float, default=2.0, help="Of fine-tuning.")
     parser.add_argument("--measure_rows", type=int, default=2048, help="Other rows, to measure and reconstruct on.")
+    parser.add_argument("--retrain_epochs", type=float, default=0.0, help="Of retraining with distillation, if any.")
+    parser.add_argument(
+        "--retrain", nargs="+", default=["prediction_information", "magnitude", "random"], help="Criteria to retrain."
+    )
+    parser.add_argument("--retrain_keep", type=float, nargs="+", default=[0.25], help="Fractions to retrain at.")
     parser.add_argument("--test_rows", type=int, default=2000, help="Test rows to compare on, the same for all.")
     return parser
 
@@ -87,21 +93,43 @@ def fine_tuned(options: argparse.Namespace, name: str, seed: int) -> Path:
     model = AutoModelForSequenceClassification.from_pretrained(
         options.model, num_labels=len(rows.unique("label")), dtype=torch.float32
     )
-    arguments = TrainingArguments(
-        str(folder / "training"), num_train_epochs=options.epochs, per_device_train_batch_size=32, learning_rate=1e-4,
-        warmup_steps=0.06, report_to=[], save_strategy="no", seed=seed, dataloader_pin_memory=False,
-    )  # fmt: skip
     data = tokenized(rows, tokenizer, LENGTHS.get(name, 128))
-    Trainer(model, arguments, train_dataset=data, data_collator=DataCollatorWithPadding(tokenizer)).train()
+    train(model, data, tokenizer, folder / "training", options.epochs, 1e-4, seed)
     tokenizer.save_pretrained(folder)
     model.save_pretrained(folder)
     return folder
 
 
+def train(model, data: Dataset, tokenizer, folder: Path, epochs: float, learning_rate: float, seed: int) -> None:
+    """By the Trainer."""
+    arguments = TrainingArguments(
+        str(folder), num_train_epochs=epochs, per_device_train_batch_size=32, learning_rate=learning_rate,
+        warmup_steps=0.06, report_to=[], save_strategy="no", seed=seed, dataloader_pin_memory=False, disable_tqdm=True,
+    )  # fmt: skip
+    Trainer(model, arguments, train_dataset=data, data_collator=DataCollatorWithPadding(tokenizer)).train()
+
+
+def retrained(options: argparse.Namespace, name: str, seed: int, network, dense, tokenizer) -> None:
+    """Trains a pruned `network` on the rows of the dense one, half of the loss being the divergence from it."""
+    set_seed(seed)
+    rows = rows_of(options, name, "train", seed).select(range(options.train_rows))
+    distillation = Distillation(copy.deepcopy(dense), weight=0.5, temperature=2.0)
+    distillation.attach(network)
+    data = tokenized(rows, tokenizer, LENGTHS.get(name, 128))
+    train(network, data, tokenizer, options.work_dir / "retraining", options.retrain_epochs, 5e-5, seed)
+    distillation.detach()
+
+
 def measured(options: argparse.Namespace, name: str, seed: int, done: dict[str, Any], save) -> None:
     """Fills `done` with what each criterion gives at each width."""
     wanted = [(criterion, keep) for criterion in options.criteria for keep in options.keep]
-    wanted = [each for each in wanted if f"{each[0]}/{each[1]}" not in done]
+    again = [
+        (criterion, keep)
+        for criterion in options.retrain
+        for keep in options.retrain_keep
+        if options.retrain_epochs and f"{criterion}/{keep}/retrained" not in done
+    ]
+    wanted = [each for each in wanted if f"{each[0]}/{each[1]}" not in done or each in again]
     if not wanted:
         return
     folder, length = fine_tuned(options, name, seed), LENGTHS.get(name, 128)
@@ -113,8 +141,8 @@ def measured(options: argparse.Namespace, name: str, seed: int, done: dict[str, 
     batches = batches_for(model, tokenized(others, tokenizer, length), 32, processing_class=tokenizer)
     test = rows_of(options, name, "test", 0).select(range(options.test_rows))
     test_batches = batches_for(model, tokenized(test, tokenizer, length), 64, processing_class=tokenizer)
-    dense = evaluate(model, test_batches)
-    done["dense"] = {"accuracy": dense["accuracy"]}
+    dense = predict(model, test_batches)
+    done["dense"] = {"accuracy": dense.metrics()["accuracy"]}
     started = time.perf_counter()
     evidence = measure_encoder(model, batches, seed, options.criteria)
     done["seconds_measuring"] = time.perf_counter() - started
@@ -125,17 +153,25 @@ def measured(options: argparse.Namespace, name: str, seed: int, done: dict[str, 
         networks = {criterion: copy.deepcopy(model) for criterion in budgets}
         results = prune_with(evidence, budgets, networks)
         for criterion, network in networks.items():
-            outcome = evaluate(network, test_batches, dense)
+            outcome = predict(network, test_batches)
+            accuracy, (lost, stderr) = outcome.metrics()["accuracy"], outcome.bits_lost(dense)
             done[f"{criterion}/{keep}"] = {
-                **{key: outcome[key] for key in ("accuracy", "bits_lost", "bits_lost_stderr")},
+                "accuracy": accuracy,
+                "bits_lost": lost,
+                "bits_lost_stderr": stderr,
                 "kept": next(iter(results[criterion].selection.widths.values()))[0],
                 "seconds": results[criterion].seconds,
             }
-            print(
-                f"{name} {seed} {criterion:<24}{keep:<8}{outcome['accuracy']:.4f} {outcome['bits_lost']:.4f}",
-                flush=True,
-            )
-        save()
+            print(f"{name} {seed} {criterion:<24}{keep:<8}{accuracy:.4f} {lost:.4f}", flush=True)
+            if (criterion, keep) in again:
+                retrained(options, name, seed, network, model, tokenizer)
+                outcome = predict(network, test_batches)
+                accuracy, (lost, stderr) = outcome.metrics()["accuracy"], outcome.bits_lost(dense)
+                done[f"{criterion}/{keep}/retrained"] = {
+                    "accuracy": accuracy, "bits_lost": lost, "bits_lost_stderr": stderr,
+                }  # fmt: skip
+                print(f"{name} {seed} {criterion:<24}{keep:<8}{accuracy:.4f} {lost:.4f} retrained", flush=True)
+            save()
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ def test_choices_are_what_the_functions_offer():
 
 
 def test_a_criterion_of_ones_own_can_be_chosen(monkeypatch):
-    with pytest.raises(ValueError, match="criterion='mine': must be one of 'mutual_information'"):
+    with pytest.raises(ValueError, match="criterion='mine' with targets='head': must be one of 'mutual_information'"):
         MIDropoutConfig(criterion="mine")
     monkeypatch.setitem(criteria.CRITERIA, "mine", criteria.magnitude)
     assert MIDropoutConfig(criterion="mine").criterion == "mine"
@@ -40,7 +40,7 @@ def test_it_is_fixed_and_copies_can_be_changed():
         {"margin": float("inf")},
         {"alpha": None}, {"seed": 1.5}, {"score_samples": 2.5}, {"score_samples": "10"}, {"graded": 1},
         {"start": None},
-        {"start": np.int64(3)}, {"dropout_rate": np.float32(0.5)}, {"scope": ["layer"]}, {"criterion": None},
+        {"start": np.int64(3)}, {"dropout_rate": np.float32(0.5)}, {"scope": ["layer"]},
         {"eval_dataset": 3}, {"rewind_learning_rate": "yes"}, {"keep": float("nan")},
     ],
 )  # fmt: skip

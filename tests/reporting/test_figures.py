@@ -22,7 +22,7 @@ def made_up_record(prune: bool = True) -> PruningRecord:
     before = scores(1.0)
     bits = {name: layer.bits for name, layer in before.layers.items()}
     done = PruningStep(50, before, select(bits, threshold=0.3) if prune else None)
-    return PruningRecord(config.to_dict(), max_steps=100, pruning_steps=[done], after=scores(1.5))
+    return PruningRecord(config.recorded(), max_steps=100, pruning_steps=[done], after=scores(1.5))
 
 
 def test_record_round_trip(tmp_path):

@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save_file
 
 from hf_midropout.cli import main
 from hf_midropout.hub.contents import published_contents
-from hf_midropout.reporting import alt_texts, figure_list, figures, page_figures
+from hf_midropout.reporting import alt_texts, encoder_figures, figure_list, figures, page_figures
 from hf_midropout.reporting.figure_list import FIGURES
 from hf_midropout.reporting.model_card import card_text
 from hf_midropout.reporting.page import write_page
@@ -170,7 +170,7 @@ def test_a_card_and_its_report_need_no_torch(folder):
 
 def test_a_figure_is_one_entry(tmp_path, monkeypatch):
     """Every drawing is in the list, and a new entry is on the page without another edit."""
-    drawings = {name for module in (figures, page_figures) for name, value in vars(module).items()
+    drawings = {name for module in (figures, page_figures, encoder_figures) for name, value in vars(module).items()
                 if getattr(value, "__module__", None) == module.__name__ and not name.startswith("_")}  # fmt: skip
     words = {name for name, value in vars(alt_texts).items() if getattr(value, "__module__", "") == alt_texts.__name__}
     assert len(FIGURES) == len(drawings) and drawings == words

@@ -28,7 +28,7 @@ def test_scores_do_not_depend_on_the_number_of_processes(results, case):
     assert len(seen) == 1
 
 
-FROZEN = ["frozen, keep", "frozen, search", "three evaluation rows"]
+FROZEN = ["frozen, keep", "frozen, search", "three evaluation rows", "frozen encoder"]
 
 
 @pytest.mark.parametrize("case", FROZEN)
@@ -39,7 +39,7 @@ def test_neither_do_masks(results, case):
     assert not all(all(mask) for mask in ranks[0]["masks"])
 
 
-@pytest.mark.parametrize("case", [*FROZEN, "learning"])
+@pytest.mark.parametrize("case", [*FROZEN, "learning", "learning encoder"])
 def test_masks_and_weights_are_equal_on_all_ranks(results, case):
     for ranks in results.values():
         for rank in ranks[1:]:

@@ -31,3 +31,13 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path):
         (folder / "second").touch()
     assert [path.name for path in target.iterdir()] == ["second"]
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_of_folders_around_it_only_those_that_were_there_are_left(tmp_path):
+    (tmp_path / "there").mkdir()
+    with pytest.raises(KeyboardInterrupt), new_folder(tmp_path / "there" / "new" / "newer" / "target"):
+        raise KeyboardInterrupt
+    assert list(tmp_path.rglob("*")) == [tmp_path / "there"]
+    with new_folder(tmp_path / "there" / "new" / "target") as folder:
+        (folder / "file").touch()
+    assert (tmp_path / "there" / "new" / "target" / "file").is_file()

@@ -1,0 +1,177 @@
+"""The end of `hf-midropout prune`: what was made is saved with its report, figures and card, and told."""
+
+from __future__ import annotations
+
+import shlex
+import textwrap
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..utils.terminal import one_line
+from .prune_arguments import PruneArguments
+
+
+if TYPE_CHECKING:
+    from ..data.datasets import TextClassificationData
+    from ..pruning.encoder import EncoderPruning
+    from ..pruning.encoder_schema import Measured
+    from ..pruning.layer_dropping import LayerDropping
+    from ..pruning.predictions import Predictions
+    from ..pruning.record_schema import Sweep
+    from ..pruning.vocabulary import VocabularyTrimming
+    from ..reporting.report import Report
+
+
+WIDTH = 79
+
+
+@dataclass
+class Outcome:
+    """
+    What came of a pruning.
+
+    Args:
+        parameters_before (`int`): Of the network before.
+        network (`PreTrainedModel`): After.
+        tokenizer (`PreTrainedTokenizerBase`): To save with it.
+        pruned ([`EncoderPruning`]): What happened to the neurons.
+        predictions (`dict[str, Predictions]`): Of the network before, and of those pruned by each criterion.
+        measured ([`Measured`]): The rows that neurons were measured on.
+        split (`str`): Of the rows of the predictions.
+        seconds (`dict[str, float]`): Wall time by phase.
+        sweep ([`Sweep`], *optional*): The search of the width.
+        dropping ([`LayerDropping`], *optional*): What happened to layers before.
+        trimming ([`VocabularyTrimming`], *optional*): What happened to the vocabulary after.
+    """
+
+    parameters_before: int
+    network: Any
+    tokenizer: Any
+    pruned: EncoderPruning
+    predictions: dict[str, Predictions]
+    measured: Measured
+    split: str
+    seconds: dict[str, float]
+    sweep: Sweep | None = None
+    dropping: LayerDropping | None = None
+    trimming: VocabularyTrimming | None = None
+
+
+def neurons_at_first(checkpoint: Path) -> int | None:
+    """
+    Neurons that the encoder had before this package pruned it; `None` if no report in the folder says that it did.
+
+    Raises:
+        `ValueError`: for a report that is none of this package.
+    """
+    from ..reporting.report import Report
+
+    report = Report.load(checkpoint, arrays=False)
+    if report is None or report.encoder is None:
+        return None
+    return report.encoder.neurons_at_first or report.encoder.neurons
+
+
+def finish(
+    args: PruneArguments,
+    checkpoint: Path,
+    data: TextClassificationData,
+    outcome: Outcome,
+    dtype,
+    at_first: int | None,
+) -> None:
+    """Saves the smaller classifier, in `dtype`, with tokenizer, report, figures and card; prints what came of it."""
+    from ..reporting.building import num_parameters, source_of
+    from ..reporting.drawing import draw_figures
+    from ..reporting.encoder_building import build_encoder_report
+    from ..reporting.model_card import write_card
+    from ..reporting.report import Model
+    from ..utils.files import new_folder
+
+    source = source_of(args.checkpoint)
+    with new_folder(args.output_dir) as saving:
+        outcome.network.to(dtype).save_pretrained(saving)
+        outcome.tokenizer.save_pretrained(saving)
+        model = Model(
+            base_model=args.checkpoint,
+            base_model_source=source,
+            parameters_before=outcome.parameters_before,
+            parameters_after=num_parameters(outcome.network),
+            bytes_before=bytes_of_weights(checkpoint),
+            bytes_after=bytes_of_weights(saving),
+        )
+        report = build_encoder_report(
+            model,
+            data,
+            args.criterion,
+            outcome.pruned,
+            outcome.predictions,
+            outcome.measured,
+            outcome.split,
+            outcome.seconds,
+            command_line(args, source, data.source),
+            at_first,
+            sweep=outcome.sweep,
+            dropping=outcome.dropping,
+            trimming=outcome.trimming,
+        )
+        report.save(saving)
+        draw_figures(report, saving / "figures")
+        write_card(saving, name=args.output_dir)
+    print_end(report, args.output_dir)
+
+
+def bytes_of_weights(folder: Path) -> int:
+    """Of the files of weights of a checkpoint."""
+    from ..checkpoints.checks import weight_files
+
+    return sum((folder / name).stat().st_size for name in weight_files(folder))
+
+
+def command_line(args: PruneArguments, checkpoint_source: str, data_source: str) -> str:
+    """
+    The criterion, the fraction to keep, and other options that are not the default ones, as they may be published:
+    where files lie on someone's machine is nobody's business.
+    """
+    from ..reporting.card_facts import public_name
+
+    public = {
+        "checkpoint": public_name(args.checkpoint, checkpoint_source),
+        "dataset": public_name(args.dataset, data_source),
+        "output_dir": public_name(args.output_dir, None),
+    }
+    words = ["hf-midropout", "prune", str(public.pop("checkpoint"))]
+    for field in fields(args):
+        value = getattr(args, field.name)
+        if field.name == "checkpoint" or (value == field.default and field.name not in ("keep", "criterion")):
+            continue
+        shown: Iterable[Any] = value if isinstance(value, list) else [public.get(field.name) or value]
+        words += [f"--{field.name}", *map(str, shown)]
+    return shlex.join(words)
+
+
+def print_end(report: Report, folder: str) -> None:
+    """The end of the run, for a person, in 80 columns."""
+    from ..reporting.verdict import plus_minus, verdict
+
+    encoder, test, dense = report.encoder, report.test, report.dense_test
+    assert encoder is not None and test is not None and dense is not None  # of a run that is finished
+    heading = f"{encoder.kept:,} of {encoder.neurons:,} neurons in {len(encoder.groups)} layers, chosen by"
+    rows = {f"{encoder.criterion} (saved)": (test.accuracy, encoder.to_dense.bits)} | {
+        name: (control.accuracy, control.to_dense.bits) for name, control in encoder.controls.items()
+    }
+    print(f"\n{heading:<50}{'accuracy':>10}{'bits lost':>19}")
+    print(f"  {'dense':<48}{dense.accuracy:>10.4f}")
+    for name, (accuracy, bits) in rows.items():
+        print(f"  {name:<48}{accuracy:>10.4f}{plus_minus(bits, sign='-'):>19}")
+    print()
+    for line in verdict(report):
+        print(textwrap.fill(line, WIDTH, break_long_words=False, break_on_hyphens=False))
+    place = shlex.quote(one_line(folder, 500))
+    print(
+        f"\nSaved in {folder}; AutoModelForSequenceClassification.from_pretrained loads it."
+        f"\n{report.seconds['total']:.0f} s, of which measuring {report.seconds['measuring']:.0f} s."
+        f"\nNext: hf-midropout report {place}"
+    )

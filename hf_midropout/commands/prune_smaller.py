@@ -1,0 +1,72 @@
+"""The parts of `hf-midropout prune` that make a classifier smaller in other ways than by its neurons."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .option_names import options_named
+from .prune_arguments import PruneArguments
+
+
+if TYPE_CHECKING:
+    from ..data.datasets import TextClassificationData
+    from ..pruning.layer_dropping import LayerDropping
+    from ..pruning.vocabulary import VocabularyTrimming
+
+
+def check_layers_option(args: PruneArguments, model) -> None:
+    """`ValueError` for a number of layers to keep that the encoder of `model` cannot be cut to."""
+    from ..groups.layers import check_number
+
+    if args.keep_layers is not None:
+        with options_named(type(args)):
+            check_number(model, args.keep_layers)
+
+
+def check_vocabulary_option(args: PruneArguments, model, tokenizer) -> None:
+    """`ValueError` if the vocabulary is to be trimmed and cannot be: before anything is measured."""
+    from ..pruning.vocabulary import check_vocabulary
+
+    if args.trim_vocabulary:
+        try:
+            check_vocabulary(model, tokenizer)
+        except ValueError as error:
+            raise ValueError(f"--trim_vocabulary: {error}") from None
+
+
+def drop_layers_as_asked(args: PruneArguments, model, batches) -> LayerDropping | None:
+    """Drops layers of `model`, in place, if that was asked for, and prints what it cost."""
+    from ..pruning.layer_dropping import keep_layers
+
+    if args.keep_layers is None:
+        return None
+    dropping = keep_layers(model, batches, args.keep_layers)
+    print(dropping, flush=True)
+    return dropping
+
+
+def trim_as_asked(
+    args: PruneArguments, model, tokenizer, data: TextClassificationData, held_out: str
+) -> tuple[Any, VocabularyTrimming | None]:
+    """
+    Trims the vocabulary of `model`, in place, if that was asked for, to all training texts, and prints what it costs
+    on the split `held_out`.
+
+    Returns:
+        `tuple`: the tokenizer to save, and what was done.
+    """
+    from ..pruning.vocabulary import trim_vocabulary
+
+    if not args.trim_vocabulary:
+        return tokenizer, None
+    texts = data.splits
+    tokenizer, trimming = trim_vocabulary(model, tokenizer, texts["train"]["text"], texts[held_out]["text"])
+    print(trimming, flush=True)
+    return tokenizer, trimming
+
+
+def dtype_to_save(args: PruneArguments, config):
+    """The `torch.dtype` that was asked for, or that of the checkpoint."""
+    import torch
+
+    return (config.dtype or torch.float32) if args.dtype == "auto" else getattr(torch, args.dtype)

@@ -1,0 +1,77 @@
+"""What page and card say of an encoder that was pruned in one shot."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..pruning.encoder_schema import PrunedEncoder
+from .card_facts import common_facts
+from .compared import compared
+from .parts import encoder_criterion_name
+from .report import Report
+from .verdict import plus_minus, verdict
+
+
+def encoder_facts(report: Report, config: dict[str, Any]) -> dict[str, Any]:
+    """
+    The values of the templates.
+
+    Args:
+        report ([`Report`]): With an `encoder`.
+        config (`dict`): The checkpoint's `config.json`.
+
+    Raises:
+        `KeyError`, `TypeError`, `AttributeError`, `IndexError`, `ValueError`: if a `config` is not such a one.
+    """
+    encoder = report.encoder
+    assert encoder is not None  # of this kind
+    return common_facts(report, config) | {
+        "verdict": verdict(report),
+        "criterion": encoder_criterion_name(encoder.criterion),
+        "neurons_before": encoder.neurons,
+        "neurons_after": encoder.kept,
+        "also": also_done(encoder),
+        "neurons_at_first": encoder.neurons_at_first,
+        "layers": [{"name": name, **vars(group)} for name, group in encoder.groups.items()],
+        "measured": vars(encoder.measured),
+        "networks": [
+            {
+                **vars(each.metrics),
+                "name": each.name,
+                "used": each.chosen,
+                "noise": each.noise,
+                "bits": plus_minus(each.to_dense.bits, sign="-") if each.to_dense else None,
+                "points": plus_minus(each.to_dense.accuracy, 100, 2) if each.to_dense else None,
+            }
+            for each in compared(report)
+        ],
+        "has_controls": bool(encoder.controls),
+        "command": encoder.command,
+    }
+
+
+def also_done(encoder: PrunedEncoder) -> list[str]:
+    """How the width was found, and what else made the network smaller, with what it may cost."""
+    told = []
+    if encoder.sweep is not None and encoder.sweep.chosen is not None:
+        row = encoder.sweep.levels[encoder.sweep.chosen]
+        told.append(
+            f"The width is the smallest of {len(encoder.sweep.levels)} tried, the widest first, that is shown to lose "
+            f"less than {encoder.sweep.margin:g} {encoder.sweep.metric} on {encoder.sweep.rows:,} validation rows: "
+            f"{row.difference:+.4f} ± {row.stderr:.4f} worse, p = {row.p_value:.3f}."
+        )
+    if encoder.layers is not None:
+        left = ", ".join(map(str, encoder.layers.kept))
+        told.append(
+            f"Before the neurons whole layers went: {encoder.layers.layers:,} -> {len(encoder.layers.kept):,} (of "
+            f"0 to {encoder.layers.layers - 1}, {left} are left), and what is left was refitted."
+        )
+    if encoder.vocabulary is not None:
+        words = encoder.vocabulary
+        told.append(
+            f"Tokens that do not occur in {words.texts:,} training texts were removed: {words.tokens_before:,} -> "
+            f"{words.tokens_after:,}. Of {words.held_out:,} other texts {words.identical:.1%} have the same tokens as "
+            f"before; all have {words.length_ratio:.3f} times as many, {max(words.new_unknown, 0):,} more of them "
+            "unknown. Texts unlike these become longer, and predictions for them may differ."
+        )
+    return told

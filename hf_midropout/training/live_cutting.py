@@ -1,0 +1,45 @@
+"""Goes on training with a model whose parameters were replaced by narrower ones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch.nn.parallel import DistributedDataParallel
+
+
+if TYPE_CHECKING:
+    from transformers import Trainer
+
+
+def check_can_cut(trainer: Trainer) -> None:
+    """
+    Raises:
+        `ValueError`: if the weights are spread over processes, where they cannot be cut in the middle of a training.
+    """
+    kind = "FSDP" if trainer.is_fsdp_enabled else "DeepSpeed" if trainer.is_deepspeed_enabled else None
+    if kind is not None:
+        raise ValueError(
+            f"targets='encoder' or 'all' with {kind} is not supported: its parts of the weights cannot be cut in the "
+            "middle of a training. Plain data parallelism (accelerate's MULTI_GPU) works; or prune the finished "
+            "checkpoint with `hf-midropout prune`."
+        )
+
+
+def after_cutting(trainer: Trainer) -> None:
+    """
+    To be called on every process after its model was cut. A `DistributedDataParallel` around it would reduce the
+    gradients of parameters that are gone: it is made anew, in place, as the Trainer's loop holds it.
+    """
+    wrapped = trainer.model_wrapped
+    wrapped = getattr(wrapped, "_orig_mod", wrapped)
+    if not isinstance(wrapped, DistributedDataParallel):
+        return
+    handler = trainer.accelerator.ddp_handler
+    device_ids, output_device, model = wrapped.device_ids, wrapped.output_device, wrapped.module
+    # What it registered on parameters that stay goes with it.
+    del wrapped.reducer, wrapped.logger
+    wrapped.__init__(  # type: ignore[misc]
+        model, device_ids=device_ids, output_device=output_device, **(handler.to_kwargs() if handler else {})
+    )
+    if handler is not None:
+        handler.register_comm_hook(wrapped)
