@@ -17,8 +17,11 @@ import sys
 
 
 class Absent(importlib.abc.MetaPathFinder):
+    def __init__(self, package: str):
+        self.package = package
+
     def find_spec(self, name, path, target=None):
-        if name.split(".")[0] == sys.argv[1]:
+        if name.split(".")[0] == self.package:
             raise ModuleNotFoundError(name)
 
 
@@ -52,7 +55,7 @@ def exit_codes(tasks: list[tuple]) -> list[int]:
 if __name__ == "__main__":
     if os.fork():  # no child of the tests' process, whose children are stopped by the launcher that is tested in it
         os._exit(0)
-    sys.meta_path.insert(0, Absent())
+    sys.meta_path.insert(0, Absent(sys.argv[1]))
     for module in sys.argv[2:]:
         importlib.import_module(module)
     gc.collect()  # once, in place of a search through all that was imported in each fork

@@ -2,7 +2,6 @@
 
 import functools
 import importlib
-import itertools
 import json
 import os
 import pickle
@@ -53,22 +52,31 @@ def find_hub() -> None:
     hf_api.api.endpoint = constants.ENDPOINT
 
 
-def client(arguments: list[str], folder: Path, code: str | None = None) -> None:
-    """Runs the command, or `code`, in `folder`."""
+def run_code(code: str, arguments: list[str]) -> None:
+    """What `python -c` does."""
+    find_hub()
+    sys.argv = ["-c", *arguments]
+    exec(code, {})
+
+
+def run_command(arguments: list[str]) -> None:
+    """What `python -m hf_midropout` does."""
     from hf_midropout.cli import main
 
     find_hub()
-    os.chdir(folder)
-    sys.argv = ["-c", *arguments]
-    exec(code, {}) if code else sys.exit(main(arguments))
+    sys.exit(main(arguments))
 
 
 def run_client(folder: Path, environment: dict[str, str], *arguments: str | Path, code: str | None = None):
-    """The completed process of a command or of `code`, as a client of the Hub that `environment` names."""
-    number = len(list(folder.glob("*.stdout")))
+    """The completed process of a command, or of `code`, that writes into `folder`, with a Hub in its environment."""
+    return completed(trainings(), folder, environment, code, arguments)
+
+
+def completed(server: ForkServer, folder: Path, environment, code: str | None, arguments):
+    arguments, number = list(map(str, arguments)), len(list(folder.glob("*.stdout")))
     output, errors = folder / f"{number}.stdout", folder / f"{number}.stderr"
-    arguments = list(map(str, arguments))
-    (status,) = trainings().run((output, errors, environment, client, (arguments, folder, code)))
+    task = (run_code, (code, arguments)) if code else (run_command, (arguments,))
+    (status,) = server.run((output, errors, environment, *task))
     return subprocess.CompletedProcess(arguments, status, output.read_text(), errors.read_text())
 
 
@@ -89,17 +97,17 @@ def run_ranks(number: int, folder: Path, function, *arguments, **environment: st
 
 
 def stock_transformers(folder: Path):
-    """A function that runs code with arguments where this package is not installed, for the lines that it prints."""
+    """
+    A function that runs code with arguments where this package is not installed, for the lines that it prints; further
+    arguments are variables of its environment, such as a Hub's.
+    """
     parts = ("models.auto.modeling_auto", "models.auto.tokenization_auto", "pipelines")
     modules = [f"transformers.{part}" for part in parts]
     server = ForkServer(*modules, absent="hf_midropout", HF_MODULES_CACHE=str(folder / "modules"))
-    numbers = itertools.count()
 
-    def run_stock(code: str, *arguments: str | Path) -> list[str]:
-        output, errors = (folder / f"{next(numbers)}" for _ in range(2))
-        code = f"import sys; sys.argv = {['-c', *map(str, arguments)]}\n{code}"
-        (status,) = server.run((output, errors, {}, exec, (code, {})))
-        assert status == 0, errors.read_text()
-        return output.read_text().splitlines()
+    def run_stock(code: str, *arguments: str | Path, **environment: str) -> list[str]:
+        done = completed(server, folder, environment, code, arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()
 
     return run_stock

@@ -2,11 +2,10 @@
 
 import json
 import subprocess
-import sys
 
 import huggingface_hub
 import pytest
-from checkpoints import client_environment, contents
+from checkpoints import contents
 from hub_server import READ_TOKEN, WRITE_TOKEN, HubServer
 from processes import run_client
 
@@ -55,44 +54,24 @@ def test_push_arrives_whole_and_verifies(hub, checkpoint, tmp_path, xet):
     ]
 
 
-def test_anyone_loads_it_with_the_package_without_it_and_in_a_pipeline(hub, checkpoint, tmp_path):
+def test_anyone_loads_it_with_the_package_without_it_and_in_a_pipeline(hub, checkpoint, tmp_path, run_stock):
     """Invariant 5, through a Hub."""
     assert run(hub, tmp_path / "home", "push", checkpoint, "me/tiny").returncode == 0
     code = """
-import importlib.abc, json, os, sys
-# What takes longest and knows nothing of a Hub, once for both.
-import scipy.optimize, torch._dynamo, torch.distributed.tensor
-assert "huggingface_hub" not in sys.modules
-
-class Absent(importlib.abc.MetaPathFinder):
-    def find_spec(self, name, path, target=None):
-        if name.split(".")[0] == "hf_midropout":
-            raise ModuleNotFoundError(name)
-
-def load(with_package):
-    if with_package:
-        import hf_midropout
-    else:
-        sys.meta_path.insert(0, Absent())
-    from transformers import AutoModelForSequenceClassification, pipeline
-    options = {} if with_package else {"trust_remote_code": True}
-    model = AutoModelForSequenceClassification.from_pretrained("me/tiny", **options)
-    classify = pipeline("text-classification", model="me/tiny", **options)
-    return type(model).__module__, model.config.head_widths, classify("opens a socket")[0]["score"]
-
-for which in ("with", "without"):
-    if os.fork() == 0:
-        os.environ["HF_HOME"] = sys.argv[1] + which
-        print(json.dumps([which, load(which == "with")]))
-        sys.exit()
-    assert os.wait()[1] == 0
+import json, sys
+with_package = sys.argv[1] == "with"
+if with_package:
+    import hf_midropout
+from transformers import AutoModelForSequenceClassification, pipeline
+options = {} if with_package else {"trust_remote_code": True}
+model = AutoModelForSequenceClassification.from_pretrained("me/tiny", **options)
+classify = pipeline("text-classification", model="me/tiny", **options)
+print(json.dumps([type(model).__module__, model.config.head_widths, classify("opens a socket")[0]["score"]]))
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "home_")], capture_output=True, text=True,
-        env=client_environment(hub, tmp_path / "home_", token=None),
-    )  # fmt: skip
+    done = run(hub, tmp_path / "home_with", "with", code=code, token=None)
     assert done.returncode == 0, done.stderr
-    answers = dict(json.loads(line) for line in done.stdout.splitlines() if line.startswith('["with'))
+    without = run_stock(code, "without", **hub.environment(tmp_path / "home_without", token=None))
+    answers = {"with": json.loads(done.stdout.splitlines()[-1]), "without": json.loads(without[-1])}
     assert answers["with"][0].startswith("hf_midropout.") and answers["without"][0].startswith("transformers_modules.")
     assert answers["with"][1:] == answers["without"][1:]
     assert answers["with"][1] == [6, 4, 3]

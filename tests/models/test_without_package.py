@@ -6,6 +6,16 @@ import torch
 from conftest import drop
 
 
+def test_there_is_no_package(run_stock):
+    code = """
+try:
+    import hf_midropout
+except ModuleNotFoundError:
+    print("absent", sys.argv[1])
+"""
+    assert run_stock(code, "x") == ["absent x"]
+
+
 def test_checkpoint_loads_with_trust_remote_code_and_no_package(tiny_model, tmp_path, run_stock):
     drop(tiny_model, layer0=[2, 3], layer1=[0])
     compact = tiny_model.compact()
