@@ -8,6 +8,7 @@ from conftest import drop
 
 def test_there_is_no_package(run_stock):
     code = """
+import sys
 try:
     import hf_midropout
 except ModuleNotFoundError:
