@@ -8,8 +8,9 @@ import torch
 
 from ..information.joint import greedy_log_determinant
 from .block_removal import removal_costs
-from .encoder_evidence import EncoderEvidence, TokenStatistics
+from .encoder_evidence import EncoderEvidence
 from .evidence import Evidence, GroupStatistics
+from .token_statistics import TokenStatistics
 
 
 Importance = dict[str, torch.Tensor]

@@ -13,75 +13,13 @@ import torch
 from torch import nn
 
 from ..groups import Groups, PrunableGroup, linear_of
+from .consumer_taps import ConsumerTaps
 from .layer_calls import LayerCalls
+from .normal_equations import NormalEquations, refit
 
 
-RIDGE = 1e-3
-"""Of the mean variance of the kept units."""
-FEW_ROWS = 4
-"""Rows for each weight of a neuron, below which more ridge is taken, in inverse proportion."""
 SHARED_ROUNDS = 3
 """Rounds for a layer that is applied several times: its inputs change when it changes."""
-
-
-class NormalEquations:
-    """
-    Sums for a regression of `[rows, outputs]` targets on `[rows, K]` units with a bias.
-
-    Args:
-        units, outputs (`int`): Their numbers.
-        device (`torch.device`): Where the sums live.
-    """
-
-    def __init__(self, units: int, outputs: int, device: torch.device):
-        self.rows = 0
-        self.total = torch.zeros((), dtype=torch.float64, device=device)
-        self.units = torch.zeros(units, dtype=torch.float64, device=device)
-        self.targets = torch.zeros(outputs, dtype=torch.float64, device=device)
-        self.gram = torch.zeros(units, units, dtype=torch.float64, device=device)
-        self.cross = torch.zeros(units, outputs, dtype=torch.float64, device=device)
-        self.squares = torch.zeros((), dtype=torch.float64, device=device)
-
-    def update(self, units: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor | None = None) -> None:
-        """Adds rows; `weights` `[rows]` say how much each counts."""
-        weighted = units if weights is None else units * weights[:, None]
-        self.rows += len(units)
-        self.total += len(units) if weights is None else weights.sum().double()
-        self.units += weighted.sum(0).double()
-        scaled = targets if weights is None else targets * weights[:, None]
-        self.targets += scaled.sum(0).double()
-        self.gram += (weighted.t() @ units).double()
-        self.cross += (weighted.t() @ targets).double()
-        self.squares += (scaled * targets).sum().double()
-
-    @property
-    def mean_square(self) -> float:
-        """Of the targets."""
-        return float((self.squares / self.total).clamp(min=1e-30))
-
-    def solve(self, bias: bool = True, ridge: float = RIDGE) -> tuple[torch.Tensor, torch.Tensor, float]:
-        """
-        Ridge regression with an unpenalised bias, or with none.
-
-        Returns:
-            `tuple[torch.Tensor, torch.Tensor, float]`: coefficients `[K, outputs]`, biases `[outputs]`, and the share
-            of the targets' mean square that is left.
-        """
-        mean, target_mean = self.units / self.total, self.targets / self.total
-        if not bias:
-            mean, target_mean = torch.zeros_like(mean), torch.zeros_like(target_mean)
-        gram = self.gram / self.total - torch.outer(mean, mean)
-        cross = self.cross / self.total - torch.outer(mean, target_mean)
-        ridge *= max(1.0, FEW_ROWS * len(gram) / max(self.rows, 1))
-        penalised = gram.clone()
-        # A floor for units that never fire: their rows are 0, and then so are their coefficients.
-        penalised.diagonal().add_(ridge * gram.diagonal().mean().clamp(min=1e-30))
-        coefficients = torch.linalg.solve(penalised, cross)
-        biases = target_mean - mean @ coefficients
-        variance = self.squares / self.total - target_mean.square().sum()
-        explained = 2 * (coefficients * cross).sum() - (coefficients * (gram @ coefficients)).sum()
-        left = variance - explained
-        return coefficients, biases, float(left) / self.mean_square
 
 
 Stream = list[torch.Tensor]
@@ -186,46 +124,6 @@ class SequentialReconstruction:
         for call in calls:
             hidden_states = self.calls.run(network, batch, call, hidden_states)
         return hidden_states
-
-
-def refit(consumer: nn.Linear, equations: NormalEquations) -> float:
-    """Adds to the weights of `consumer` what `equations` say, and gives the share that is left."""
-    coefficients, biases, left = equations.solve(bias=consumer.bias is not None)
-    consumer.weight.copy_(consumer.weight.double() + coefficients.t())
-    if consumer.bias is not None:
-        consumer.bias.copy_(consumer.bias.double() + biases)
-    return left
-
-
-class ConsumerTaps:
-    """
-    Context manager: what a group's consumer reads and gives, and the input that its output is added to.
-
-    Args:
-        model (`nn.Module`): The network.
-        group ([`PrunableGroup`]): With a `residual`.
-    """
-
-    def __init__(self, model: nn.Module, group: PrunableGroup):
-        self.consumer = model.get_submodule(group.consumer)
-        self.around = model.get_submodule(str(group.residual))
-
-    def __enter__(self) -> ConsumerTaps:
-        def consumed(module, args, output):
-            self.units, self.output = args[0], output
-
-        def added_to(module, args):
-            self.residual = args[0]
-
-        self._handles = [
-            self.consumer.register_forward_hook(consumed),
-            self.around.register_forward_pre_hook(added_to),
-        ]
-        return self
-
-    def __exit__(self, *exception) -> None:
-        for handle in self._handles:
-            handle.remove()
 
 
 def segments(order: Sequence[str]) -> list[tuple[int, int]]:

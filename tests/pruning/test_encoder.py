@@ -6,9 +6,7 @@ from encoders import ARCHITECTURES, bits_lost, rows, tiny_classifier
 
 from hf_midropout.groups import find_groups, gate_units
 from hf_midropout.pruning.encoder import Budget, measure_encoder, prune_encoder, prune_with, width_for
-from hf_midropout.pruning.encoder_evidence import drawn_directions, fisher_factor
 from hf_midropout.pruning.layer_calls import LayerCalls
-from hf_midropout.pruning.sequential_reconstruction import NormalEquations, segments
 
 
 def logits(model, batches) -> torch.Tensor:
@@ -121,50 +119,6 @@ def test_the_fisher_information_predicts_the_bits_of_a_small_change():
     tokens = evidence.sums[name].tokens / len(before)
     expected = float(direction.double() @ evidence.of(name).output_fisher @ direction.double()) * tokens / (2 * 0.6931)
     assert real / expected < tokens and real / expected > 1 / tokens
-
-
-@pytest.mark.parametrize("classes", [2, 3, 7])
-def test_the_factor_of_the_fisher_information_is_exact(classes):
-    logits = 3 * torch.randn(50, classes, generator=torch.Generator().manual_seed(classes))
-    logits[0] = torch.tensor([200.0] + [0.0] * (classes - 1))  # sure of it
-    logits[1] = torch.tensor([0.0] * (classes - 1) + [200.0])
-    p = logits.double().softmax(-1)
-    expected = torch.diag_embed(p) - p[:, :, None] * p[:, None, :]
-    factor = fisher_factor(logits.double())
-    assert factor.shape == (classes - 1, 50, classes) and factor.isfinite().all()
-    assert torch.allclose(torch.einsum("jnc,jnd->ncd", factor, factor), expected, atol=1e-12)
-
-
-def test_of_many_classes_it_is_right_on_average():
-    logits = torch.randn(1, 12, generator=torch.Generator().manual_seed(0)).repeat(4000, 1)
-    drawn = drawn_directions(logits, 8, torch.Generator().manual_seed(0))
-    p = logits[0].softmax(-1)
-    expected = torch.diag(p) - torch.outer(p, p)
-    assert torch.allclose(torch.einsum("jnc,jnd->cd", drawn, drawn) / 4000, expected, atol=0.01)
-
-
-@pytest.mark.parametrize("bias", [True, False])
-def test_normal_equations_solve_weighted_least_squares(bias):
-    generator = torch.Generator().manual_seed(0)
-    units, targets = torch.randn(200, 5, generator=generator), torch.randn(200, 3, generator=generator)
-    units, weights = units + 1, torch.rand(200, generator=generator)
-    equations = NormalEquations(5, 3, torch.device("cpu"))
-    for part in range(0, 200, 32):
-        equations.update(units[part : part + 32], targets[part : part + 32], weights[part : part + 32])
-    coefficients, biases, left = equations.solve(bias, ridge=0.0)
-    root = weights.double().sqrt()[:, None]
-    design = torch.cat([units.double(), torch.ones(200, 1)], 1) if bias else units.double()
-    expected = torch.linalg.lstsq(root * design, root * targets.double()).solution
-    assert torch.allclose(coefficients, expected[:5], atol=1e-5)
-    assert torch.allclose(biases, expected[5] if bias else torch.zeros(3, dtype=torch.float64), atol=1e-5)
-    rest = (root * (targets.double() - design @ expected)).square().sum() / (root * targets.double()).square().sum()
-    assert left == pytest.approx(float(rest), abs=1e-5)
-
-
-def test_segments_hold_all_calls_of_a_layer():
-    assert segments(["a", "b", "c"]) == [(0, 1), (1, 2), (2, 3)]
-    assert segments(["a", "a", "b", "b"]) == [(0, 2), (2, 4)]
-    assert segments(["a", "b", "a", "b", "c"]) == [(0, 4), (4, 5)]
 
 
 def test_something_between_two_layers_is_refused():
