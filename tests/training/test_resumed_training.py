@@ -57,9 +57,10 @@ def test_resumed_before_at_and_after_the_step(make_trainer, case):
     whole, callback = train(make_trainer, config, max_steps=6)
     expected = {name: tensor.clone() for name, tensor in whole.model.state_dict().items()}
     for step in (2, 3, 5):
-        resumed, again = train(make_trainer, config, resume=checkpoint(whole, step), save_steps=100, max_steps=6)
+        resumed, again = train(make_trainer, config, resume=checkpoint(whole, step), save_strategy="no", max_steps=6)
         for name, tensor in resumed.model.state_dict().items():
             assert torch.equal(tensor, expected[name]), (step, name)
+        resumed.model.save_pretrained(resumed.args.output_dir)  # as the other was: it completes the config
         assert resumed.model.config.to_dict() == whole.model.config.to_dict()
         assert without_seconds(again.record) == without_seconds(callback.record), step
 
@@ -75,7 +76,7 @@ def test_a_search_is_not_made_again(make_trainer, learned_model_once):
     expected = {name: tensor.clone() for name, tensor in whole.model.state_dict().items()}
     for step in (2, 3, 5):
         resumed, again = train(
-            make_trainer, config, resume=checkpoint(whole, step), save_steps=100, model=model(), max_steps=6
+            make_trainer, config, resume=checkpoint(whole, step), save_strategy="no", model=model(), max_steps=6
         )
         for name, tensor in resumed.model.state_dict().items():
             assert torch.equal(tensor, expected[name]), (step, name)
@@ -144,7 +145,7 @@ def test_rounds_to_come_are_spread_over_a_longer_training(make_trainer):
     assert [layer.kept for layer in callback.record.layers()] == [2, 2, 1]
     json.dumps(callback.record.to_dict(), allow_nan=False)
     # and that training, resumed, goes on in the same way
-    again, resumed = train(make_trainer, config, resume=checkpoint(longer, 10), max_steps=19, save_steps=100)
+    again, resumed = train(make_trainer, config, resume=checkpoint(longer, 10), max_steps=19, save_strategy="no")
     assert without_seconds(resumed.record) == without_seconds(callback.record)
     for name, tensor in longer.model.state_dict().items():
         assert torch.equal(again.model.state_dict()[name], tensor), name
