@@ -12,12 +12,15 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BIN)/pip install -c constraints.txt -e ".[export,test,quality]"
 	touch $@
 
-.PHONY: demo test test-all coverage quality
+.PHONY: demo test test-slow test-all coverage quality
 demo: $(VENV)/.installed
 	$(BIN)/hf-midropout train --overwrite_output_dir
 
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest $(WORKERS)
+
+test-slow: $(VENV)/.installed
+	$(BIN)/python -m pytest $(WORKERS) -m slow
 
 test-all: $(VENV)/.installed
 	$(BIN)/python -m pytest $(WORKERS) -m "slow or not slow"

@@ -1,8 +1,11 @@
+from __future__ import annotations
+
 import os
 
 
 # Before any Hugging Face import: no test may reach for the network.
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 if "PYTEST_XDIST_WORKER" in os.environ:  # one core each, and so for the processes that tests start
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -13,17 +16,21 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import datasets
 import hypothesis
 import pytest
-import torch
-from transformers import Trainer, TrainingArguments
-
-from hf_midropout import MIDropoutAlbertConfig, MIDropoutAlbertForSequenceClassification
 
 
-datasets.disable_progress_bars()
+# torch, transformers and datasets are imported where they are used: the process that hands out tests to others reads
+# this file before it starts them, and needs none of these.
+if TYPE_CHECKING:
+    import datasets
+    from transformers import Trainer
+
+    from hf_midropout import MIDropoutAlbertConfig
+
+
 # The same examples on every machine: a failure is of the change at hand. `--hypothesis-profile=search` tries others.
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
 hypothesis.settings.register_profile("search", deadline=None)
@@ -34,6 +41,8 @@ WORDS = {"sport": "ball goal team match coach", "money": "bank stock price marke
 
 
 def tiny_config(**overrides) -> MIDropoutAlbertConfig:
+    from hf_midropout import MIDropoutAlbertConfig
+
     values = {
         "vocab_size": 60,
         "embedding_size": 8,
@@ -70,6 +79,10 @@ def imports_are_not_collected():
 
 @pytest.fixture(scope="session")
 def tiny_model_once():
+    import torch
+
+    from hf_midropout import MIDropoutAlbertForSequenceClassification
+
     torch.manual_seed(0)
     return MIDropoutAlbertForSequenceClassification(tiny_config()).eval()
 
@@ -82,11 +95,16 @@ def tiny_model(tiny_model_once):
 @pytest.fixture(scope="session")
 def tokens():
     """[8, 10] token ids."""
+    import torch
+
     return torch.randint(5, 60, (8, 10), generator=torch.Generator().manual_seed(1))
 
 
 def make_rows(count: int, seed: int, noise: float = 0.3) -> datasets.Dataset:
     """Token ids of which the first tells the label, except where it is noise."""
+    import datasets
+    import torch
+
     generator = torch.Generator().manual_seed(seed)
     labels = torch.randint(0, NUM_LABELS, (count,), generator=generator)
     ids = torch.randint(20, 60, (count, 8), generator=generator)
@@ -107,6 +125,8 @@ def make_rows(count: int, seed: int, noise: float = 0.3) -> datasets.Dataset:
 
 def learn(model, rows: datasets.Dataset, steps: int = 25):
     """`model`, after enough steps over all `rows` at once to be better than chance; draws no random numbers."""
+    import torch
+
     batch = {name: torch.tensor(rows[name][:]) for name in ("input_ids", "attention_mask", "labels")}
     optimizer = torch.optim.Adam(model.parameters(), 1e-2)
     model.eval()
@@ -140,6 +160,8 @@ def valid_rows():
 @pytest.fixture(scope="session")
 def data_folder(tmp_path_factory):
     """Two csv files of short texts about sport and money, 80 to train and 30 to test."""
+    import datasets
+
     folder = tmp_path_factory.mktemp("data")
     for split, count in (("train", 80), ("test", 30)):
         rows = []
@@ -156,6 +178,7 @@ def data_folder(tmp_path_factory):
 @pytest.fixture
 def make_trainer(tmp_path, tiny_model_once, train_rows, valid_rows):
     """A plain Trainer on the tiny model: 8 optimizer steps, quiet."""
+    from transformers import Trainer, TrainingArguments
 
     def make(callbacks=(), train_dataset=train_rows, eval_dataset=valid_rows, model=None, **arguments) -> Trainer:
         values = {
@@ -182,9 +205,17 @@ def make_trainer(tmp_path, tiny_model_once, train_rows, valid_rows):
     return make
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
+def run_stock(tmp_path_factory):
+    """run_stock(code, *arguments): the lines that `code` prints where transformers is and this package is not."""
+    from processes import stock_transformers
+
+    return stock_transformers(tmp_path_factory.mktemp("stock"))
+
+
+@pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory):
-    """A compact checkpoint with a made-up report."""
+    """A compact checkpoint with a made-up report, not to be written into."""
     from checkpoints import save_checkpoint
 
     return save_checkpoint(tmp_path_factory.mktemp("out") / "compact")

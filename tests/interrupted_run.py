@@ -1,15 +1,8 @@
-"""
-Run in processes of their own by test_resume.py: a training with rounds of pruning that kills itself, or goes on.
-
-    python interrupted_run.py FOLDER KILL_AT RESTORE [CHECKPOINT]
-
-KILL_AT is a step, `scoring N` for the middle of the N-th pass of scores, or `never`.
-"""
+"""Run in processes of their own by test_resume.py: a training with rounds of pruning that kills itself, or goes on."""
 
 import json
 import os
 import signal
-import sys
 from pathlib import Path
 
 import torch
@@ -57,9 +50,8 @@ class DyingRows:
         return [self.rows[index] for index in indices]
 
 
-def main() -> None:
-    folder, kill_at, restore = Path(sys.argv[1]), sys.argv[2], sys.argv[3] == "restore"
-    checkpoint = sys.argv[4] if len(sys.argv) > 4 else None
+def train(folder: Path, kill_at: str, restore: bool = False, checkpoint: str | None = None) -> None:
+    """`kill_at` is a step, `scoring N` for the middle of the N-th pass of scores, or `never`."""
     torch.manual_seed(0)
     model = MIDropoutAlbertForSequenceClassification(tiny_config(head_dropout=0.1))
     rows = make_rows(128, seed=2)
@@ -80,7 +72,3 @@ def main() -> None:
     save_file({name: tensor.contiguous() for name, tensor in trainer.model.state_dict().items()}, folder / "end")
     record = json.loads((folder / "midropout_record.json").read_text())
     (folder / "steps.json").write_text(json.dumps([each["step"] for each in record["pruning_steps"]]))
-
-
-if __name__ == "__main__":
-    main()

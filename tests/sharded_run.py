@@ -1,11 +1,13 @@
 """
-Run by `accelerate launch` in test_sharded.py; each process writes what it has seen to FOLDER/KIND_RANK.pt.
+Run in processes by test_sharded.py; each writes what it has seen to FOLDER/KIND_RANK.pt.
 
     python sharded_run.py FOLDER KIND [KIND]
 
 KIND is `plain`, `fsdp2` or `zero2`; for the latter two accelerate has been given the package's YAML file.
 """
 
+import copy
+import functools
 import os
 import sys
 from pathlib import Path
@@ -38,6 +40,14 @@ def distribute(kind: str) -> PartialState:
     return state
 
 
+@functools.cache
+def models() -> tuple:
+    """One that has learned nothing, and one that has: a network at chance is not searched."""
+    torch.manual_seed(0)
+    model = MIDropoutAlbertForSequenceClassification(tiny_config(head_dropout=0.1))
+    return model, learn(copy.deepcopy(model), make_rows(131, seed=2))
+
+
 def make_trainer(kind: str, folder: Path, training: dict, **options) -> Trainer:
     """Six optimizer steps over whatever number of processes, neurons dropped after the second and the fourth."""
     state = distribute(kind)
@@ -48,10 +58,8 @@ def make_trainer(kind: str, folder: Path, training: dict, **options) -> Trainer:
         dataloader_pin_memory=False, accelerator_config={"use_configured_state": True}, **values,
     )  # fmt: skip
     config = MIDropoutConfig(**{"start": 2, "keep": 0.25, "pruning_steps": 2, **options})
+    model = copy.deepcopy(models()[values["learning_rate"] == 0])
     torch.manual_seed(0)
-    model = MIDropoutAlbertForSequenceClassification(tiny_config(head_dropout=0.1))
-    if values["learning_rate"] == 0:
-        learn(model, make_rows(131, seed=2))  # a network at chance is not searched
     # 17 and 9 batches: with two processes, one of them has one less.
     trainer = Trainer(
         model, arguments, train_dataset=make_rows(131, seed=2), eval_dataset=make_rows(67, seed=3),
@@ -120,31 +128,33 @@ def frozen(kind: str, folder: Path) -> dict:
     return results
 
 
-def learning(kind: str, folder: Path) -> dict:
+def learning(kind: str, folder: Path, resumed: tuple[int, ...]) -> dict:
     """Trainings that go on after neurons are dropped, in several processes."""
     results = {}
-    for case, (training, options) in {
+    cases = {
         "prune": ({"save_strategy": "steps"}, {}),
         # DeepSpeed rounds in another order where it accumulates, which is too much for what starts from nothing.
         "reinitialize": ({"gradient_accumulation_steps": 1}, {"action": "reinitialize", "pruning_steps": 1}),
-        "bf16": ({"bf16": True}, {}),
-    }.items():
+    }
+    if kind != "plain":
+        cases["bf16"] = ({"bf16": True}, {})
+    for case, (training, options) in cases.items():
         trainer = make_trainer(kind, folder / case, training, **options)
         trainer.train()
         results[case] = seen(trainer)
         if case != "reinitialize":
             results[case] |= checked(trainer, folder / case)
-    for step in (1, 3) if kind != "plain" else ():  # before and between the rounds
+    for step in resumed if kind != "plain" else ():
         trainer = make_trainer(kind, folder / "prune", {"save_strategy": "steps"})
         trainer.train(resume_from_checkpoint=str(folder / "prune" / f"checkpoint-{step}"))
         results[f"resumed from {step}"] = seen(trainer)
     return results
 
 
-def main() -> None:
-    folder, kinds = Path(sys.argv[1]), sys.argv[2:]
+def see(folder: Path, kinds: list[str], resumed: tuple[int, ...] = (3,)) -> None:
+    """Trainings are resumed from the steps `resumed`: 1 is before the rounds, 3 between them."""
     for kind in kinds:
-        results = learning(kind, folder / kind)
+        results = learning(kind, folder / kind, resumed)
         if kind != "plain":
             results |= frozen(kind, folder / kind / "frozen")
         torch.save(results, folder / f"{kind}_{PartialState().process_index}.pt")
@@ -156,4 +166,4 @@ if __name__ == "__main__":
         import deepspeed.ops
 
         deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False  # it would be compiled, which takes minutes
-    main()
+    see(Path(sys.argv[1]), sys.argv[2:], resumed=(1, 3))

@@ -1,7 +1,6 @@
-"""Run by `accelerate launch` in test_shared_batches.py; each process writes what it has seen to FOLDER/N_RANK.json."""
+"""Run in processes by test_shared_batches.py; each writes what it has seen to FOLDER/N_RANK.json."""
 
 import json
-import sys
 from pathlib import Path
 
 import datasets
@@ -68,8 +67,8 @@ def scored(batches) -> list[str]:
     return [value.hex() for layer in scores.layers.values() for part in layer[:3] for value in part.tolist()]
 
 
-def main() -> None:
-    folder, process = Path(sys.argv[1]), PartialState(cpu=True)
+def see(folder: Path) -> None:
+    process = PartialState(cpu=True)
     rank = process.process_index
     rows, many = make_rows(40, seed=2), make_rows(300, seed=3)
     repeated = datasets.concatenate_datasets([rows, make_rows(60, seed=5), rows, rows]).shuffle(seed=1)
@@ -98,7 +97,3 @@ def main() -> None:
         }
     (folder / f"{process.num_processes}_{rank}.json").write_text(json.dumps(results))
     process.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main()

@@ -1,5 +1,6 @@
 """The README's code runs, in order, and prints what the README says."""
 
+import copy
 import re
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from conftest import tiny_config
 
 from hf_midropout import MIDropoutAlbertForSequenceClassification
 from hf_midropout.data.datasets import load_text_classification
+from hf_midropout.models import builtin
 
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
@@ -31,6 +33,8 @@ def test_python_blocks_run_and_print_what_they_say(tmp_path, monkeypatch, capsys
         "hf_midropout.models.builtin.load_text_classification",
         lambda: load_text_classification(max_train_samples=600, max_eval_samples=200),
     )
+    model, tokenizer, data = builtin.builtin_task()  # once for all blocks
+    monkeypatch.setattr(builtin, "builtin_task", lambda: (copy.deepcopy(model), tokenizer, data))
     names: dict = {}
     whole = "\n".join(BLOCKS)
     for name in substitutes:

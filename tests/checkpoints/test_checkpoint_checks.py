@@ -280,8 +280,8 @@ def test_a_hostile_repository_is_refused_before_a_file_is_fetched(checkpoint, tm
             )  # fmt: skip
             after = resource.getrusage(resource.RUSAGE_CHILDREN)
             assert done.returncode == 1 and reason in done.stderr, done.stderr
-            # seconds of the processor: a busy machine must not fail the test
-            assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 2
+            # seconds of the processor, which a busy machine makes longer: what is refused would take a minute
+            assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 10
         assert not [request for request in hub.requests if "/resolve/" in request]
     assert not (tmp_path / "exploded").exists()
 

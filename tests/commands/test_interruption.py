@@ -5,17 +5,24 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from pathlib import Path
 
 import pytest
+from processes import exit_code
 
+from hf_midropout.cli import main
 from hf_midropout.training.resuming import find_last_whole
 from hf_midropout.utils.interruption import check, received, stoppable, uninterrupted
 
 
+OPTIONS = ["--disable_tqdm", "true", "--use_cpu", "--save_strategy", "steps", "--save_steps", "4"]
+
+
 def start(tmp_path, *options: str) -> subprocess.Popen:
     command = [sys.executable, "-m", "hf_midropout", "train", "--output_dir", str(tmp_path / "out"), *options]
-    command += ["--disable_tqdm", "true", "--use_cpu", "--save_strategy", "steps", "--save_steps", "4"]
+    command += OPTIONS
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
@@ -34,7 +41,9 @@ def lines(text: str) -> list[str]:
     return [line for line in text.splitlines() if line.strip() and "/s]" not in line and "mtime" not in line]
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+# By default a training is interrupted, and a folder that has none leaves nothing: training/test_output_folder.py.
+@pytest.mark.slow
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_while_importing(data_folder, tmp_path, signum):
     process = start(tmp_path, "--dataset", str(data_folder))
     wait_for(process, (tmp_path / "out").exists)  # torch comes after that
@@ -45,13 +54,23 @@ def test_while_importing(data_folder, tmp_path, signum):
     assert list(tmp_path.iterdir()) == []
 
 
+def interrupted(options: list[str], folder: Path) -> None:
+    """Run in a process of its own: the command, which gets Ctrl-C when there is a checkpoint."""
+
+    def interrupt():
+        while not find_last_whole(folder)[0]:
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    threading.Thread(target=interrupt, daemon=True).start()
+    sys.exit(main(["train", "--output_dir", str(folder), *options, *OPTIONS]))
+
+
 def test_while_training(data_folder, tmp_path):
-    process = start(tmp_path, "--dataset", str(data_folder), "--num_train_epochs", "1000")
-    wait_for(process, lambda: find_last_whole(tmp_path / "out")[0])
-    process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=60)
-    assert process.returncode == 130
-    (line,) = lines(error)
+    options = ["--dataset", str(data_folder), "--num_train_epochs", "1000"]
+    assert exit_code(tmp_path / "log", interrupted, options, tmp_path / "out") == 130
+    (line,) = [each for each in lines((tmp_path / "log").read_text()) if each.startswith("hf-midropout")]
     assert line.startswith("hf-midropout train: stopped at step ")
     assert "; continue with --resume (from checkpoint-" in line
 

@@ -5,8 +5,6 @@ import functools
 import io
 import shutil
 import signal
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -71,15 +69,13 @@ def small(classifier, data_folder, tmp_path_factory):
     return folder, printed.getvalue()
 
 
-def test_what_is_saved_is_smaller_and_stock(small):
+def test_what_is_saved_is_smaller_and_stock(small, run_stock):
     code = (
-        "import sys; sys.modules['hf_midropout'] = None\n"
-        "from transformers import pipeline\n"
+        "import sys; from transformers import pipeline\n"
         "classify = pipeline('text-classification', model=sys.argv[1])\n"
         "print(classify.model.config.intermediate_size, classify.model.dtype, classify('ball goal')[0]['label'])"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(small[0])], capture_output=True, text=True, check=True)
-    width, dtype, label = done.stdout.split()[-3:]
+    width, dtype, label = run_stock(code, small[0])[-1].split()
     assert (width, dtype) == ("32", "torch.float16") and label in ("money", "sport")  # the dtype of the base
 
 

@@ -106,6 +106,8 @@ def test_stock_models_train(models, data_folder, tmp_path, monkeypatch, name):
     assert report["model"]["base_model_source"] == report["data"]["source"] == "local"
     card = ModelCard.load(tmp_path / "out" / "compact" / "README.md")
     assert card.data.base_model is card.data.datasets is None and named not in card.content
+    if name == "masked":
+        return
     # the output folder of a run is a model too
     options = ["--model", str(tmp_path / "out"), "--head_widths", "8", "4"]
     assert train(data_folder, tmp_path / "next", *options) == 0

@@ -1,8 +1,10 @@
 """ONNX against PyTorch, and heads that stock ALBERT can express."""
 
+import contextlib
+import io
 import json
-import subprocess
-import sys
+import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -25,11 +27,21 @@ def logits(model, inputs) -> torch.Tensor:
         return model(**inputs).logits
 
 
-def test_onnx_takes_any_batch_and_length_and_is_compared(folder, capsys):
-    onnxruntime = pytest.importorskip("onnxruntime")
+@pytest.fixture(scope="module")
+def exported(checkpoint, tmp_path_factory):
+    """A checkpoint with its ONNX model, and what the command that made it printed."""
+    pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
-    assert main(["export", "--onnx", str(folder.parent)]) == 0
-    printed = capsys.readouterr().out
+    folder = Path(shutil.copytree(checkpoint, tmp_path_factory.mktemp("exported") / "compact"))
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        assert main(["export", "--onnx", str(folder.parent)]) == 0
+    return folder, printed.getvalue()
+
+
+def test_onnx_takes_any_batch_and_length_and_is_compared(exported):
+    import onnxruntime
+
+    folder, printed = exported
     assert "logits equal PyTorch's within" in printed and "before pruning (12, 8, 6 neurons)" in printed
     rows = [line.split() for line in printed.splitlines() if line.startswith(("before pruning", "this model"))]
     parameters = [int(row[-4].replace(",", "")) for row in rows]
@@ -45,15 +57,14 @@ def test_onnx_takes_any_batch_and_length_and_is_compared(folder, capsys):
         assert (torch.from_numpy(actual) - logits(model, inputs)).abs().max() < 1e-4
 
 
-def test_an_onnx_model_that_differs_is_not_written(tiny_model, tmp_path, monkeypatch):
-    pytest.importorskip("onnxscript")
-    from hf_midropout.export import onnx as onnx_export
-
-    content = onnx_export.to_onnx(tiny_model)
-    tiny_model.classifier.out_proj.bias.data += 0.1
-    monkeypatch.setattr(onnx_export, "to_onnx", lambda model: content)
+def test_an_onnx_model_that_differs_is_not_written(exported, tmp_path, monkeypatch):
+    folder, _ = exported
+    content = (folder / "onnx" / "model.onnx").read_bytes()
+    model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    model.classifier.out_proj.bias.data += 0.1
+    monkeypatch.setattr("hf_midropout.export.onnx.to_onnx", lambda model: content)
     with pytest.raises(OnnxExportError, match=r"differ by 1\.00e-01: 1e-04 is allowed"):
-        export_onnx(tiny_model, tmp_path / "model.onnx")
+        export_onnx(model, tmp_path / "model.onnx")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -96,7 +107,7 @@ def test_the_bound_is_that_of_a_tanh():
         linear_equivalent(model)
 
 
-def test_a_stock_checkpoint_needs_neither_package_nor_trust(folder, tmp_path, capsys):
+def test_a_stock_checkpoint_needs_neither_package_nor_trust(folder, tmp_path, capsys, run_stock):
     assert main(["export", str(folder), "--stock", str(tmp_path / "stock")]) == 1
     assert "bend (relu)" in capsys.readouterr().err and not (tmp_path / "stock").exists()
 
@@ -109,18 +120,14 @@ def test_a_stock_checkpoint_needs_neither_package_nor_trust(folder, tmp_path, ca
     assert stock_config["model_type"] == "albert" and "auto_map" not in stock_config
     assert {"head_widths", "auto_map"} <= set(config)
     code = """
-import json, sys
-sys.modules["hf_midropout"] = None  # importing it raises
-import torch
+import json, sys, torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 model = AutoModelForSequenceClassification.from_pretrained(sys.argv[1])
 inputs = AutoTokenizer.from_pretrained(sys.argv[1])("opens a socket", return_tensors="pt")
 with torch.no_grad():
     print(json.dumps([type(model).__name__, model(**inputs).logits.tolist()]))
 """
-    done = subprocess.run([sys.executable, "-c", code, tmp_path / "stock"], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    name, answer = json.loads(done.stdout)
+    name, answer = json.loads(run_stock(code, tmp_path / "stock")[-1])
     assert name == "AlbertForSequenceClassification"
     model = AutoModelForSequenceClassification.from_pretrained(folder)
     inputs = AutoTokenizer.from_pretrained(folder)("opens a socket", return_tensors="pt")

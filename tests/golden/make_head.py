@@ -1,7 +1,8 @@
 """
-Prunes the built-in task's head in a short training and prints what came of it, as JSON: the file beside this one.
+Prunes the heads of the tests' tiny model and of the built-in task in short trainings and writes what came of it, as
+JSON: the file beside this one.
 
-    python tests/golden/make_head.py tests/golden/head.json
+    PYTHONPATH=tests python tests/golden/make_head.py tests/golden/head.json
 
 Bits and weights are given exactly (as hexadecimal floats and a hash), so that two versions of the code can be compared
 bit for bit on one machine.
@@ -15,13 +16,21 @@ import tempfile
 from pathlib import Path
 
 import torch
+from conftest import learn, make_rows, tiny_config
 from transformers import Trainer, TrainingArguments, set_seed
 
-from hf_midropout import MIDropoutCallback, MIDropoutConfig
+from hf_midropout import MIDropoutAlbertForSequenceClassification, MIDropoutCallback, MIDropoutConfig
 from hf_midropout.models.builtin import builtin_task
 
 
 STEPS, START = 36, 30
+
+
+def tiny_task():
+    """A model that has learned, its rows, and no tokenizer."""
+    data = {"train": make_rows(512, seed=2), "validation": make_rows(256, seed=3)}
+    model = MIDropoutAlbertForSequenceClassification(tiny_config(head_widths=[24, 16, 12]))
+    return learn(model, data["train"]), None, data
 
 
 def digest(tensors) -> str:
@@ -31,9 +40,9 @@ def digest(tensors) -> str:
     return hashed.hexdigest()
 
 
-def golden(**options) -> dict:
+def golden(task=builtin_task, **options) -> dict:
     set_seed(42)
-    model, tokenizer, data = builtin_task()
+    model, tokenizer, data = task()
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
             folder, max_steps=STEPS, learning_rate=3e-3, per_device_train_batch_size=32, use_cpu=True, report_to=[],
@@ -59,6 +68,7 @@ def golden(**options) -> dict:
 
 
 CASES = {
+    "tiny": {"task": tiny_task, "keep": 0.5},
     "default": {"keep": 0.5},
     "joint information": {"keep": 0.25, "criterion": "joint_information"},
     "two rounds": {"keep": 0.25, "pruning_steps": 2, "scope": "global", "reconstruction": "mean"},

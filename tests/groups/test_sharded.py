@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from accelerate.commands.launch import _validate_launch_command, launch_command_parser
 from accelerate.state import AcceleratorState
-from sharded_run import frozen
+from accelerate.utils.launch import prepare_multi_gpu_env
+from processes import run_ranks
+from sharded_run import frozen, see
 from transformers import Trainer, TrainingArguments
 
 from hf_midropout import MIDropoutCallback
@@ -20,10 +23,36 @@ from hf_midropout.training.launcher import config_file
 
 TESTS = Path(__file__).parents[1]
 FSDP = torch.__version__ >= "2.8"
+NO_FSDP = pytest.mark.skipif(not FSDP, reason="needs gloo's reduce-scatter")
 SHARDED = [
-    pytest.param("fsdp2", marks=pytest.mark.skipif(not FSDP, reason="needs gloo's reduce-scatter")),
+    pytest.param("fsdp2", marks=NO_FSDP),
     pytest.param("zero2", marks=pytest.mark.skipif(not find_spec("deepspeed"), reason="needs deepspeed")),
 ]
+
+
+def options(kind: str) -> list[str]:
+    """Of `accelerate launch`."""
+    return ["--config_file", str(config_file("cpu_2" if kind == "plain" else kind)), "--num_processes", "2",
+            "--mixed_precision", "no", "--main_process_port", "0"]  # fmt: skip
+
+
+def launch(kinds: list[str], folder: Path) -> None:
+    """The processes as `accelerate launch` starts them."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path])}
+    environment |= {"DS_ACCELERATOR": "cpu", "ACCELERATE_USE_CPU": str(kinds != ["zero2"]).lower()}
+    command = [sys.executable, "-m", "accelerate.commands.launch", *options(kinds[-1]), str(TESTS / "sharded_run.py")]
+    done = subprocess.run([*command, folder, *kinds], env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-4000:]
+
+
+def fork(kinds: list[str], folder: Path) -> None:
+    """The same processes in the same environment, without another import of torch and transformers."""
+    parsed, _, _ = _validate_launch_command(
+        launch_command_parser().parse_args([*options(kinds[-1]), "sharded_run.py"])
+    )
+    environment = prepare_multi_gpu_env(parsed)
+    given = {name: value for name, value in environment.items() if os.environ.get(name) != value}
+    run_ranks(2, folder, see, folder, kinds, **given)
 
 
 @pytest.fixture(scope="module")
@@ -34,16 +63,10 @@ def run(tmp_path_factory):
     def start(kind: str) -> list[dict]:
         files = [folder / f"{kind}_{rank}.pt" for rank in range(2)]
         if not files[0].exists():
-            kinds = [kind] if kind == "zero2" or not FSDP else ["plain", "fsdp2"]  # starting takes the most time
-            environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-            environment["PYTHONPATH"] = os.pathsep.join([str(TESTS), str(TESTS.parent), *sys.path])
-            environment |= {"DS_ACCELERATOR": "cpu", "ACCELERATE_USE_CPU": str(kind != "zero2").lower()}
-            file = config_file("cpu_2" if kinds == ["plain"] else kinds[-1])
-            command = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(file),
-                       "--num_processes", "2", "--mixed_precision", "no", "--main_process_port", "0",
-                       str(TESTS / "sharded_run.py"), str(folder), *kinds]  # fmt: skip
-            done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
-            assert done.returncode == 0, done.stderr[-4000:]
+            if kind == "zero2":  # its module wants to be told in which process it is imported
+                launch([kind], folder)
+            else:
+                fork(["plain", "fsdp2"] if FSDP else ["plain"], folder)
         return [torch.load(file, weights_only=False) for file in files]
 
     return start
@@ -68,6 +91,12 @@ def assert_equal(state: dict, expected: dict, atol: float = 0.0) -> None:
         )
 
 
+def check_resumed(rank: dict, case: str) -> None:
+    assert_equal(rank[case]["state"], rank["prune"]["state"])
+    assert rank[case]["masks"] == rank["prune"]["masks"]
+    assert rank[case]["steps"] == [2, 4]
+
+
 @pytest.mark.parametrize("kind", SHARDED)
 def test_scores_masks_and_refits_are_those_of_one_process(run, single, kind):
     for rank in run(kind):
@@ -87,6 +116,20 @@ def test_training_goes_on_as_with_whole_weights(run, kind):
             assert_equal(rank[case]["state"], expected[case]["state"], atol=1e-5)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [pytest.param("fsdp2", marks=NO_FSDP)])
+def test_launched_by_accelerate_they_end_in_the_same(run, kind, tmp_path):
+    """By default they are forked, with the environment of its launcher; test_launcher starts real ones."""
+    launch([kind], tmp_path)
+    for rank, expected in enumerate(run(kind)):
+        launched = torch.load(tmp_path / f"{kind}_{rank}.pt", weights_only=False)
+        for case in expected:
+            assert_equal(launched[case]["state"], expected[case]["state"])
+            assert launched[case]["masks"] == expected[case]["masks"]
+        for step in (1, 3):
+            check_resumed(launched, f"resumed from {step}")
+
+
 @pytest.mark.parametrize("kind", ["plain", *SHARDED])
 def test_ranks_are_equal(run, kind):
     first, second = run(kind)
@@ -99,16 +142,13 @@ def test_ranks_are_equal(run, kind):
 @pytest.mark.parametrize("kind", SHARDED)
 def test_resumed_runs_end_in_the_same_weights_and_masks(run, kind):
     for rank in run(kind):
-        for case in ("resumed from 1", "resumed from 3"):
-            assert_equal(rank[case]["state"], rank["prune"]["state"])
-            assert rank[case]["masks"] == rank["prune"]["masks"]
-            assert rank[case]["steps"] == [2, 4]
+        check_resumed(rank, "resumed from 3")
 
 
 @pytest.mark.parametrize("kind", ["plain", *SHARDED])
 def test_compact_saved_and_loaded(run, kind):
     for rank in run(kind):
-        for case in ("prune", "bf16"):
+        for case in rank.keys() & {"prune", "bf16"}:
             assert rank[case]["difference"] < 1e-5  # float32, whatever it was trained in
             assert rank[case]["compact"] and rank[case]["loaded"]
 

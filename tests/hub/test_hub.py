@@ -2,19 +2,14 @@
 
 import json
 import subprocess
-import sys
 
 import huggingface_hub
 import pytest
-from checkpoints import client_environment, contents, save_checkpoint
+from checkpoints import contents
 from hub_server import READ_TOKEN, WRITE_TOKEN, HubServer
+from processes import run_client
 
 from hf_midropout.model_types import auto_map
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    return save_checkpoint(tmp_path_factory.mktemp("out") / "compact")
 
 
 @pytest.fixture
@@ -23,18 +18,17 @@ def hub(tmp_path):
         yield server
 
 
-def run(hub, home, *arguments, **options) -> subprocess.CompletedProcess:
-    """The command, in a process of its own."""
-    command = [sys.executable, "-m", "hf_midropout", *map(str, arguments)]
-    done = subprocess.run(
-        command, cwd=home.parent, capture_output=True, text=True, env=client_environment(hub, home, **options)
-    )
+def run(hub, home, *arguments, code=None, timeout="10", **options) -> subprocess.CompletedProcess:
+    """The command, or `code`, in a process of its own."""
+    environment = {**hub.environment(home, **options), "HF_HUB_DOWNLOAD_TIMEOUT": timeout}
+    done = run_client(home.parent, environment, *arguments, code=code)
     for token in (WRITE_TOKEN, READ_TOKEN):
         assert token not in done.stdout + done.stderr
     return done
 
 
-@pytest.mark.parametrize("xet", [False, True], ids=["lfs", "xet"])
+# By LFS files of the other tests here arrive.
+@pytest.mark.parametrize("xet", [pytest.param(False, id="lfs", marks=pytest.mark.slow), pytest.param(True, id="xet")])
 def test_push_arrives_whole_and_verifies(hub, checkpoint, tmp_path, xet):
     before = contents(checkpoint)
     done = run(hub, tmp_path / "home", "push", checkpoint, "me/tiny", "--private", "--verify", xet=xet)
@@ -59,32 +53,24 @@ def test_push_arrives_whole_and_verifies(hub, checkpoint, tmp_path, xet):
     ]
 
 
-def test_anyone_loads_it_with_the_package_without_it_and_in_a_pipeline(hub, checkpoint, tmp_path):
+def test_anyone_loads_it_with_the_package_without_it_and_in_a_pipeline(hub, checkpoint, tmp_path, run_stock):
     """Invariant 5, through a Hub."""
     assert run(hub, tmp_path / "home", "push", checkpoint, "me/tiny").returncode == 0
     code = """
-import importlib.abc, json, sys
-class Absent(importlib.abc.MetaPathFinder):
-    def find_spec(self, name, path, target=None):
-        if name.split(".")[0] == "hf_midropout":
-            raise ModuleNotFoundError(name)
+import json, sys
 with_package = sys.argv[1] == "with"
 if with_package:
     import hf_midropout
-else:
-    sys.meta_path.insert(0, Absent())
 from transformers import AutoModelForSequenceClassification, pipeline
 options = {} if with_package else {"trust_remote_code": True}
 model = AutoModelForSequenceClassification.from_pretrained("me/tiny", **options)
 classify = pipeline("text-classification", model="me/tiny", **options)
 print(json.dumps([type(model).__module__, model.config.head_widths, classify("opens a socket")[0]["score"]]))
 """
-    answers = {}
-    for which in ("with", "without"):
-        environment = client_environment(hub, tmp_path / which, token=None)
-        done = subprocess.run([sys.executable, "-c", code, which], env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        answers[which] = json.loads(done.stdout.splitlines()[-1])
+    done = run(hub, tmp_path / "home_with", "with", code=code, token=None)
+    assert done.returncode == 0, done.stderr
+    without = run_stock(code, "without", **hub.environment(tmp_path / "home_without", token=None))
+    answers = {"with": json.loads(done.stdout.splitlines()[-1]), "without": json.loads(without[-1])}
     assert answers["with"][0].startswith("hf_midropout.") and answers["without"][0].startswith("transformers_modules.")
     assert answers["with"][1:] == answers["without"][1:]
     assert answers["with"][1] == [6, 4, 3]
@@ -216,11 +202,8 @@ def test_faults_are_told_leave_no_half_and_pass(hub, checkpoint, tmp_path):
     hub.put("me/pull", contents(checkpoint))
     before = contents(checkpoint)
     cases = [("push", *fault[:3]) for fault in PUSH_FAULTS] + [("pull", *fault[:3]) for fault in PULL_FAULTS]
-    done = subprocess.run(
-        [sys.executable, "-c", FAULTS, hub.url, str(checkpoint), str(tmp_path / "cache"), json.dumps(cases)],
-        env={**client_environment(hub, tmp_path / "home"), "HF_HUB_DOWNLOAD_TIMEOUT": "1"}, capture_output=True,
-        text=True,
-    )  # fmt: skip
+    arguments = [hub.url, checkpoint, tmp_path / "cache", json.dumps(cases)]
+    done = run(hub, tmp_path / "home", *arguments, code=FAULTS, timeout="1")
     assert done.returncode == 0, done.stderr[-3000:]
     outcomes = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(outcomes) == len(cases)
@@ -235,7 +218,6 @@ def test_faults_are_told_leave_no_half_and_pass(hub, checkpoint, tmp_path):
     assert contents(checkpoint) == before
     for number in range(len(PUSH_FAULTS)):
         assert hub.files(f"me/push{number}")["model.safetensors"] == before["model.safetensors"]
-    assert WRITE_TOKEN not in done.stdout + done.stderr
 
 
 def test_a_commit_by_someone_else_meanwhile_is_told(hub, checkpoint, tmp_path):
@@ -253,10 +235,7 @@ try:
 except hub.HubError as error:
     print(error)
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(checkpoint)], capture_output=True, text=True,
-        env=client_environment(hub, tmp_path / "home"),
-    )  # fmt: skip
+    done = run(hub, tmp_path / "home", checkpoint, code=code)
     assert "the repository changed meanwhile (412)" in done.stdout, done.stderr
     assert "model.safetensors" not in hub.files("me/tiny")
 
@@ -302,10 +281,7 @@ def test_what_is_sent_is_searched_for_tokens_last(hub, checkpoint, tmp_path):
     (tmp_path / "work").mkdir()
     (tmp_path / "work" / "key").write_text("-----BEGIN PRIVATE KEY-----")
     hub.put("me/leaky", {"README.md": f"# Mine\n\n{other}\n".encode()})
-    done = subprocess.run(
-        [sys.executable, "-c", SECRETS, str(checkpoint), str(tmp_path / "work"), WRITE_TOKEN, other],
-        capture_output=True, text=True, env=client_environment(hub, tmp_path / "home"),
-    )  # fmt: skip
+    done = run(hub, tmp_path / "home", checkpoint, tmp_path / "work", WRITE_TOKEN, other, code=SECRETS)
     assert done.returncode == 0, done.stderr
     assert other not in done.stdout and WRITE_TOKEN not in done.stdout
     outcomes = [json.loads(line) for line in done.stdout.splitlines()]
@@ -352,10 +328,7 @@ def test_verify_finds_whatever_a_hub_changed(hub, checkpoint, tmp_path):
         hub.put("me/tiny", files)
         for files in (sent, {**sent, "config.json": swapped}, without, {**sent, figure: b"\x89PNG another"})
     ]
-    done = subprocess.run(
-        [sys.executable, "-c", VERIFY, str(checkpoint), *commits], capture_output=True, text=True,
-        env=client_environment(hub, tmp_path / "home"),
-    )  # fmt: skip
+    done = run(hub, tmp_path / "home", checkpoint, *commits, code=VERIFY)
     assert done.returncode == 0, done.stderr
     good, labels_swapped, dropped, drawn = done.stdout.splitlines()
     assert good == "0.0"

@@ -1,15 +1,16 @@
 import hashlib
 import math
 import pickle
+import resource
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from conftest import run_python
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from processes import exit_code
 
 from hf_midropout.information import (
     MultiLabelStatistics,
@@ -653,43 +654,44 @@ def test_standard_errors_of_a_stream_do_not_depend_on_the_number_of_threads():
     assert len(one) == 4 and one == three
 
 
-MANY = """
-import resource, sys, torch
-from hf_midropout.information import NeuronStatistics, mutual_information
-neurons, twice = int(sys.argv[1]), sys.argv[2] == "twice"
-torch.set_num_threads(1)
-labels = torch.arange(300) % 2
-activations = torch.empty(300, neurons).normal_()
-activations[:, :10] += labels[:, None]
-if twice:
-    activations[150:], labels[150:] = activations[:150], labels[:150].clone()
-peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-before = peak()
-bits, _ = mutual_information(activations, labels)
-print(peak() - before)
-assert len(bits) == neurons
-statistics = NeuronStatistics(neurons, 2, calibration_rows=200)
-for some in torch.arange(300).split(100):
-    statistics.update(activations[some], labels[some])
-result = statistics.mutual_information()
-state = sum(value.nbytes for value in vars(statistics).values() if isinstance(value, torch.Tensor))
-print(peak() - before - state // 2**20)
-assert result.bits[:10].min() > result.bits[10:].mean()
-"""
+def measure(neurons: int, twice: bool, file: Path) -> None:
+    """Run in a process of its own: writes what memory it takes."""
+    labels = torch.arange(300) % 2
+    activations = torch.empty(300, neurons).normal_()
+    activations[:, :10] += labels[:, None]
+    if twice:
+        activations[150:], labels[150:] = activations[:150], labels[:150].clone()
+
+    def peak():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+    before = peak()
+    bits, _ = mutual_information(activations, labels)
+    memory = peak() - before
+    assert len(bits) == neurons
+    statistics = NeuronStatistics(neurons, 2, calibration_rows=200)
+    for some in torch.arange(300).split(100):
+        statistics.update(activations[some], labels[some])
+    result = statistics.mutual_information()
+    state = sum(value.nbytes for value in vars(statistics).values() if isinstance(value, torch.Tensor))
+    file.write_text(f"{memory} {peak() - before - state // 2**20}")
+    assert result.bits[:10].min() > result.bits[10:].mean()
 
 
 @pytest.mark.parametrize(
     ("neurons", "rows"),
     [
-        (20_000, "once"),
-        (8000, "twice"),
+        (10_000, "once"),
+        (4000, "twice"),
         pytest.param(100_000, "once", marks=pytest.mark.slow),
         pytest.param(100_000, "twice", marks=pytest.mark.slow),
     ],
 )
-def test_many_neurons_at_once_take_bounded_memory(neurons, rows):
+def test_many_neurons_at_once_take_bounded_memory(neurons, rows, tmp_path):
     """In MiB, beside the activations of 200 waiting rows and what is kept of each neuron."""
-    memory, stream = map(int, run_python(MANY, str(neurons), rows, cwd=Path(__file__).parents[2]))
+    code = exit_code(tmp_path / "log", measure, neurons, rows == "twice", tmp_path / "memory")
+    assert code == 0, (tmp_path / "log").read_text()
+    memory, stream = map(int, (tmp_path / "memory").read_text().split())
     waiting = 200 * neurons * 4 * 3 // 2**20
     assert memory < 1000
     assert stream < max(memory, waiting + 400)

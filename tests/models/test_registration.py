@@ -10,22 +10,24 @@ from conftest import run_python
 ROOT = Path(__file__).parents[2]
 
 
-# One of each kind; the others, each some seconds, are marked slow.
+# Either first; the others, each some seconds, are marked slow.
 ORDERS = [
     ["import hf_midropout", "from transformers import AutoModelForSequenceClassification"],
     ["from transformers import Trainer, AutoModelForSequenceClassification", "import hf_midropout"],
-    ["from hf_midropout import MIDropoutAlbertConfig"],
 ]
 ENTRIES = ["AutoConfig", "AlbertForSequenceClassification", "AutoTokenizer", "PreTrainedModel", "Trainer", "pipeline"]
 MORE_ORDERS = [["import hf_midropout", f"from transformers import {entry}"] for entry in ENTRIES] + [
     ["import hf_midropout", "import transformers.quantizers.auto"],
+    ["from hf_midropout import MIDropoutAlbertConfig"],
     ["from hf_midropout import MIDropoutAlbertForSequenceClassification"],
     ["from hf_midropout.commands import train", "from transformers import Trainer"],
 ]
 
 CODE = """
 import json, os, sys
-import torch  # what takes longest, once for all orders: transformers itself is imported anew in each
+# What takes longest and knows neither transformers nor the package, once for all orders.
+import accelerate, datasets, scipy.optimize, torch._dynamo, torch.distributed.tensor
+assert not {"transformers", "hf_midropout"} & sys.modules.keys()
 
 def built(order):
     for statement in order:

@@ -3,24 +3,28 @@
 import json
 
 import torch
-from conftest import drop, run_python
+from conftest import drop
 
 
-def test_checkpoint_loads_with_trust_remote_code_and_no_package(tiny_model, tmp_path):
+def test_there_is_no_package(run_stock):
+    code = """
+import sys
+try:
+    import hf_midropout
+except ModuleNotFoundError:
+    print("absent", sys.argv[1])
+"""
+    assert run_stock(code, "x") == ["absent x"]
+
+
+def test_checkpoint_loads_with_trust_remote_code_and_no_package(tiny_model, tmp_path, run_stock):
     drop(tiny_model, layer0=[2, 3], layer1=[0])
     compact = tiny_model.compact()
     compact.save_pretrained(tmp_path / "compact")
     code = """
-import importlib.abc, json, os, sys
-class Absent(importlib.abc.MetaPathFinder):  # as if the package had never been installed
-    def find_spec(self, name, path, target=None):
-        if name.split(".")[0] == "hf_midropout":
-            raise ModuleNotFoundError(name)
-sys.meta_path.insert(0, Absent())
-folder, modules = sys.argv[1:]
-os.environ["HF_MODULES_CACHE"] = modules
-import torch
+import json, sys, torch
 from transformers import AutoModel, AutoModelForSequenceClassification
+folder = sys.argv[1]
 encoder = AutoModel.from_pretrained(folder, trust_remote_code=True)
 assert type(encoder).__name__ == "MIDropoutAlbertModel"
 model = AutoModelForSequenceClassification.from_pretrained(folder, trust_remote_code=True)
@@ -29,8 +33,7 @@ with torch.no_grad():
 state = {name: tensor.tolist() for name, tensor in model.state_dict().items()}
 print(json.dumps([type(model).__module__, model.config.head_widths, logits.tolist(), state]))
 """
-    printed = run_python(code, str(tmp_path / "compact"), str(tmp_path / "modules"), cwd=tmp_path)
-    module, widths, logits, state = json.loads(printed[-1])
+    module, widths, logits, state = json.loads(run_stock(code, tmp_path / "compact")[-1])
     assert module.startswith("transformers_modules.")
     assert widths == [10, 7, 6]
     assert state == {name: tensor.tolist() for name, tensor in compact.state_dict().items()}

@@ -1,6 +1,4 @@
 import copy
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -47,13 +45,12 @@ def test_half_of_the_neurons_go_and_reconstruction_makes_up_for_most_of_it(prune
     assert list(result.unexplained) == list(groups) and all(0 < left < 0.95 for left in result.unexplained.values())
 
 
-def test_stock_transformers_loads_them_with_nothing_of_ours(pruned, tmp_path):
+def test_stock_transformers_loads_them_with_nothing_of_ours(pruned, tmp_path, run_stock):
     expected = {kind: logits(model, batches) for kind, (_, model, _, batches, _) in pruned.items()}
     inputs = {kind: [batch for _, batch in batches.of_process(0, 1)] for kind, (_, _, _, batches, _) in pruned.items()}
     torch.save((expected, inputs), tmp_path / "expected.pt")
     code = """
 import sys, torch
-sys.modules["hf_midropout"] = None
 from transformers import AutoModelForSequenceClassification
 expected, inputs = torch.load(sys.argv[2])
 for kind, logits in expected.items():
@@ -63,7 +60,7 @@ for kind, logits in expected.items():
     assert torch.equal(got, logits), (kind, (got - logits).abs().max())
 """
     folder = next(iter(pruned.values()))[-1].parent
-    subprocess.run([sys.executable, "-c", code, str(folder), str(tmp_path / "expected.pt")], check=True)
+    run_stock(code, folder, tmp_path / "expected.pt")
 
 
 def test_the_same_rows_give_the_same_network(pruned):

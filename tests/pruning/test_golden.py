@@ -1,4 +1,4 @@
-"""Masks, bits and weights of the built-in task are what they were when `golden/head.json` was made."""
+"""Masks, bits and weights are what they were when `golden/head.json` was made."""
 
 import importlib.util
 import json
@@ -12,19 +12,28 @@ import torch
 GOLDEN = Path(__file__).parents[1] / "golden"
 
 
-@pytest.mark.skipif(
-    platform.python_version() != json.loads((GOLDEN / "head.json").read_text())["python"],
-    reason="the built-in texts are those of another Python version",
+def same(version: str, which: str):
+    made_with = json.loads((GOLDEN / "head.json").read_text())[which]
+    return pytest.mark.skipif(version != made_with, reason=f"it was made with {which} {made_with}")
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param("tiny", marks=same(torch.__version__, "torch")),
+        # the built-in texts are those of a Python version
+        pytest.param("default", marks=[same(platform.python_version(), "python"), pytest.mark.slow]),
+    ],
 )
-def test_head_of_the_built_in_task():
+def test_heads(case):
     spec = importlib.util.spec_from_file_location("make_head", GOLDEN / "make_head.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    expected = json.loads((GOLDEN / "head.json").read_text())["default"]
+    expected = json.loads((GOLDEN / "head.json").read_text())[case]
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        found = module.golden(**module.CASES["default"])
+        found = module.golden(**module.CASES[case])
     finally:
         torch.set_num_threads(threads)
     assert found["kept"] == expected["kept"]

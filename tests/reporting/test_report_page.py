@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -74,7 +75,8 @@ def test_the_command_makes_a_page_without_network_and_figures(folder, capsys):
     assert "test, this model 13 0.7500" in words and "None: nothing was dropped at random" in words
 
 
-def test_sweep_and_controls_are_shown_where_a_report_has_them(tmp_path):
+def test_sweep_and_controls_are_shown_where_a_report_has_them(tmp_path, monkeypatch):
+    monkeypatch.setattr("checkpoints.draw_figures", lambda report, folder: None)  # the page has its own
     folder = save_checkpoint(tmp_path / "compact", sweep=SWEEP, baselines=BASELINES)
     page = Page(write_page(folder)[0].read_text())
     (alt,) = [image["alt"] for image in page.images if "Chosen" in image["alt"]]
@@ -118,9 +120,15 @@ def hostile_words(folder: Path) -> None:
         (folder / name).write_text(text)
 
 
-def test_words_of_a_stranger_are_text(folder):
+@pytest.fixture(scope="module")
+def hostile_page(checkpoint, tmp_path_factory) -> Path:
+    folder = Path(shutil.copytree(checkpoint, tmp_path_factory.mktemp("hostile") / "compact"))
     hostile_words(folder)
-    text = write_page(folder, name="<b>bold</b>")[0].read_text()
+    return write_page(folder, name="<b>bold</b>")[0]
+
+
+def test_words_of_a_stranger_are_text(hostile_page):
+    text = hostile_page.read_text()
     assert "&lt;script&gt;" in text and "<script" not in text and "<img src=x" not in text and "<b>bold" not in text
 
 
@@ -129,17 +137,15 @@ needs_browser = pytest.mark.skipif(not CHROMIUM, reason="needs chromium, for a l
 
 @needs_browser
 @pytest.mark.parametrize("width", [1200, 500], ids=["desktop", "phone"])
-def test_it_renders_without_console_errors(folder, tmp_path, width):
-    hostile_words(folder)
-    (page, *_) = write_page(folder)
-    assert open_page(page, tmp_path / "page.png", width) == []
+def test_it_renders_without_console_errors(hostile_page, tmp_path, width):
+    assert open_page(hostile_page, tmp_path / "page.png", width) == []
     pixels = imread(tmp_path / "page.png")[..., :3]
     blue = (abs(pixels - [0, 0x72 / 255, 0xB2 / 255]) < 0.02).all(-1)
     assert blue.sum() > 500  # bars and dots of the figures, drawn from their data URIs
 
 
 @needs_browser
-def test_the_browser_test_can_fail(folder, tmp_path):
-    (page, *_) = write_page(folder)
-    page.write_text(page.read_text().replace("</main>", "<script>boom()</script></main>"))
+def test_the_browser_test_can_fail(hostile_page, tmp_path):
+    page = tmp_path / "page.html"
+    page.write_text(hostile_page.read_text().replace("</main>", "<script>boom()</script></main>"))
     assert "Content Security Policy" in "".join(open_page(page, tmp_path / "page.png"))

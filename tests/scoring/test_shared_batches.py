@@ -1,10 +1,6 @@
 """Which rows of a model's inputs are the same, and whether all processes read the same."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import datasets
 import pytest
@@ -12,6 +8,8 @@ import torch
 from conftest import make_rows
 from hypothesis import given
 from hypothesis import strategies as st
+from processes import run_ranks
+from shared_batches_run import see
 from torch.utils.data import DataLoader, IterableDataset
 from transformers import default_data_collator
 
@@ -173,18 +171,13 @@ CASES = {
 @pytest.fixture(scope="module")
 def of_processes(tmp_path_factory) -> dict[int, list[dict]]:
     """What each process has seen, of one and of two, which really are started (gloo on the CPU)."""
-    folder, tests = tmp_path_factory.mktemp("processes"), Path(__file__).parents[1]
-    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
-    environment["PYTHONPATH"] = f"{tests}:{tests.parent}"
-    results = {}
+    folder = tmp_path_factory.mktemp("processes")
     for number in (1, 2):
-        several = ["--multi_gpu"] if number > 1 else ["--cpu"]
-        command = [sys.executable, "-m", "accelerate.commands.launch", *several, "--num_processes", str(number),
-                   "--main_process_port", "0", str(tests / "shared_batches_run.py"), str(folder)]  # fmt: skip
-        done = subprocess.run(command, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr[-4000:]
-        results[number] = [json.loads((folder / f"{number}_{rank}.json").read_text()) for rank in range(number)]
-    return results
+        run_ranks(number, folder, see, folder)
+    return {
+        number: [json.loads((folder / f"{number}_{rank}.json").read_text()) for rank in range(number)]
+        for number in (1, 2)
+    }
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -5,9 +5,11 @@ import pytest
 from accelerate.commands.config.config_args import load_config_from_file
 from accelerate.commands.launch import _validate_launch_command, launch_command_parser
 from accelerate.utils.launch import prepare_multi_gpu_env
+from processes import run_command, run_ranks
 
 from hf_midropout.cli import main
 from hf_midropout.training.launcher import CONFIGS, EXPECTED_PROCESSES, check_processes, config_file, launch
+from hf_midropout.version import __version__
 
 
 NAMES = sorted(path.stem for path in CONFIGS.glob("*.yaml"))
@@ -118,13 +120,39 @@ def test_another_number_of_processes_is_refused(clean_environment, monkeypatch, 
     assert "4 process(es) were asked for, but 1 started" in capsys.readouterr().err
 
 
-def test_the_command_runs_in_two_processes(clean_environment, data_folder, tmp_path, capfd):
-    options = ["--dataset", str(data_folder), "--output_dir", str(tmp_path / "out"), "--num_train_epochs", "1"]
-    launched = [*options, "--per_device_train_batch_size", "8", "--accelerate_config", "cpu_2"]
-    assert main(["train", *launched, "--accelerate", "main_process_port=0"]) == 0
+def test_processes_are_started(clean_environment, capfd):
+    launch(["--version"], "cpu_2", ["main_process_port=0"])
+    assert capfd.readouterr().out.split() == [__version__] * 2
+    with pytest.raises(ChildProcessError, match="One of 2 process"):
+        launch(["tarin"], "cpu_2", ["main_process_port=0"])
+    assert "'tarin': must be one of train" in capfd.readouterr().err
+
+
+OPTIONS = ["--num_train_epochs", "1", "--per_device_train_batch_size", "8"]
+
+
+def test_the_command_runs_in_two_processes(data_folder, tmp_path):
+    """Forked, in the environment that the launcher makes."""
+    command = ["train", "--dataset", str(data_folder), "--output_dir", str(tmp_path / "out"), *OPTIONS]
+    run_ranks(2, tmp_path, run_command, command, **{EXPECTED_PROCESSES: "2"})
+    printed = [(tmp_path / f"2_{rank}.log").read_text() for rank in range(2)]
+    assert "Saved in" in printed[0] and "Saved in" not in printed[1]
+    assert (tmp_path / "out" / "compact" / "model.safetensors").exists()
+
+
+@pytest.mark.slow
+def test_the_command_is_launched(clean_environment, data_folder, tmp_path, capfd):
+    """The two tests above in one, by the launcher itself."""
+    command = ["train", "--dataset", str(data_folder), "--output_dir", str(tmp_path / "out"), *OPTIONS]
+    command += ["--accelerate_config", "cpu_2", "--accelerate", "main_process_port=0"]
+    assert main(command) == 0
     printed = capfd.readouterr().out
     assert printed.count("Saved in") == 1
     assert (tmp_path / "out" / "compact" / "model.safetensors").exists()
 
-    assert main(["train", *launched, "--accelerate", "main_process_port=0"]) == 1  # the folder is not empty
-    assert "is not empty" in capfd.readouterr().err
+
+def test_what_the_command_refuses_is_not_launched(data_folder, tmp_path, capsys):
+    (tmp_path / "thesis.txt").touch()
+    command = ["train", "--dataset", str(data_folder), "--output_dir", str(tmp_path), "--accelerate_config", "cpu_2"]
+    assert main(command) == 1
+    assert "is not empty" in capsys.readouterr().err

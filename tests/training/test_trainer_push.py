@@ -1,47 +1,47 @@
 """`TrainingArguments(push_to_hub=True)`, `trainer.push_to_hub()` and `model.push_to_hub()`, against hub_server.py."""
 
 import json
-import subprocess
-import sys
+from pathlib import Path
 
 import pytest
-from checkpoints import client_environment
+from checkpoints import TEXTS
+from conftest import make_rows, tiny_config
 from hub_server import WRITE_TOKEN, HubServer
+from processes import exit_code, find_hub
 
 from hf_midropout.model_types import code_files
 
 
-CODE = """
-import sys
-from pathlib import Path
-import huggingface_hub.constants  # reads the environment now: conftest forbids the network, but this Hub is here
-import torch
-from conftest import make_rows, tiny_config
-from checkpoints import TEXTS
-from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
-from hf_midropout import MIDropoutAlbertForSequenceClassification, MIDropoutCallback, MIDropoutConfig
-from hf_midropout.models.builtin import train_tokenizer
+def train_and_push(folder: Path, token: str) -> None:
+    """Run in a process of its own."""
+    import torch
+    from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
 
-tokenizer = train_tokenizer(TEXTS * 4, vocab_size=60)
-torch.manual_seed(0)
-trainer = Trainer(
-    MIDropoutAlbertForSequenceClassification(tiny_config(vocab_size=80)),
-    TrainingArguments(
-        sys.argv[1], max_steps=6, save_steps=2, save_strategy="steps", logging_steps=1, per_device_train_batch_size=16,
-        learning_rate=1e-2, use_cpu=True, disable_tqdm=True, push_to_hub=True, hub_model_id="me/run",
-        hub_private_repo=True, hub_always_push=True, hub_token=sys.argv[2],
-    ),
-    data_collator=DataCollatorWithPadding(tokenizer),
-    train_dataset=make_rows(64, seed=2), eval_dataset=make_rows(32, seed=3), processing_class=tokenizer,
-    callbacks=[MIDropoutCallback(MIDropoutConfig(start=4, keep=0.5))],
-)
-trainer.train()
-trainer._finish_current_push()  # what the next line waits for too; here it marks where training ended
-Path(sys.argv[1], "README.md").write_text("---\\nlicense: mit\\n---\\n# Mine\\n\\nMy words.\\n")
-trainer.push_to_hub(tags="news", dataset="x")
-assert [int(layer.mask.sum()) for layer in trainer.model.masked_layers().values()] == [6, 4, 3]
-trainer.model.push_to_hub("me/direct")
-"""
+    from hf_midropout import MIDropoutAlbertForSequenceClassification, MIDropoutCallback, MIDropoutConfig
+    from hf_midropout.models.builtin import train_tokenizer
+
+    find_hub()
+    tokenizer = train_tokenizer(TEXTS * 4, vocab_size=60)
+    torch.manual_seed(0)
+    trainer = Trainer(
+        MIDropoutAlbertForSequenceClassification(tiny_config(vocab_size=80)),
+        TrainingArguments(
+            str(folder), max_steps=4, save_steps=2, save_strategy="steps", logging_steps=1,
+            per_device_train_batch_size=16, learning_rate=1e-2, use_cpu=True, disable_tqdm=True, push_to_hub=True,
+            hub_model_id="me/run", hub_private_repo=True, hub_always_push=True, hub_token=token,
+        ),
+        data_collator=DataCollatorWithPadding(tokenizer),
+        train_dataset=make_rows(64, seed=2), eval_dataset=make_rows(32, seed=3), processing_class=tokenizer,
+        callbacks=[MIDropoutCallback(MIDropoutConfig(start=3, keep=0.5))],
+    )  # fmt: skip
+    trainer.train()
+    trainer._finish_current_push()  # what the next line waits for too; here it marks where training ended
+    (folder / "README.md").write_text("---\nlicense: mit\n---\n# Mine\n\nMy words.\n")
+    trainer.push_to_hub(tags="news", dataset="x")
+    assert [int(layer.mask.sum()) for layer in trainer.model.masked_layers().values()] == [6, 4, 3]
+    trainer.model.push_to_hub("me/direct")
+
+
 WHOLE = {
     "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "README.md",
     *code_files("albert"),
@@ -55,21 +55,20 @@ REPORT = {
 @pytest.mark.parametrize("xet", [pytest.param(False, id="lfs", marks=pytest.mark.slow), pytest.param(True, id="xet")])
 def test_every_push_of_a_trainer_is_whole(tmp_path, xet):
     with HubServer(tmp_path / "cas") as hub:
-        done = subprocess.run(
-            [sys.executable, "-c", CODE, str(tmp_path / "out"), WRITE_TOKEN], capture_output=True, text=True,
-            env=client_environment(hub, tmp_path / "home", xet=xet),
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr[-3000:]
-        assert WRITE_TOKEN not in done.stdout + done.stderr
+        environment = hub.environment(tmp_path / "home", xet=xet)
+        code = exit_code(tmp_path / "log", train_and_push, tmp_path / "out", WRITE_TOKEN, **environment)
+        said = (tmp_path / "log").read_text()
+        assert code == 0, said[-3000:]
+        assert WRITE_TOKEN not in said
         repo = hub.repositories["me/run"]
         commits = [(repo.messages[sha], hub.files("me/run", sha)) for sha in repo.commits]
         progress = [(message, files) for message, files in commits if message.startswith("Training in progress")]
-        assert [message for message, _ in progress] == [f"Training in progress, step {step}" for step in (2, 4, 6)]
+        assert [message for message, _ in progress] == [f"Training in progress, step {step}" for step in (2, 4)]
         for message, files in progress:
             assert WHOLE <= set(files), message
             assert "auto_map" in json.loads(files["config.json"])
             assert json.loads(files["config.json"])["head_widths"] == [12, 8, 6]  # masked: training goes on
-        assert not REPORT & set(progress[0][1]) and REPORT <= set(progress[1][1])  # scored at step 4
+        assert not REPORT & set(progress[0][1]) and REPORT <= set(progress[1][1])  # scored at step 3
 
         message, last = commits[-1]
         assert message == "End of training"

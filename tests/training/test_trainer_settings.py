@@ -6,6 +6,7 @@ after it as many steps follow, neurons stay dropped, and the record says what th
 import copy
 import os
 import random
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from functools import cache
@@ -354,10 +355,23 @@ def reference(learned_model_once, tmp_path_factory):
     return trained
 
 
-SLOW = {"torch_compile": pytest.mark.slow}
+# The one after the colon is like it, and not slow.
+SLOW = {
+    "gradient accumulation 4": "gradient accumulation 3",
+    "max_steps, an int to start": "max_steps",
+    "eval datasets, the second": "eval datasets",
+    "persistent workers": "workers",
+    "label smoothing": "compute_loss_func",
+    "adafactor": "own optimizer and scheduler",
+    "torch_compile": "default",  # and test_precision_and_compile.py
+    "LoRA without": "LoRA with a task",
+    "include_for_metrics": "eval_accumulation_steps",
+}
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=SLOW.get(name, ())) for name in SETTINGS])
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in SETTINGS]
+)
 def test_setting(name, learned_model_once, tmp_path, reference):
     if name.startswith("LoRA"):
         pytest.importorskip("peft")
@@ -448,11 +462,18 @@ def check_dropped_neurons_have_no_effect(trainer, record):
     assert difference <= 1e-5
 
 
+@pytest.fixture(scope="module")
+def stopped(learned_model_once, tmp_path_factory) -> Path:
+    """The output folder of a training with checkpoints."""
+    folder = tmp_path_factory.mktemp("stopped") / "out"
+    run(SETTINGS["checkpoints"], learned_model_once, folder)
+    return folder
+
+
 @pytest.mark.parametrize("step", [3, 6, 9])
-def test_resumed_from_a_checkpoint(step, learned_model_once, tmp_path, reference):
-    setting = SETTINGS["checkpoints"]
-    run(setting, learned_model_once, tmp_path / "out")
-    trainer, record, _ = run(setting, learned_model_once, tmp_path / "out", tmp_path / "out" / f"checkpoint-{step}")
+def test_resumed_from_a_checkpoint(step, stopped, learned_model_once, tmp_path, reference):
+    setting, out = SETTINGS["checkpoints"], Path(shutil.copytree(stopped, tmp_path / "out"))
+    trainer, record, _ = run(setting, learned_model_once, out, out / f"checkpoint-{step}")
     check_equal(trainer, record, *reference("default"))
     check_record(setting, trainer, record)
     check_dropped_neurons_have_no_effect(trainer, record)

@@ -9,10 +9,23 @@ import pytest
 from hf_midropout.checkpoints.checks import check_checkpoint
 from hf_midropout.cli import main
 from hf_midropout.hub.contents import published_contents
+from hf_midropout.reporting.drawing import page_figures
 from hf_midropout.reporting.model_card import write_card
 from hf_midropout.reporting.page import write_page
+from hf_midropout.reporting.report import Report
 from hf_midropout.training.pushes import keep_out
 from hf_midropout.utils.safe_paths import files_of, read_inside, write_inside
+
+
+@pytest.fixture(scope="module")
+def figures(checkpoint):
+    return page_figures(Report.load(checkpoint), {})
+
+
+@pytest.fixture
+def drawn_once(figures, monkeypatch):
+    """To draw a page's figures takes seconds; where they are written is what matters here."""
+    monkeypatch.setattr("hf_midropout.reporting.page.page_figures", lambda report, config: figures)
 
 
 @pytest.fixture
@@ -61,7 +74,7 @@ def test_no_command_follows_a_link_out_of_the_checkpoint(folder, precious, what,
 
 
 @pytest.mark.parametrize("what", LINKS)
-def test_nor_do_the_functions_that_write_and_read(folder, precious, what):
+def test_nor_do_the_functions_that_write_and_read(folder, precious, what, drawn_once):
     """Each by itself: the links may have come after the check."""
     LINKS[what](folder, precious)
     for attempt in (
@@ -85,7 +98,7 @@ def test_the_trainers_output_folder_too(tmp_path, precious):
     assert precious.read_text() == "mine"
 
 
-def test_links_inside_the_folder_and_of_the_hubs_cache_are_read(folder, tmp_path):
+def test_links_inside_the_folder_and_of_the_hubs_cache_are_read(folder, tmp_path, drawn_once):
     (folder / "weights").mkdir()
     (folder / "model.safetensors").rename(folder / "weights" / "w.safetensors")
     (folder / "model.safetensors").symlink_to("weights/w.safetensors")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hf_midropout.utils.typed_json import AtMost, Between, from_json, to_json
@@ -36,6 +36,7 @@ outers = st.builds(
 )  # fmt: skip
 
 
+@settings(max_examples=40)
 @given(outers)
 def test_what_is_written_is_read(value):
     assert from_json(Outer, json.loads(json.dumps(to_json(value)))) == value
