@@ -96,7 +96,7 @@ def test_long_texts_are_compared_with_a_tokenizer_by_their_beginnings(models, mo
     assert read == [2_000] * 3 and caplog.text == ""
 
 
-@pytest.mark.parametrize("name", ["base", "masked"])
+@pytest.mark.parametrize("name", [pytest.param("base", marks=pytest.mark.slow), "masked"])
 def test_stock_models_train(models, data_folder, tmp_path, monkeypatch, name):
     monkeypatch.chdir(models.parent)
     named = f"{models.name}/{name}"  # as ids on the Hub are written

@@ -402,6 +402,7 @@ def test_options_out_of_range(options, message):
 
 
 @pytest.mark.skipif(not (SHARED_DATA / "ag_news").is_dir(), reason=f"no AG News in {SHARED_DATA}")
+@pytest.mark.slow
 def test_ag_news():
     data = load_text_classification(str(SHARED_DATA / "ag_news"), max_eval_samples=1000)
     # 38,386 training rows, 3,839 of which are for validation.

@@ -25,9 +25,11 @@ TESTS = Path(__file__).parents[1]
 FSDP = torch.__version__ >= "2.8"
 NO_FSDP = pytest.mark.skipif(not FSDP, reason="needs gloo's reduce-scatter")
 SHARDED = [
-    pytest.param("fsdp2", marks=NO_FSDP),
+    # By default test_distributed.py holds for processes what these hold for weights in parts.
+    pytest.param("fsdp2", marks=[NO_FSDP, pytest.mark.slow]),
     pytest.param("zero2", marks=pytest.mark.skipif(not find_spec("deepspeed"), reason="needs deepspeed")),
 ]
+KINDS = [pytest.param("plain", marks=pytest.mark.slow), *SHARDED]
 
 
 def options(kind: str) -> list[str]:
@@ -130,7 +132,7 @@ def test_launched_by_accelerate_they_end_in_the_same(run, kind, tmp_path):
             check_resumed(launched, f"resumed from {step}")
 
 
-@pytest.mark.parametrize("kind", ["plain", *SHARDED])
+@pytest.mark.parametrize("kind", KINDS)
 def test_ranks_are_equal(run, kind):
     first, second = run(kind)
     for case in first:
@@ -145,7 +147,7 @@ def test_resumed_runs_end_in_the_same_weights_and_masks(run, kind):
         check_resumed(rank, "resumed from 3")
 
 
-@pytest.mark.parametrize("kind", ["plain", *SHARDED])
+@pytest.mark.parametrize("kind", KINDS)
 def test_compact_saved_and_loaded(run, kind):
     for rank in run(kind):
         for case in rank.keys() & {"prune", "bf16"}:

@@ -681,7 +681,7 @@ def measure(neurons: int, twice: bool, file: Path) -> None:
 @pytest.mark.parametrize(
     ("neurons", "rows"),
     [
-        (10_000, "once"),
+        pytest.param(10_000, "once", marks=pytest.mark.slow),
         (4000, "twice"),
         pytest.param(100_000, "once", marks=pytest.mark.slow),
         pytest.param(100_000, "twice", marks=pytest.mark.slow),

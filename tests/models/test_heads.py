@@ -232,7 +232,7 @@ def test_pruned_in_one_shot(kind, targets):
     assert widths == {64 if targets == "head" else 32}
 
 
-@pytest.mark.parametrize("kind", ["roberta", "distilbert"])
+@pytest.mark.parametrize("kind", [pytest.param("roberta", marks=pytest.mark.slow), "distilbert"])
 def test_trained_with_the_callback(kind, tmp_path):
     model, data = tiny_head_classifier(kind), rows(160).dataset
     arguments = TrainingArguments(

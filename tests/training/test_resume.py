@@ -35,13 +35,13 @@ def whole(tmp_path_factory) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize(
     ("kill_at", "restore"),
     [
-        ("2", False),  # before scoring
+        pytest.param("2", False, marks=pytest.mark.slow),  # before scoring
         ("scoring 1", False),  # in the middle of it: the last checkpoint is of step 2
         ("3", True),  # just after the neurons were dropped
-        ("5", False),  # between rounds
+        pytest.param("5", False, marks=pytest.mark.slow),  # between rounds
         ("scoring 2", True),
-        ("6", False),
-        ("8", True),
+        pytest.param("6", False, marks=pytest.mark.slow),
+        pytest.param("8", True, marks=pytest.mark.slow),
     ],
 )
 def test_killed_and_resumed(whole, tmp_path, kill_at, restore):

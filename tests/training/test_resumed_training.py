@@ -49,9 +49,13 @@ CASES = {
         "keep": 0.3, "pruning_steps": 2, "rewind_learning_rate": True, "criterion": "magnitude",
     },
 }  # fmt: skip
+# The others differ from them in what test_actions.py and test_criteria.py hold.
+FIRST = ("prune, as in the paper", "graded dropout", "reinitialize, taylor", "two rounds, learning rate, magnitude")
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=() if case in FIRST else pytest.mark.slow) for case in CASES]
+)
 def test_resumed_before_at_and_after_the_step(make_trainer, case):
     config = CASES[case]
     whole, callback = train(make_trainer, config, max_steps=6)

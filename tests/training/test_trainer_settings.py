@@ -366,6 +366,13 @@ SLOW = {
     "torch_compile": "default",  # and test_precision_and_compile.py
     "LoRA without": "LoRA with a task",
     "include_for_metrics": "eval_accumulation_steps",
+    "a batch in three parts": "gradient accumulation 3",
+    "own get_eval_dataloader": "own get_train_dataloader",
+    "own compute_loss": "compute_loss_func",
+    "batch_eval_metrics": "eval_accumulation_steps",
+    "group_by_length": "columns that are not used",
+    "eval_on_start": "evaluated",
+    "full_determinism": "default",
 }
 
 
