@@ -19,6 +19,7 @@ COMMANDS = {
     "report": "draw a page about a training or a pruning, for people",
     "export": "save a checkpoint as ONNX, or for transformers' own class",
     "push": "publish a checkpoint on the Hub, with its model card",
+    "reproduce": "compare MI-Dropout with other regularizers, as the paper does",
 }
 
 USAGE = f"""\

@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "hf_midropout"
 # From the ground up. `choices`, `model_types` and `version` are constants that need no import.
 ORDER = [
     "version", "choices", "model_types", "utils", "information", "groups", "data", "metrics", "checkpoints", "models",
-    "scoring", "pruning", "export", "reporting", "hub", "training", "commands", "cli", "__main__",
+    "scoring", "pruning", "export", "reporting", "hub", "training", "study", "commands", "cli", "__main__",
 ]  # fmt: skip
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

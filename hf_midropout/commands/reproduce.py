@@ -1,0 +1,86 @@
+"""`hf-midropout reproduce`: the paper's comparison of regularizers, every method at the same budget."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from .parser import command_parser
+from .reproduce_arguments import ReproduceArguments
+from .reproduce_checks import check_arguments, check_output_folder
+
+
+def make_parser():
+    """The parser of the command's options."""
+    return command_parser(
+        ReproduceArguments,
+        "reproduce",
+        "Compares MI-Dropout with other regularizers, as the paper does, on what a frozen encoder gives: every method "
+        "at the same budget, with paired differences. It may be stopped at any moment; started again, it goes on.",
+    )
+
+
+def main(args: ReproduceArguments) -> None:
+    """
+    Runs the command.
+
+    Raises:
+        `ValueError`: for options that do not fit, datasets without a test split, or an output folder that holds
+            something else, before anything is trained.
+        `OSError`: for a model or dataset that cannot be read.
+    """
+    from ..study.methods import KINDS, METHODS
+    from ..study.plan import SUITES, finished, plan
+
+    if args.list:
+        for name, suite in SUITES.items():
+            print(f"suite {name}: {suite.seeds} seeds, sizes {', '.join(str(size or 'all') for size in suite.sizes)}")
+        for name, method in METHODS.items():
+            print(f"  {name:<24}{method.label} ({KINDS[method.kind]})")
+        return
+    check_arguments(args)
+    suite = SUITES[args.suite]
+    suite = replace(
+        suite,
+        seeds=args.seeds or suite.seeds,
+        max_length=args.max_length or suite.max_length,
+        sizes=tuple(args.size) if args.size is not None else suite.sizes,
+    )
+    folder = Path(args.output_dir)
+    check_output_folder(folder)
+    methods = args.method or list(METHODS)
+    features = _features(args, suite, folder)
+    runs = plan(list(features), suite.sizes, methods)
+    print(f"{len(runs)} runs: {len(methods)} methods, {len(features)} datasets, {len(suite.sizes)} sizes.")
+
+    from ..study.figures import draw_figures
+    from ..study.page import write_page
+    from ..study.running import run_all
+    from ..study.tables import curves, write_tables
+
+    made = run_all(runs, suite, folder, features, args.workers or os.cpu_count() or 1)
+    results = list(finished(folder, runs))
+    table = write_tables(results, folder)
+    draw_figures(results, table, curves(results), folder / "figures")
+    page = write_page(results, table, suite, Path(args.model_name_or_path).name, folder, len(runs) - len(results))
+    print(f"{made} runs made, {len(runs) - made} were there. The page: {page}")
+
+
+def _features(args: ReproduceArguments, suite, folder: Path) -> dict[str, Path]:
+    """The file of each dataset's features, by the dataset's name; each is made if it is not there."""
+    from ..data.datasets import load_text_classification
+    from ..study.encoder import load_encoder
+    from ..study.features import encode
+
+    names = args.dataset or list(suite.datasets)
+    loaded = [(name, load_text_classification(name, max_eval_samples=suite.max_test_samples)) for name in names]
+    for name, data in loaded:  # all of it before the first forward pass
+        if "test" not in data.splits:
+            raise ValueError(f"--dataset {name}: it has no test split ({', '.join(data.splits)}).")
+        for size in suite.sizes:
+            suite.schedule(size, len(data.splits["train"]))
+    tokenizer, model = load_encoder(args.model_name_or_path)
+    return {
+        Path(name).name: encode(model, tokenizer, data, suite.max_length, folder / "features") for name, data in loaded
+    }

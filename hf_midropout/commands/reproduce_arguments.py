@@ -1,0 +1,33 @@
+"""The options of `hf-midropout reproduce`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .data_arguments import option
+
+
+@dataclass
+class ReproduceArguments:
+    """Options of `hf-midropout reproduce`; each field is `--field`."""
+
+    output_dir: str = field(
+        default="midropout_study",
+        metadata={"help": "Folder for results, tables, figures and the page. A study that is there goes on."},
+    )
+    suite: str = option(
+        "quick",
+        "'paper': 200, 2,000 and all training rows of AG News, IMDB and Yelp, 10 seeds; 'quick': 200 rows, 5 seeds.",
+    )
+    dataset: list[str] | None = option(
+        None, "Other datasets: folders or Hub ids. None: fancyzhx/ag_news, stanfordnlp/imdb, fancyzhx/yelp_polarity."
+    )
+    method: list[str] | None = option(None, "Only these methods (see --list). None: all.")
+    size: list[int] | None = option(None, "Other training sizes, in rows; 0 for all. None: those of the suite.")
+    seeds: int | None = option(None, "Number of seeds that are compared. None: that of the suite.")
+    model_name_or_path: str = option(
+        "albert/albert-base-v2", "The frozen encoder: a folder or a Hub id.", aliases=["--model"]
+    )
+    max_length: int | None = option(None, "Tokens to cut texts to. None: 128.")
+    workers: int | None = option(None, "Processes that share the runs. None: one for each core.")
+    list: bool = option(False, "Say which methods and suites there are, and stop.")

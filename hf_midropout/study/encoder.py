@@ -1,0 +1,44 @@
+"""The encoder whose weights a study leaves as they are."""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from typing import Any
+
+import torch
+
+from ..checkpoints.checks import checkpoint_folder, read_json
+from ..checkpoints.loading import load_checked_tokenizer
+from ..hub.publishing import pull
+from ..model_types import HEAD_ARCHITECTURES, module_name, stock_type
+
+
+def load_encoder(name: str) -> tuple[Any, Any]:
+    """
+    The tokenizer and, in float32, a model with a new head on the encoder of a checkpoint.
+
+    Args:
+        name (`str`): A folder, or an id on the Hub.
+
+    Raises:
+        `ValueError`: for an architecture that no MI-Dropout head can be put on, or weights that lack a part.
+        `OSError`: if there is no such checkpoint.
+    """
+    folder = pull(str(checkpoint_folder(name)) if os.path.exists(name) else name)
+    kind = read_json(folder / "config.json").get("model_type")
+    stock = stock_type(kind)
+    if stock is None:
+        raise ValueError(f"{name}: its model_type is {kind!r}; must be one of {', '.join(HEAD_ARCHITECTURES)}.")
+    tokenizer = load_checked_tokenizer(folder)
+    row = HEAD_ARCHITECTURES[stock]
+    module = import_module(f"..models.{module_name(stock)}", __package__)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)  # a pooler that the checkpoint lacks is drawn; the same one every time
+        model, found = getattr(module, f"MIDropout{row.classes}ForSequenceClassification").from_pretrained(
+            folder, dtype=torch.float32, output_loading_info=True
+        )
+    lacking = [key for key in found["missing_keys"] if key.startswith(f"{row.encoder}.") and ".pooler." not in key]
+    if lacking:
+        raise ValueError(f"{name}: its weights lack {len(lacking)} of the encoder's, such as {min(lacking)}.")
+    return tokenizer, model.eval()

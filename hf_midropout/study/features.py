@@ -1,0 +1,113 @@
+"""What a frozen encoder gives for every text, computed once and kept on disk, as the head of a model reads it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from filelock import FileLock
+from safetensors.torch import load_file, save
+from torch import nn
+
+from ..pruning.head_evaluation import HeadInputs, collect_head_inputs
+from ..scoring.inference import batches_for
+from ..utils.files import write_bytes
+
+
+if TYPE_CHECKING:
+    from ..data.datasets import TextClassificationData
+
+
+SHARD_ROWS = 2048
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass
+class Features:
+    """
+    Args:
+        train, validation, test (`HeadInputs`): What the head reads, `[N, hidden_size]` float32, and labels.
+    """
+
+    train: HeadInputs
+    validation: HeadInputs
+    test: HeadInputs
+
+
+def load_features(path: Path) -> Features:
+    """What `encode` wrote; mapped into memory, so that processes share it."""
+    tensors = load_file(path)
+    return Features(*(HeadInputs(tensors[f"{name}.features"], tensors[f"{name}.labels"]) for name in SPLITS))
+
+
+def encode(
+    model: nn.Module, tokenizer, data: TextClassificationData, max_length: int, folder: Path, progress: bool = True
+) -> Path:
+    """
+    The file of a dataset's features in `folder`, named after the model's weights, texts, labels and `max_length`. If
+    it is not there, it is made; some rows at a time, so that a stop loses little.
+
+    Args:
+        model (`PreTrainedModel`): With a MI-Dropout head, which plays no role.
+        tokenizer ([`~transformers.PreTrainedTokenizerBase`]): Its tokenizer.
+        data (`TextClassificationData`): With a test split.
+        max_length (`int`): Tokens that texts are cut to.
+        folder (`Path`): Where features are kept.
+        progress (`bool`, *optional*, defaults to `True`): Shows progress bars.
+
+    Raises:
+        `ValueError`: for a dataset without a test split.
+    """
+    if "test" not in data.splits:
+        raise ValueError(f"{data.name} has no test split ({', '.join(data.splits)}): the study ends on one.")
+    digest = hashlib.sha256(f"{weights_digest(model)} {max_length}".encode())
+    for name in SPLITS:
+        for text, label in zip(data.splits[name]["text"], data.splits[name]["label"], strict=True):
+            digest.update(f"{name} {len(text)} {label} {text}".encode("utf-8", "surrogatepass"))
+    path = folder / f"{digest.hexdigest()[:16]}.safetensors"
+    if path.exists():
+        return path
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):  # another process may be at it
+        if not path.exists():
+            parts, tensors = path.with_suffix(""), {}
+            for name in SPLITS:
+                shards = list(_shards(model, tokenizer, data, name, max_length, parts, progress))
+                order = torch.cat([shard["rows"] for shard in shards]).argsort()
+                for key in ("features", "labels"):
+                    tensors[f"{name}.{key}"] = torch.cat([shard[key] for shard in shards])[order]
+            write_bytes(path, save(tensors))
+            for shard in parts.glob("*.safetensors"):
+                shard.unlink()
+            parts.rmdir()
+    return path
+
+
+def weights_digest(model: nn.Module) -> str:
+    """Of all weights but those of the classifier."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        if not name.startswith("classifier."):
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _shards(
+    model, tokenizer, data, name, max_length, folder: Path, progress: bool
+) -> Iterator[dict[str, torch.Tensor]]:
+    """Rows in the order of their lengths, so that little is padding."""
+    rows = data.tokenize(tokenizer, max_length, [name])[name]
+    order = torch.tensor([len(each) for each in rows["input_ids"]]).argsort(stable=True)
+    for number, index in enumerate(order.split(SHARD_ROWS)):
+        path = folder / f"{name}-{number:05}.safetensors"
+        if not path.exists():
+            batches = batches_for(model, rows.select(index.tolist()), 32, processing_class=tokenizer)
+            inputs = collect_head_inputs(model, batches, progress=progress)
+            tensors = {"features": inputs.hidden_states.float().cpu(), "labels": inputs.labels, "rows": index}
+            write_bytes(path, save({key: tensor.contiguous() for key, tensor in tensors.items()}))
+        yield load_file(path)

@@ -1,0 +1,109 @@
+"""The page of a study: what came out, how it was made, tables and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from ..utils.files import write_text
+from .comparing import Difference
+from .methods import CONTROL, METHODS, PAPER, VARIANT
+from .plan import Run, Suite
+from .tables import BASELINE, METRICS, cell, differences, markdown, readable
+
+
+PAGE = "README.md"
+FIGURES = (
+    ("differences", "Differences from training without any", "Points of test accuracy, with 95% intervals."),
+    (
+        "accuracy_per_epoch",
+        "Accuracy over the training (Figure 3 of the paper)",
+        "On validation rows; dotted: pruning.",
+    ),
+    (
+        "bits_per_layer",
+        "Bits per layer, before and after (Figure 2 of the paper)",
+        "Dropping the lowest raises a mean by arithmetic: compare the second and third bar, the same neurons.",
+    ),
+)
+
+
+def verdict(table: pd.DataFrame) -> list[str]:
+    """Of each dataset and size: the best method, and MI-Dropout beside none and beside its best control."""
+    means = table[table.metric == "accuracy"].groupby(["size", "dataset", "method"]).value.agg(["mean", "std"])
+    found, sentences = differences(table, "accuracy"), []
+    for size, dataset in dict.fromkeys((size, dataset) for size, dataset, _ in means.index):
+        here = means.loc[size, dataset]
+        told = [f"**{dataset}, {size} rows**: best is {_told(here['mean'].idxmax(), here)}"]
+        if BASELINE in here.index:
+            told.append(f"none: {_told(BASELINE, here)}")
+        for title, belongs in (
+            ("MI-Dropout as in the paper, at its best", lambda method: method.kind == PAPER),
+            ("its best variant", lambda method: method.kind == VARIANT),
+            ("best control at the same budget", lambda method: method.kind == CONTROL and method.pruning),
+        ):
+            names = [name for name in here.index if belongs(METHODS[name])]
+            if names:
+                name = max(names, key=lambda each: here["mean"][each])
+                told.append(f"{title}: {_told(name, here)}{_beside(found.get((dataset, size, name)))}")
+        sentences.append("; ".join(told) + ".")
+    return sentences
+
+
+def _told(name: str, here: pd.DataFrame) -> str:
+    return f"{METHODS[name].label} {cell(here['mean'][name], here['std'][name], 'accuracy')}%"
+
+
+def _beside(difference: Difference | None) -> str:
+    if difference is None:
+        return ""
+    mean, low, high = (f"{100 * each:+.2f}" for each in (difference.mean, difference.low, difference.high))
+    return f" ({mean} points from none, 95% interval {low} to {high}, p = {difference.p_value:.2g})"
+
+
+def write_page(
+    results: Sequence[tuple[Run, dict[str, Any]]],
+    table: pd.DataFrame,
+    suite: Suite,
+    encoder: str,
+    folder: Path,
+    missing: int = 0,
+) -> Path:
+    """
+    Writes the page beside the tables and figures.
+
+    Args:
+        results (`Sequence`): Runs and what they gave.
+        table (`pandas.DataFrame`): What [`tables.tidy`] makes of them.
+        suite ([`Suite`]): The budget.
+        encoder (`str`): Name of the encoder.
+        folder (`Path`): The study's, with `figures/`.
+        missing (`int`, *optional*, defaults to 0): Runs without a result.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+    )
+    text = environment.get_template("study.md").render(
+        verdict=verdict(table),
+        suite=suite,
+        encoder=encoder,
+        missing=missing,
+        rows={run.dataset: result["rows"] for run, result in results},
+        tables=[
+            {"title": title + (" (%)" if metric != "loss" else ""), "text": markdown(readable(table, metric))}
+            for metric, title in METRICS.items()
+        ],
+        figures=[
+            {"name": name, "title": title, "text": text}
+            for name, title, text in FIGURES
+            if (folder / "figures" / f"{name}.png").exists()
+        ],
+    )
+    write_text(folder / PAGE, text)
+    return folder / PAGE

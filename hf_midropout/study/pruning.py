@@ -1,0 +1,79 @@
+"""The middle of a training: neurons of one head are scored and dropped, as the callback does it in a Trainer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import torch
+
+from ..information import MutualInformation, NeuronStatistics
+from ..models.modeling_midropout import MIDropoutHead
+from ..pruning.apply import act
+from ..pruning.config import MIDropoutConfig
+from ..pruning.decision import decide
+from ..pruning.evidence import Evidence
+from ..pruning.head import HeadNetwork
+from ..pruning.head_evaluation import HeadInputs
+from ..scoring.inference import frozen_inference
+from ..scoring.scores import NeuronScores
+
+
+SCORED_ROWS = 10_000
+"""Training rows that neurons are scored with, the default of `score_samples`."""
+
+
+@dataclass(frozen=True)
+class Bits:
+    """
+    Mean bits of each hidden layer (eq. 3 of the paper).
+
+    Args:
+        all (`list[float]`): Over all its neurons.
+        kept (`list[float]`): Over those that are not masked.
+    """
+
+    all: list[float]
+    kept: list[float]
+
+
+def score_head(head: MIDropoutHead, rows: HeadInputs, num_classes: int) -> NeuronScores:
+    """Mutual information of a head's neurons, given what it reads of training rows; `SCORED_ROWS` of these."""
+    rows = HeadInputs(rows.hidden_states[:SCORED_ROWS], rows.labels[:SCORED_ROWS])
+    units = HeadNetwork(head).units(rows.hidden_states)
+    return NeuronScores({name: _bits(values, rows.labels, num_classes) for name, values in units.items()}, num_classes)
+
+
+def _bits(units: torch.Tensor, labels: torch.Tensor, num_classes: int) -> MutualInformation:
+    statistics = NeuronStatistics(units.shape[1], num_classes)
+    statistics.update(units, labels)
+    return statistics.mutual_information()
+
+
+def mean_bits(head: MIDropoutHead, scores: NeuronScores) -> Bits:
+    """Of a head that was scored: a masked neuron carries no bits."""
+    masks = {name: layer.mask for name, layer in HeadNetwork(head).masked_layers().items()}
+    return Bits(list(scores.layer_average().values()), list(scores.layer_average(masks).values()))
+
+
+def prune(
+    head: MIDropoutHead, rows: HeadInputs, scores: NeuronScores, config: MIDropoutConfig
+) -> dict[str, torch.Tensor]:
+    """
+    What `config` says, done to a head in place, without its learning-rate rewinding.
+
+    Returns:
+        `dict[str, torch.Tensor]`: which neurons of each layer were kept, by layer.
+
+    Raises:
+        `RuntimeError`: if nothing can be dropped.
+    """
+    network = HeadNetwork(head)
+    inputs = HeadInputs(rows.hidden_states[:SCORED_ROWS], rows.labels[:SCORED_ROWS])
+    with frozen_inference(network):
+        decision = decide(config, Evidence(scores, network, inputs, config.seed), None, config.keep)
+    if decision.selection is None:
+        raise RuntimeError(decision.refused)
+    network.config = SimpleNamespace()  # where a model would be told that its neurons have rates of their own
+    act(network, decision, config)
+    return decision.selection.kept
