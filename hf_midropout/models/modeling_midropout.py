@@ -5,6 +5,9 @@ the checkpoint's architecture, so they import nothing else of the package.
 """
 
 import copy
+import inspect
+from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,14 +16,18 @@ from torch import nn
 from transformers import PreTrainedConfig
 from transformers import initialization as init
 from transformers.activations import ACT2FN
+from transformers.utils import logging
 
-from .configuration_midropout import MIDropoutHeadConfig
+from .configuration_midropout import MIDropoutHeadConfig, regularizers_package
 
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel as Base
 else:
     Base = object
+
+
+logger = logging.get_logger(__name__)
 
 
 class MaskedDense(nn.Module):
@@ -51,17 +58,42 @@ class MaskedDense(nn.Module):
         self.register_buffer("drop_rate", torch.zeros(out_features))
         self.mi_dropout = mi_dropout
 
-    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
-        """`[..., in_features]` -> `[..., out_features]`."""
-        outputs = self.activation(self.dense(hidden_states)).masked_fill(~self.mask, 0.0)
+    def forward(
+        self, hidden_states: torch.Tensor, read: Callable[[torch.Tensor], torch.Tensor] | None = None
+    ) -> torch.Tensor:
+        """`[..., in_features]` -> `[..., out_features]`; by `read` in place of the linear map, if given."""
+        outputs = self.activation((read or self.dense)(hidden_states)).masked_fill(~self.mask, 0.0)
         if self.training and self.mi_dropout:
             keep = (1 - self.drop_rate).to(outputs.dtype)
             outputs = outputs * torch.bernoulli(keep.expand_as(outputs)) / keep
         return outputs
 
 
+class AbsentRegularizer(nn.Module):
+    """Stands for one of `hf_midropout.regularizers` where that is not installed: in training there is an error."""
+
+    changes_loss = on_tokens = False
+    samples = 1
+    shapes: dict[str, Any] = {}
+
+    def __init__(self, name: str):
+        super().__init__()
+        self.name = name
+
+    def forward(self, *args):
+        raise RuntimeError(
+            f"head_regularizer={self.name!r} is not in this checkpoint's code: to train it install hf_midropout, or load "
+            "the model with head_regularizer='dropout', head_dropout=None and head_regularizer_weight=None."
+        )
+
+
 class MIDropoutHead(nn.Module):
     """Hidden layers of [`MaskedDense`] neurons, then the output layer, whose units are never dropped."""
+
+    acts_before_pooler = False
+    """Whether the model applies a regularizer of tokens itself, where learned weights pool them for the head."""
+    keeps_terms = False
+    """Whether what the loss is made of is kept for [`take_terms`]."""
 
     def __init__(self, config: MIDropoutHeadConfig):
         super().__init__()
@@ -70,8 +102,10 @@ class MIDropoutHead(nn.Module):
             MaskedDense(in_features, out_features, config.head_activation, config.mi_dropout)
             for in_features, out_features in pairwise(widths)
         )
-        self.dropout = nn.Dropout(config.head_dropout)
+        self.dropout = nn.Dropout((config.head_dropout or 0.0) if config.head_regularizer == "dropout" else 0.0)
         self.out_proj = nn.Linear(widths[-1], config.num_labels)
+        self.regularizers = _regularizers(config)
+        self.terms: tuple[torch.Tensor, torch.Tensor | None] | None = None
         # Of the head, not the model alone: an adapter library may copy the head and load it by itself.
         self.register_load_state_dict_post_hook(_follow_drop_rates)
 
@@ -95,9 +129,78 @@ class MIDropoutHead(nn.Module):
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
         """The vector of each text `[batch, hidden_size]` -> logits `[batch, num_labels]`."""
+        if self.training and len(self.regularizers) > 0:
+            logits, penalty = self.regularized(hidden_states)
+            self.terms = (logits, penalty) if self.keeps_terms else None
+            return logits.mean(0)
         for layer in self.layers:
             hidden_states = self.dropout(layer(hidden_states))
         return self.out_proj(hidden_states)
+
+    def regularized(self, hidden_states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """
+        A forward pass in training, with `head_regularizer`. The loss is the mean of that of all logits, plus the
+        second value.
+
+        Returns:
+            `tuple`: logits `[samples, batch, num_labels]`, where only `"multi_sample"` has more than one sample; and a
+            scalar in nats, or `None`.
+        """
+        of_tokens = self.regularizer_of_tokens
+        if of_tokens is not None:
+            hidden_states = hidden_states if self.acts_before_pooler else of_tokens.noise(hidden_states)
+            for layer in self.layers:
+                hidden_states = layer(hidden_states)
+            return self.out_proj(hidden_states)[None], None
+        layers, penalties, read = self.hidden_layers(), [], None
+        consumers = [*(layer.dense for layer in layers[1:]), self.out_proj]
+        for layer, each, consumer in zip(layers, self.regularizers, consumers, strict=True):
+            regularizer = cast(Any, each)
+            neurons = layer(hidden_states, read)
+            if read is None and regularizer.samples > 1:  # the first layer, which all samples share
+                neurons = neurons.expand(regularizer.samples, *neurons.shape)
+            neurons, penalty = regularizer(neurons, hidden_states, layer.mask, consumer)
+            penalties += [] if penalty is None else [penalty]
+            hidden_states, read = neurons.masked_fill(~layer.mask, 0.0), partial(regularizer.read, consumer)
+        assert read is not None  # there is a hidden layer
+        logits = read(hidden_states)
+        return logits if logits.ndim > 2 else logits[None], sum(penalties[1:], penalties[0]) if penalties else None
+
+    def regularizer_shapes(self, number: int) -> dict[str, tuple[int | None, int | None]]:
+        """
+        Which dimensions of what the regularizer of a hidden layer has learned are the layer's neurons, and its inputs,
+        by name in this module's `state_dict`.
+        """
+        shapes = cast(Any, self.regularizers[number]).shapes if number < len(self.regularizers) else {}
+        return {f"regularizers.{number}.{name}": dimensions for name, dimensions in shapes.items()}
+
+    @property
+    def regularizer_of_tokens(self) -> Any:
+        """The one that acts before tokens are pooled, if that is what `head_regularizer` names."""
+        return next((each for each in self.regularizers if each.on_tokens), None)
+
+    def take_terms(self) -> tuple[torch.Tensor, torch.Tensor | None] | None:
+        """What [`regularized`] gave in the forward pass before, once."""
+        terms, self.terms = self.terms, None
+        return terms
+
+    def set_information(self, bits: list[torch.Tensor]) -> bool:
+        """Tells regularizers that ask for it the `[K]` bits of each hidden layer; returns whether there are any."""
+        asking = [each for each in self.regularizers if hasattr(each, "set_information")]
+        for regularizer, layer, values in zip(asking, self.hidden_layers() if asking else [], bits, strict=False):
+            regularizer.set_information(values, layer.mask)
+        return bool(asking)
+
+
+def _regularizers(config: MIDropoutHeadConfig) -> nn.ModuleList:
+    """One for each hidden layer, one for tokens, or none."""
+    name = config.head_regularizer
+    if name in ("none", "dropout"):
+        return nn.ModuleList()
+    package = regularizers_package()
+    if package is None:
+        return nn.ModuleList(AbsentRegularizer(name) for _ in config.head_widths)
+    return nn.ModuleList(package.make_regularizers(config))
 
 
 def text_vector(hidden_states: torch.Tensor) -> torch.Tensor:
@@ -118,6 +221,38 @@ class MIDropoutTokensHead(MIDropoutHead):
 
 def _follow_drop_rates(module: "MIDropoutHead", incompatible_keys=None) -> None:
     module.follow_drop_rates()
+
+
+def _add_to_loss(model: Any, args: tuple, kwargs: dict[str, Any], outputs: Any) -> Any:
+    """A forward hook: the loss of a model in training whose regularizer changes it."""
+    terms = model.classifier.take_terms()
+    if terms is None:
+        return outputs
+    given = inspect.signature(model.forward).bind(*args, **kwargs).arguments
+    labels = given.get("labels", given.get("kwargs", {}).get("labels"))
+    if labels is None:
+        logger.warning_once(
+            f"head_regularizer={model.config.head_regularizer!r} is part of the loss that the model computes, and it "
+            "was given no labels: a loss computed from its logits lacks that part."
+        )
+        return outputs
+    logits, penalty = terms
+    is_tuple = isinstance(outputs, tuple)
+    loss = outputs[0] if is_tuple else outputs.loss
+    if len(logits) > 1:
+        repeated = labels.repeat(len(logits), *[1] * (labels.ndim - 1))
+        loss = model.loss_function(repeated, logits.flatten(0, 1), model.config)
+    if penalty is not None:
+        loss = loss + penalty
+    if is_tuple:
+        return (loss, *outputs[1:])
+    outputs.loss = loss
+    return outputs
+
+
+def _before_pooler(head: MIDropoutHead, pooler: nn.Module, args: tuple) -> tuple | None:
+    """A forward pre-hook of what pools tokens: they are regularized first, in training."""
+    return (head.regularizer_of_tokens.noise(args[0]), *args[1:]) if head.training else None
 
 
 def is_stock(name, options: dict[str, Any]) -> bool:
@@ -142,9 +277,11 @@ class MIDropoutClassifierMixin(Base):
 
     # The losses are means over the batch: they ignore `num_items_in_batch`, which the Trainer would rely on.
     accepts_loss_kwargs = False
-    _keys_to_ignore_on_load_missing = [r"\.mask$", r"\.drop_rate$"]
+    _keys_to_ignore_on_load_missing = [r"\.mask$", r"\.drop_rate$", r"\.rank$"]
 
     head_class: type[MIDropoutHead] = MIDropoutHead
+    pooler_of_tokens: str | None = None
+    """The module of learned weights that makes the vector that the head reads, if there is one: its input is tokens."""
 
     config: Any
     classifier: MIDropoutHead
@@ -154,7 +291,20 @@ class MIDropoutClassifierMixin(Base):
         self.classifier = self.head_class(config)
         self.remove_unused()
         self.register_load_state_dict_post_hook(_follow_drop_rates)
+        self._regularize()
         self.post_init()
+        # What regularizers have learned serves training alone: the same weights load with another, or without.
+        self._keys_to_ignore_on_load_unexpected.add(r"^classifier\.regularizers\.")
+
+    def _regularize(self) -> None:
+        """Lets the head's regularizer act where the head itself cannot."""
+        head = self.classifier
+        if any(each.changes_loss for each in head.regularizers):
+            head.keeps_terms = True
+            self.register_forward_hook(_add_to_loss, with_kwargs=True)
+        if self.pooler_of_tokens and head.regularizer_of_tokens is not None:
+            head.acts_before_pooler = True
+            self.get_submodule(self.pooler_of_tokens).register_forward_pre_hook(partial(_before_pooler, head))
 
     def remove_unused(self) -> None:
         """Takes out modules of the stock classifier that the head replaces."""
@@ -203,6 +353,22 @@ class MIDropoutClassifierMixin(Base):
             # `from_pretrained` builds on the meta device and leaves missing buffers uninitialised.
             init.ones_(module.mask)
             init.zeros_(module.drop_rate)
+        if isinstance(module, MIDropoutHead):
+            for regularizer in module.regularizers:
+                if hasattr(regularizer, "reset"):
+                    regularizer.reset(init)
+
+    def set_information(self, bits: dict[str, torch.Tensor]) -> bool:
+        """
+        Tells the head's regularizer, if it asks for that (`"drop_mi"`), the bits that neurons carry about the label.
+
+        Args:
+            bits (`dict[str, torch.Tensor]`): `[K]` by the names of [`masked_layers`].
+
+        Returns:
+            `bool`: whether it asks.
+        """
+        return self.classifier.set_information([bits[name] for name in self.masked_layers()])
 
     def masked_layers(self) -> dict[str, MaskedDense]:
         """The layers whose neurons are scored and dropped, by module name, from input to output."""
@@ -252,12 +418,18 @@ class MIDropoutClassifierMixin(Base):
             # Under FSDP each process holds a part.
             state[key] = tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor.detach()
         incoming = None
-        for name, index in kept.items():
+        for number, (name, index) in enumerate(kept.items()):
             weight = state[f"{name}.dense.weight"][index]
             state[f"{name}.dense.weight"] = weight if incoming is None else weight[:, incoming]
             state[f"{name}.dense.bias"] = state[f"{name}.dense.bias"][index]
             for buffer in ("mask", "drop_rate"):
                 state[f"{name}.{buffer}"] = state[f"{name}.{buffer}"][index]
+            for key, (rows, columns) in self.classifier.regularizer_shapes(number).items():
+                values = state[f"classifier.{key}"]
+                values = values if rows is None else values.index_select(rows, index)
+                if columns is not None and incoming is not None:
+                    values = values.index_select(columns, incoming)
+                state[f"classifier.{key}"] = values
             incoming = index
         state["classifier.out_proj.weight"] = state["classifier.out_proj.weight"][:, incoming]
 

@@ -25,6 +25,7 @@ class MIDropoutAlbertForSequenceClassification(MIDropoutClassifierMixin, AlbertF
 
     config_class = MIDropoutAlbertConfig
     config: MIDropoutAlbertConfig
+    pooler_of_tokens = "albert.pooler"
 
 
 # `save_pretrained` then copies the files beside the weights.

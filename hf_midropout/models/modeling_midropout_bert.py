@@ -25,6 +25,7 @@ class MIDropoutBertForSequenceClassification(MIDropoutClassifierMixin, BertForSe
 
     config_class = MIDropoutBertConfig
     config: MIDropoutBertConfig
+    pooler_of_tokens = "bert.pooler"
 
 
 # `save_pretrained` then copies the files beside the weights.

@@ -26,6 +26,7 @@ class MIDropoutModernBertForSequenceClassification(MIDropoutClassifierMixin, Mod
 
     config_class = MIDropoutModernBertConfig
     config: MIDropoutModernBertConfig
+    pooler_of_tokens = "head"
 
 
 # `save_pretrained` then copies the files beside the weights.
