@@ -33,7 +33,7 @@ def main(args: ReproduceArguments) -> None:
     from ..study.methods import KINDS, METHODS
     from ..study.plan import SUITES, finished, plan
 
-    if args.list:
+    if args.list_methods:
         for name, suite in SUITES.items():
             print(f"suite {name}: {suite.seeds} seeds, sizes {', '.join(str(size or 'all') for size in suite.sizes)}")
         for name, method in METHODS.items():

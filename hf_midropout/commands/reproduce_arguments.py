@@ -22,7 +22,7 @@ class ReproduceArguments:
     dataset: list[str] | None = option(
         None, "Other datasets: folders or Hub ids. None: fancyzhx/ag_news, stanfordnlp/imdb, fancyzhx/yelp_polarity."
     )
-    method: list[str] | None = option(None, "Only these methods (see --list). None: all.")
+    method: list[str] | None = option(None, "Only these methods (see --list_methods). None: all.")
     size: list[int] | None = option(None, "Other training sizes, in rows; 0 for all. None: those of the suite.")
     seeds: int | None = option(None, "Number of seeds that are compared. None: that of the suite.")
     model_name_or_path: str = option(
@@ -30,4 +30,4 @@ class ReproduceArguments:
     )
     max_length: int | None = option(None, "Tokens to cut texts to. None: 128.")
     workers: int | None = option(None, "Processes that share the runs. None: one for each core.")
-    list: bool = option(False, "Say which methods and suites there are, and stop.")
+    list_methods: bool = option(False, "Say which methods and suites there are, and stop.")

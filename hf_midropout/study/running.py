@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import statistics
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from multiprocessing import get_context
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
@@ -59,13 +60,7 @@ def run_one(run: Run, suite: Suite, features: Features) -> dict[str, Any]:
 
 
 def run_all(
-    runs: Sequence[Run],
-    suite: Suite,
-    folder: Path,
-    features: dict[str, Path],
-    workers: int,
-    progress: bool = True,
-    done: Callable[[Run], None] | None = None,
+    runs: Sequence[Run], suite: Suite, folder: Path, features: dict[str, Path], workers: int, progress: bool = True
 ) -> int:
     """
     Args:
@@ -73,38 +68,49 @@ def run_all(
         suite ([`Suite`]): The budget.
         folder (`Path`): The study's.
         features (`dict[str, Path]`): The file of each dataset's features.
-        workers (`int`): Processes that share the work.
+        workers (`int`): Processes that share the work; 1 is this one.
         progress (`bool`, *optional*, defaults to `True`): Shows a progress bar with the time left.
-        done (`Callable`, *optional*): Called after each run that was made.
 
     Returns:
         `int`: how many runs were made; the others were there.
+
+    Raises:
+        `RuntimeError`: at the end, if runs failed; the others have their results.
     """
     waiting = [run for run in runs if read_result(run.path(folder), _made_by(run, suite, features)) is None]
-    work = {run: cost(run) for run in runs}
-    bar = tqdm(total=round(sum(work.values())), desc="Study", disable=not progress,
-               bar_format="{desc}: {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}] {postfix}")  # fmt: skip
-    bar.update(round(sum(work[run] for run in runs if run not in waiting)))
-    bar.initial = bar.n
-    if waiting:
-        threads = max(1, torch.get_num_threads() // workers)
-        with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_start, initargs=(threads,)) as pool:
-            pending = {pool.submit(_work, run, suite, folder, features): run for run in waiting}
-            try:
-                while pending:
-                    finished, _ = wait(pending, return_when=FIRST_COMPLETED)
-                    for future in finished:
-                        run = pending.pop(future)
-                        future.result()
-                        bar.set_postfix_str(f"{run} ({len(runs) - len(pending)}/{len(runs)})")
-                        bar.update(round(work[run]))
-                        if done:
-                            done(run)
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
-    bar.close()
-    return len(waiting)
+    tasks = [(run, suite, folder, features) for run in waiting]
+    failed: dict[Run, str] = {}
+    # Runs that were there are no part of the bar: its time left goes by those that are made.
+    with tqdm(
+        total=round(sum(map(cost, waiting))), desc="Study", disable=not (progress and waiting),
+        bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left{postfix}",
+    ) as bar:  # fmt: skip
+        for number, (run, error) in enumerate(_made(tasks, min(workers, len(tasks))), 1):
+            if error:
+                failed[run] = error
+            bar.set_postfix_str(f"{number} of {len(tasks)}: {run}")
+            bar.update(round(cost(run)))
+    if failed:
+        run, error = next(iter(failed.items()))
+        raise RuntimeError(f"{len(failed)} of {len(tasks)} runs failed, such as {run}: {error}")
+    return len(tasks)
+
+
+def _made(tasks: list[tuple], workers: int) -> Iterator[tuple[Run, str | None]]:
+    """Makes runs; gives each when it is done, with what went wrong."""
+    if workers <= 1:
+        yield from map(_work, tasks)
+        return
+    threads = max(1, torch.get_num_threads() // workers)
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_start, initargs=(threads,))
+    try:
+        for future in as_completed([pool.submit(_work, task) for task in tasks]):
+            yield future.result()
+        pool.shutdown()
+    finally:  # whoever stops does not wait for what is under way, which is whole or not there
+        pool.shutdown(wait=False, cancel_futures=True)
+        for child in active_children():
+            child.terminate()
 
 
 def cost(run: Run) -> float:
@@ -118,8 +124,14 @@ def _made_by(run: Run, suite: Suite, features: dict[str, Path]) -> dict[str, Any
 
 def _start(threads: int) -> None:
     torch.set_num_threads(threads)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C reaches all processes: this one ends without a word
 
 
-def _work(run: Run, suite: Suite, folder: Path, features: dict[str, Path]) -> None:
-    made_by = _made_by(run, suite, features)
-    write_result(run.path(folder), made_by, run_one(run, suite, load_features(features[run.dataset])))
+def _work(task: tuple[Run, Suite, Path, dict[str, Path]]) -> tuple[Run, str | None]:
+    run, suite, folder, features = task
+    try:
+        result = run_one(run, suite, load_features(features[run.dataset]))
+    except (RuntimeError, ValueError) as error:
+        return run, str(error)
+    write_result(run.path(folder), _made_by(run, suite, features), result)
+    return run, None

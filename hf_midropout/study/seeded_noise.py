@@ -31,13 +31,16 @@ class SeededNoise(TorchDispatchMode):
         if torch.Tag.nondeterministic_seeded not in func.tags or _is_seeded(args, kwargs):
             return func(*args, **kwargs)
         shape = next((each for each in map(_shape, args) if each), None)
-        if shape is None or shape[0] != len(self._states):
-            raise RuntimeError(f"{func} draws {shape and list(shape)}: needs one row for each of {len(self._states)}.")
+        if shape is None or shape[0] % len(self._states):
+            raise RuntimeError(
+                f"{func} draws {shape and list(shape)}: needs as many rows for each of {len(self._states)}."
+            )
+        rows = shape[0] // len(self._states)  # some operators take networks and rows as one dimension
         before, drawn = torch.get_rng_state(), []
         try:
             for number, state in enumerate(self._states):
                 torch.set_rng_state(state)
-                drawn.append(func(*(_share(each, number) for each in args), **kwargs))
+                drawn.append(func(*(_share(each, number, rows) for each in args), **kwargs))
                 self._states[number] = torch.get_rng_state()
         finally:
             torch.set_rng_state(before)
@@ -57,8 +60,8 @@ def _shape(argument: Any) -> Sequence[int] | None:
     return argument if isinstance(argument, (list, tuple)) else None
 
 
-def _share(argument: Any, number: int) -> Any:
+def _share(argument: Any, number: int, rows: int) -> Any:
     """What one network's call gets in place of the argument of all."""
     if isinstance(argument, torch.Tensor):
-        return argument[number : number + 1]
-    return [1, *argument[1:]] if isinstance(argument, (list, tuple)) else argument
+        return argument[number * rows : (number + 1) * rows]
+    return [rows, *argument[1:]] if isinstance(argument, (list, tuple)) else argument
