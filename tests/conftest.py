@@ -225,3 +225,20 @@ def checkpoint(tmp_path_factory):
 def folder(checkpoint, tmp_path):
     """A copy of it, to be written into."""
     return Path(shutil.copytree(checkpoint, tmp_path / "compact"))
+
+
+@pytest.fixture(scope="session")
+def study_features():
+    """What a frozen encoder might give for rows of three classes."""
+    import torch
+
+    from hf_midropout.pruning.head_evaluation import HeadInputs
+    from hf_midropout.study.features import Features
+
+    def made_up(rows: int, seed: int) -> HeadInputs:
+        generator = torch.Generator().manual_seed(seed)
+        labels = torch.randint(0, 3, (rows,), generator=generator)
+        noise = torch.randn(rows, 10, generator=generator)
+        return HeadInputs(noise + 1.5 * torch.nn.functional.one_hot(labels, 10), labels)
+
+    return Features(made_up(120, 0), made_up(60, 1), made_up(80, 2))

@@ -6,9 +6,10 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+from ..utils.files import write_text
 from .parser import command_parser
 from .reproduce_arguments import ReproduceArguments
-from .reproduce_checks import check_arguments, check_output_folder
+from .reproduce_checks import MARK, check_arguments, check_output_folder
 
 
 def make_parser():
@@ -81,6 +82,7 @@ def _features(args: ReproduceArguments, suite, folder: Path) -> dict[str, Path]:
         for size in suite.sizes:
             suite.schedule(size, len(data.splits["train"]))
     tokenizer, model = load_encoder(args.model_name_or_path)
+    write_text(folder / MARK, "")
     return {
         Path(name).name: encode(model, tokenizer, data, suite.max_length, folder / "features") for name, data in loaded
     }

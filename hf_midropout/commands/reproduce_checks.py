@@ -8,8 +8,9 @@ from pathlib import Path
 from .reproduce_arguments import ReproduceArguments
 
 
-CONTENTS = {"runs", "features", "figures", "results.parquet", "curves.parquet", "README.md"}
-TABLES = (".md", ".tex")
+MARK = ".midropout_study"
+"""The file that tells a study's folder."""
+
 MOST_SEEDS = 999
 
 
@@ -44,7 +45,6 @@ def check_output_folder(folder: Path) -> None:
     """`ValueError` if there is something in the folder that no study wrote: results would be mixed with it."""
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise ValueError(f"--output_dir {folder}: must be a folder, and no link.")
-    if folder.is_dir():
-        others = [path.name for path in folder.iterdir() if path.name not in CONTENTS and path.suffix not in TABLES]
-        if others and not (folder / "runs").is_dir():
-            raise ValueError(f"--output_dir {folder}: holds {sorted(others)[0]}, and no study; name another folder.")
+    if folder.is_dir() and not (folder / MARK).is_file() and any(folder.iterdir()):
+        other = min(path.name for path in folder.iterdir())
+        raise ValueError(f"--output_dir {folder}: holds {other}, and no study; name another folder.")
