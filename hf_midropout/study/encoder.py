@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
 import torch
+from transformers.utils import logging
 
 from ..checkpoints.checks import checkpoint_folder, read_json
 from ..checkpoints.loading import load_checked_tokenizer
 from ..hub.publishing import pull
 from ..model_types import HEAD_ARCHITECTURES, module_name, stock_type
+
+
+@contextmanager
+def new_head_is_meant() -> Iterator[None]:
+    """transformers would warn that the head is new, and advise to train it."""
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
 
 
 def load_encoder(name: str) -> tuple[Any, Any]:
@@ -33,7 +47,7 @@ def load_encoder(name: str) -> tuple[Any, Any]:
     tokenizer = load_checked_tokenizer(folder)
     row = HEAD_ARCHITECTURES[stock]
     module = import_module(f"..models.{module_name(stock)}", __package__)
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), new_head_is_meant():
         torch.manual_seed(0)  # a pooler that the checkpoint lacks is drawn; the same one every time
         model, found = getattr(module, f"MIDropout{row.classes}ForSequenceClassification").from_pretrained(
             folder, dtype=torch.float32, output_loading_info=True

@@ -12,6 +12,7 @@ import torch
 from filelock import FileLock
 from safetensors.torch import load_file, save
 from torch import nn
+from tqdm.auto import tqdm
 
 from ..pruning.head_evaluation import HeadInputs, collect_head_inputs
 from ..scoring.inference import batches_for
@@ -102,12 +103,17 @@ def _shards(
 ) -> Iterator[dict[str, torch.Tensor]]:
     """Rows in the order of their lengths, so that little is padding."""
     rows = data.tokenize(tokenizer, max_length, [name])[name]
-    order = torch.tensor([len(each) for each in rows["input_ids"]]).argsort(stable=True)
+    lengths = torch.tensor([len(each) for each in rows["input_ids"]])
+    order = lengths.argsort(stable=True)
+    title = f"{Path(data.name).name}, {name}"
+    bar = tqdm(total=int(lengths.sum()), desc=title, unit="token", unit_scale=True, disable=not progress)
     for number, index in enumerate(order.split(SHARD_ROWS)):
         path = folder / f"{name}-{number:05}.safetensors"
         if not path.exists():
             batches = batches_for(model, rows.select(index.tolist()), 32, processing_class=tokenizer)
-            inputs = collect_head_inputs(model, batches, progress=progress)
+            inputs = collect_head_inputs(model, batches, progress=False)
             tensors = {"features": inputs.hidden_states.float().cpu(), "labels": inputs.labels, "rows": index}
             write_bytes(path, save({key: tensor.contiguous() for key, tensor in tensors.items()}))
+        bar.update(int(lengths[index].sum()))
         yield load_file(path)
+    bar.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import SimpleNamespace
+from typing import Any, cast
 
 import torch
 
@@ -74,6 +75,8 @@ def prune(
         decision = decide(config, Evidence(scores, network, inputs, config.seed), None, config.keep)
     if decision.selection is None:
         raise RuntimeError(decision.refused)
-    network.config = SimpleNamespace()  # where a model would be told that its neurons have rates of their own
+    network.config = cast(
+        Any, SimpleNamespace()
+    )  # where a model would be told that its neurons have rates of their own
     act(network, decision, config)
     return decision.selection.kept
