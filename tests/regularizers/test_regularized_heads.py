@@ -107,7 +107,9 @@ def test_compact_adds_the_same_to_the_loss(name):
         each.classifier.train()
         for regularizer in each.classifier.regularizers:  # without noise, so that layers read the same
             regularizer.regularize = quiet(regularizer)
-        penalties.append(each.classifier.regularized(torch.randn(8, 16, generator=torch.Generator().manual_seed(1)))[1])
+        penalties.append(
+            each.classifier.regularized(torch.randn(8, 16, generator=torch.Generator().manual_seed(1)))[1]
+        )
     assert torch.allclose(*penalties, rtol=1e-4)
 
 
@@ -118,10 +120,11 @@ def quiet(regularizer):
 
 @pytest.mark.parametrize("name", sorted(REGULARIZERS))
 def test_dropped_neurons_stay_at_0_in_training(name):
-    model, seen = made(name, head_activation="selu"), []
+    model, seen = made(name, head_activation="gelu"), []
     drop(model, layer0=[2, 3])
     head = model.classifier.train()
-    head.layers[1].register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+    masked, inputs = head.layers[1].forward, seen.append
+    head.layers[1].forward = lambda vectors, read=None: inputs(vectors) or masked(vectors, read)
     head.regularized(torch.randn(8, 16))
     assert not seen[0][..., [2, 3]].any() and seen[0][..., 4:].any()
 
@@ -172,9 +175,7 @@ def test_another_regularizer_or_none_can_be_loaded_over_it(compacts):
 @pytest.mark.parametrize("as_tuple", [False, True])
 def test_penalties_are_part_of_the_loss_in_training_only(tokens, name, as_tuple):
     model = made(name, head_regularizer_weight=0.5)
-    assert torch.allclose(
-        model(tokens, labels=LABELS).loss, nn.functional.cross_entropy(model(tokens).logits, LABELS)
-    )
+    assert torch.allclose(model(tokens, labels=LABELS).loss, nn.functional.cross_entropy(model(tokens).logits, LABELS))
     model.train()
     outputs = model(tokens, labels=LABELS, return_dict=not as_tuple)
     loss, logits = outputs[:2]
@@ -193,11 +194,11 @@ def test_penalties_are_part_of_the_loss_in_training_only(tokens, name, as_tuple)
 
 
 @settings(max_examples=8)
-@given(st.integers(1, 6), st.integers(0, 99))
+@given(st.integers(2, 6), st.integers(0, 99))
 def test_multi_sample_is_the_mean_of_losses(samples, seed):
     model = made("multi_sample", head_samples=samples).train()
-    taken, take = [], MIDropoutHead.take_terms
-    model.classifier.take_terms = lambda: taken.append(take(model.classifier)) or taken[-1]
+    taken, regularized = [], MIDropoutHead.regularized
+    model.classifier.regularized = lambda *args: taken.append(regularized(model.classifier, *args)) or taken[-1]
     labels = LABELS.clone()
     labels[1] = -100
     torch.manual_seed(seed)
@@ -238,7 +239,7 @@ def test_spatial_dropout_acts_on_tokens_before_they_are_pooled(kind):
         assert whole.ndim == 3 and torch.equal(dropped == 0, (dropped == 0)[:, :1].expand_as(dropped))
 
 
-@pytest.mark.parametrize("name", ["information", "multi_sample", "spatial_1d"])
+@pytest.mark.parametrize("name", ["information", pytest.param("multi_sample", marks=pytest.mark.slow)])
 def test_onnx(name, tmp_path):
     assert export_onnx(made(name), tmp_path) < 1e-4
 
