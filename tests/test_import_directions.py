@@ -9,8 +9,9 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "hf_midropout"
 # From the ground up. `choices`, `model_types` and `version` are constants that need no import.
 ORDER = [
-    "version", "choices", "model_types", "utils", "information", "groups", "data", "metrics", "checkpoints", "models",
-    "scoring", "pruning", "export", "reporting", "hub", "training", "study", "commands", "cli", "__main__",
+    "version", "choices", "model_types", "utils", "information", "groups", "data", "metrics", "checkpoints",
+    "regularizers", "models", "scoring", "pruning", "export", "reporting", "hub", "training", "study", "commands",
+    "cli", "__main__",
 ]  # fmt: skip
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

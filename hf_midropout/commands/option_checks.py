@@ -31,6 +31,8 @@ LIMITS: tuple[tuple[tuple[str, ...], Any, str], ...] = (
         "1 or more",
     ),
     (("seed",), lambda value: 0 <= value <= MAX_SEED, f"0 to {MAX_SEED}"),
+    (("head_samples",), lambda value: value >= 1, "1 or more"),
+    (("head_dropout", "head_regularizer_weight"), lambda value: 0 <= value < math.inf, "a number of 0 or more"),
     (
         ("head_widths",),
         lambda value: all(1 <= width <= MAX_HEAD_WIDTH for width in value),

@@ -49,6 +49,21 @@ class TrainArguments(DataArguments):
         None, "Activation function of a new head, a name in transformers' ACT2FN. None: relu."
     )
 
+    head_regularizer: str | None = option(
+        None,
+        "What acts on the hidden layers of the head in training: none, dropout, spatial_1d, alpha, gaussian, "
+        "drop_connect, info_drop, information, concrete, multi_sample or drop_mi. None: dropout, or that of a "
+        "MIDropout checkpoint.",
+    )
+    head_dropout: float | None = option(
+        None, "Rate of --head_regularizer. None: its published default, and for dropout 0."
+    )
+    head_regularizer_weight: float | None = option(
+        None, "Weight of what --head_regularizer adds to the loss. None: for N training rows 3/N with information and "
+        "1/N with concrete.",
+    )  # fmt: skip
+    head_samples: int | None = option(None, "Masks at once with --head_regularizer multi_sample. None: 8.")
+
     max_length: int | None = option(
         None, "Tokens to cut texts to. None: 128 with --model, 64 without.", aliases=["--max_seq_length"]
     )

@@ -10,6 +10,7 @@ from typing import Any
 from ..checkpoints.checks import checkpoint_folder, read_json
 from ..checkpoints.loading import TOKENIZER_FILES, load_checked_tokenizer
 from ..model_types import HEAD_ARCHITECTURES, module_name, position_limit, stock_type
+from .option_names import options_named
 from .train_arguments import TrainArguments
 
 
@@ -66,8 +67,7 @@ def tokenizer_and_model(args: TrainArguments, folder: Path | None, data):
             that lack a part.
     """
     check_head(args, TINY_HIDDEN_SIZE if folder is None else hidden_size(read_json(folder / "config.json")))
-    head: dict[str, Any] = {"head_widths": args.head_widths, "head_activation": args.head_activation}
-    head = {name: value for name, value in head.items() if value is not None}
+    head = head_options(args, len(data.splits["train"]))
     if folder is None:
         from ..models.builtin import tiny_tokenizer_and_model
 
@@ -80,6 +80,24 @@ def tokenizer_and_model(args: TrainArguments, folder: Path | None, data):
     check_tokenizer(f"--model {args.model}", tokenizer, model.config.vocab_size)
     check_texts(f"--model {args.model}", tokenizer, data.splits["train"]["text"][:SAMPLE_TEXTS])
     return tokenizer, model
+
+
+def head_options(args: TrainArguments, rows: int) -> dict[str, Any]:
+    """The fields of a configuration that the options set, for so many training rows."""
+    names = ("head_widths", "head_activation", "head_dropout", "head_regularizer_weight", "head_samples")
+    head = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    if args.head_regularizer is None:
+        return head
+    from ..regularizers import default_weight
+
+    default = default_weight(args.head_regularizer, rows)
+    # A rate or weight of the model's former regularizer says nothing of this one.
+    return {
+        "head_dropout": None,
+        "head_regularizer_weight": default,
+        **head,
+        "head_regularizer": args.head_regularizer,
+    }
 
 
 def load_model(args: TrainArguments, folder: Path, label_names: list[str], head: dict[str, Any]):
@@ -124,11 +142,16 @@ def hidden_size(config: dict[str, Any]) -> int:
 
 
 def check_head(args: TrainArguments, hidden_size: int) -> None:
-    """`ValueError` for an activation that is unknown, or widths for which there is not enough memory."""
+    """`ValueError` for an unknown activation or regularizer, or widths for which there is not enough memory."""
     from transformers.activations import ACT2FN
+
+    from ..regularizers import check_regularizer
 
     if args.head_activation is not None and args.head_activation not in ACT2FN:
         raise ValueError(f"--head_activation {args.head_activation}: must be one of {', '.join(sorted(ACT2FN))}.")
+    if args.head_regularizer is not None or args.model is None:
+        with options_named(TrainArguments):
+            check_regularizer(args.head_regularizer or "dropout", args.head_dropout, args.head_regularizer_weight)
     widths = args.head_widths or []
     weights = sum(one * other for one, other in zip([hidden_size, *widths], widths, strict=False))
     memory = total_memory()

@@ -80,10 +80,13 @@ class AbsentRegularizer(nn.Module):
         super().__init__()
         self.name = name
 
+    def reset(self, init) -> None:
+        """There is nothing to set."""
+
     def forward(self, *args):
         raise RuntimeError(
-            f"head_regularizer={self.name!r} is not in this checkpoint's code: to train it install hf_midropout, or load "
-            "the model with head_regularizer='dropout', head_dropout=None and head_regularizer_weight=None."
+            f"head_regularizer={self.name!r} is not in this checkpoint's code: to train it install hf_midropout, or "
+            "load the model with head_regularizer='dropout', head_dropout=None and head_regularizer_weight=None."
         )
 
 
@@ -186,7 +189,7 @@ class MIDropoutHead(nn.Module):
 
     def set_information(self, bits: list[torch.Tensor]) -> bool:
         """Tells regularizers that ask for it the `[K]` bits of each hidden layer; returns whether there are any."""
-        asking = [each for each in self.regularizers if hasattr(each, "set_information")]
+        asking: list[Any] = [each for each in self.regularizers if hasattr(each, "set_information")]
         for regularizer, layer, values in zip(asking, self.hidden_layers() if asking else [], bits, strict=False):
             regularizer.set_information(values, layer.mask)
         return bool(asking)
@@ -281,7 +284,7 @@ class MIDropoutClassifierMixin(Base):
 
     head_class: type[MIDropoutHead] = MIDropoutHead
     pooler_of_tokens: str | None = None
-    """The module of learned weights that makes the vector that the head reads, if there is one: its input is tokens."""
+    """The module, if there is one, whose learned weights make what the head reads of the encoder's output."""
 
     config: Any
     classifier: MIDropoutHead
@@ -353,10 +356,8 @@ class MIDropoutClassifierMixin(Base):
             # `from_pretrained` builds on the meta device and leaves missing buffers uninitialised.
             init.ones_(module.mask)
             init.zeros_(module.drop_rate)
-        if isinstance(module, MIDropoutHead):
-            for regularizer in module.regularizers:
-                if hasattr(regularizer, "reset"):
-                    regularizer.reset(init)
+        if hasattr(module, "changes_loss"):  # a regularizer, whose class is not of this file
+            module.reset(init)
 
     def set_information(self, bits: dict[str, torch.Tensor]) -> bool:
         """

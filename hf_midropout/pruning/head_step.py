@@ -78,8 +78,15 @@ def prune_head(
             act(model, decision, config, optimizer)
         if compared is not None:
             result.validation["after_pruning"] = compared.metrics(full_module(model.classifier, model.config))
+    model.set_information(scores.bits)
     result.seconds = {"scoring": scores.seconds, "total": time.perf_counter() - started}
     return result
+
+
+def refresh_information(model: PreTrainedModel, training: Batches, progress: bool = True) -> None:
+    """Scores the neurons of the head for a regularizer that asks for it (`"drop_mi"`), on every process."""
+    if any(hasattr(each, "set_information") for each in model.classifier.regularizers):
+        model.set_information(score_neurons(model, training, progress=progress).bits)
 
 
 def head_inputs(model: PreTrainedModel, batches: Batches | None, progress: bool = True) -> HeadInputs | None:

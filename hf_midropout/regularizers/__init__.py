@@ -4,13 +4,22 @@ that MI-Dropout is compared with. They act in training only. `docs/regularizers.
 """
 
 from . import concrete, information, noise  # noqa: F401  they register their classes
-from .base import REGULARIZERS, Regularizer, check_regularizer, make_regularizers, regularizer, regularizer_names
+from .base import (
+    REGULARIZERS,
+    Regularizer,
+    check_regularizer,
+    default_weight,
+    make_regularizers,
+    regularizer,
+    regularizer_names,
+)
 
 
 __all__ = [
     "REGULARIZERS",
     "Regularizer",
     "check_regularizer",
+    "default_weight",
     "make_regularizers",
     "regularizer",
     "regularizer_names",

@@ -13,6 +13,9 @@ from torch import nn
 REGULARIZERS: dict[str, type[Regularizer]] = {}
 """By the name in a configuration. `none` and `dropout` are not here: the head does them itself."""
 
+ASSUMED_ROWS = 10_000
+"""Training rows where nobody says how many there are."""
+
 
 class Regularizer(nn.Module):
     """
@@ -25,7 +28,7 @@ class Regularizer(nn.Module):
         in_features (`int`): Inputs of the layer.
         out_features (`int`): Its neurons, K.
         rate (`float`): What `head_dropout` says, or `default_rate`.
-        weight (`float`): Of what it adds to the loss; `head_regularizer_weight`, or `default_weight`.
+        weight (`float`): Of what it adds to the loss; `head_regularizer_weight`, or [`default_weight`].
         samples (`int`): `head_samples`, for those that draw several masks.
     """
 
@@ -34,8 +37,8 @@ class Regularizer(nn.Module):
     """`rate` must be at least 0 and less than this."""
     rate_positive: ClassVar[bool] = False
     """Whether it must be above 0."""
-    default_weight: ClassVar[float | None] = None
-    """Of what it adds to the loss, for 10,000 training rows; `None` if it adds nothing."""
+    strength: ClassVar[float | None] = None
+    """The default weight of what it adds to the loss, times the number of training rows; `None` if it adds nothing."""
     on_tokens: ClassVar[bool] = False
     """Whether it acts on the encoder's output before it is pooled, in place of hidden layers."""
     shapes: ClassVar[dict[str, tuple[int | None, int | None]]] = {}
@@ -83,7 +86,7 @@ class Regularizer(nn.Module):
     @property
     def changes_loss(self) -> bool:
         """Whether the loss is another than that of the logits."""
-        return self.default_weight is not None or self.samples > 1
+        return self.strength is not None or self.samples > 1
 
     def extra_repr(self) -> str:
         return f"rate={self.rate}"
@@ -121,18 +124,25 @@ def check_regularizer(name: str, rate: float | None, weight: float | None) -> No
         raise ValueError(f"head_dropout={rate} with head_regularizer='none': leave it out, or take 'dropout'.")
     if rate is not None and not 0 <= rate < kind.rate_below:
         raise ValueError(
-            f"head_dropout={rate}: must be at least 0 and less than {kind.rate_below:g} with head_regularizer={name!r}."
+            f"head_dropout={rate}: must be at least 0 and less than {kind.rate_below:g} with "
+            f"head_regularizer={name!r}."
         )
     if rate == 0 and kind.rate_positive:
         raise ValueError(f"head_dropout={rate}: must be above 0 with head_regularizer={name!r}, which learns from it.")
-    if weight is not None and kind.default_weight is None:
-        adding = [each for each, other in sorted(REGULARIZERS.items()) if other.default_weight is not None]
+    if weight is not None and kind.strength is None:
+        adding = [each for each, other in sorted(REGULARIZERS.items()) if other.strength is not None]
         raise ValueError(
             f"head_regularizer_weight={weight} with head_regularizer={name!r}: leave it out; only "
             f"{' and '.join(adding)} add to the loss."
         )
     if weight is not None and not 0 <= weight < float("inf"):
         raise ValueError(f"head_regularizer_weight={weight}: must be a number of at least 0.")
+
+
+def default_weight(name: str, rows: int = ASSUMED_ROWS) -> float | None:
+    """Of what the regularizer `name` adds to the loss with `rows` training rows; `None` if it adds nothing."""
+    strength = REGULARIZERS[name].strength if name in REGULARIZERS else None
+    return None if strength is None else strength / rows
 
 
 def make_regularizers(config: Any) -> list[Regularizer]:
@@ -149,7 +159,7 @@ def make_regularizers(config: Any) -> list[Regularizer]:
         return []
     kind = REGULARIZERS[name]
     rate = kind.default_rate if rate is None else rate
-    weight = (kind.default_weight or 0.0) if weight is None else weight
+    weight = (default_weight(name) or 0.0) if weight is None else weight
     sizes = list(pairwise([config.hidden_size, *config.head_widths]))
     if kind.on_tokens:
         sizes = [(config.hidden_size, config.hidden_size)]

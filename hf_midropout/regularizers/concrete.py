@@ -14,11 +14,12 @@ from .base import Regularizer, regularizer
 class ConcreteDropout(Regularizer):
     """
     Concrete Dropout (Gal, Hron & Kendall, 2017, arXiv 1705.07832): dropout with a relaxed mask, so that the rate p of
-    the layer can be learned. z = sigmoid((logit p + logit u) / t), u ~ U(0, 1), t = 0.1; y = x (1 - z) / (1 - p). The
-    loss grows by w (l² / 2 ||W||² / (1 - p) - K H(p)), the divergence from the prior: W are the weights that read the
-    layer (of the network with 1 / (1 - p) in it, so that this is the paper's l² (1 - p) / 2 ||M||² with M = W / (1 - p)),
-    K its kept neurons, H(p) the entropy of a coin in nats. w is `weight`, 1 / N for N training rows and a loss in nats;
-    l = 1e-4 as in the authors' code. p begins at `rate`.
+    the layer can be learned. z = sigmoid((logit p + logit u) / t), u ~ U(0, 1), t = 0.1; y = x (1 - z) / (1 - p).
+
+    The loss grows by w (l² / 2 ||W||² / (1 - p) - K H(p)), the divergence from the prior up to a constant. W are the
+    weights that read the layer: with the factor 1 / (1 - p) above, M = W / (1 - p) are the paper's, and this is its
+    l² (1 - p) / 2 ||M||². K is the number of kept neurons, H(p) the entropy of a coin in nats. w is `weight`, 1 / N
+    for N training rows and a loss in nats; l = 1e-4 as in the authors' code. p begins at `rate`.
 
     Attributes:
         logit (`nn.Parameter` of shape `[1]`): logit p.
@@ -26,7 +27,7 @@ class ConcreteDropout(Regularizer):
 
     default_rate = 0.1
     rate_positive = True
-    default_weight = 1.0 / 10_000
+    strength = 1.0
     temperature = 0.1
     length_scale = 1e-4
     epsilon = 1e-7

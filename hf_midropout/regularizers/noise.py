@@ -24,7 +24,8 @@ class GaussianDropout(Regularizer):
 class AlphaDropout(Regularizer):
     """
     Sets a neuron to SELU's negative limit a' = -1.758 with probability p, then scales and shifts so that a mean of 0
-    and a variance of 1 stay as they are (Klambauer et al., 2017): torch's own. Made for `head_activation="selu"`.
+    and a variance of 1 stay as they are (Klambauer et al., 2017): torch's own. Made for SELU; with
+    other activation functions mean and variance are not 0 and 1 to begin with.
     """
 
     default_rate = 0.1

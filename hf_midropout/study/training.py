@@ -12,17 +12,15 @@ from torch import nn
 
 from ..metrics.text_classification import classification_metrics
 from ..models.configuration_midropout_bert import MIDropoutBertConfig
+from ..models.head_loss import HeadLoss
 from ..models.modeling_midropout import MIDropoutHead
 from ..pruning.config import MIDropoutConfig
 from ..pruning.head_evaluation import HeadInputs
+from ..regularizers.base import default_weight
 from .methods import Method, Setting
 from .pruning import mean_bits, prune, score_head
 from .seeded_noise import SeededNoise
 from .stacked import StackedHeads
-
-
-LOSS_WEIGHTS = {"information": 3.0, "concrete": 1.0}
-"""Of what these regularizers add to the loss, times the training rows: as published."""
 
 
 @dataclass(frozen=True)
@@ -154,8 +152,7 @@ def make_head(
     fields = dict(method.head)
     if method.pruning is None and setting.value is not None:
         fields["head_dropout"] = setting.value
-    if fields.get("head_regularizer") in LOSS_WEIGHTS:
-        fields["head_regularizer_weight"] = LOSS_WEIGHTS[fields["head_regularizer"]] / schedule.rows
+    fields["head_regularizer_weight"] = default_weight(fields.get("head_regularizer", "none"), schedule.rows)
     config = MIDropoutBertConfig(
         hidden_size=train.hidden_states.shape[1],
         head_widths=list(schedule.head_widths),
@@ -174,10 +171,8 @@ def make_head(
 
 
 def head_loss(head: MIDropoutHead, hidden_states: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """The mean over rows, with what a regularizer adds, as a model computes it."""
-    logits, penalty = head.regularized(hidden_states) if len(head.regularizers) else (head(hidden_states)[None], None)
-    loss = nn.functional.cross_entropy(logits.flatten(0, 1), labels.repeat(len(logits)))
-    return loss if penalty is None else loss + penalty
+    """As a model computes it."""
+    return HeadLoss(head)(hidden_states, labels)
 
 
 def evaluate(heads: StackedHeads, rows: HeadInputs) -> list[dict[str, float]]:

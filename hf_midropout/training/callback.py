@@ -14,6 +14,7 @@ from ..groups.sharding import check_trainer
 from ..pruning.apply import is_pruned
 from ..pruning.config import MIDropoutConfig
 from ..pruning.data_checks import check_can_be_read_again, check_training, usable_validation
+from ..pruning.head_step import refresh_information
 from ..pruning.progress import PruningProgress
 from ..pruning.prune_model import check_prunable, prune_once, score_again, validation_metrics
 from ..pruning.record import PruningRecord
@@ -151,6 +152,12 @@ class MIDropoutCallback(TrainerCallback, ExportableState):
         if pruned:
             raise ValueError("The model already has dropped neurons: start from its compact() form.")
         return PruningProgress.begin(self.config, state.max_steps, steps_per_epoch)
+
+    def on_epoch_begin(self, args, state, control, model=None, **kwargs):
+        # Not where an epoch ends: a training that goes on from there has to do it too, but from within an epoch not.
+        if state.global_step > 0 and float(state.epoch).is_integer() and self.config.targets != "encoder":
+            assert self._training is not None  # since training began
+            refresh_information(model, self._training, progress=not args.disable_tqdm)
 
     def on_step_end(self, args, state, control, model=None, optimizer=None, **kwargs):
         progress = self._progress
