@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 
 import torch
@@ -53,8 +55,6 @@ def is_usable(device: torch.device) -> bool:
 
 @lru_cache(maxsize=64)
 def _passes_self_test(device: torch.device) -> bool:
-    before = torch.cuda.get_sync_debug_mode()
-    torch.cuda.set_sync_debug_mode("default")
     try:
         reason = "" if agrees(device) else "it counts otherwise than torch here"
     except ImportError:
@@ -62,8 +62,6 @@ def _passes_self_test(device: torch.device) -> bool:
         return False
     except Exception as error:  # of a compiler or a driver: whatever it is, there is another way
         reason = f"{type(error).__name__}: {error}"
-    finally:
-        torch.cuda.set_sync_debug_mode(before)
     if reason:
         logger.warning(
             f"The triton kernel is not used on {device}: {reason}. Activations are counted by torch, which takes "
@@ -72,8 +70,27 @@ def _passes_self_test(device: torch.device) -> bool:
     return not reason
 
 
+@contextmanager
+def waiting_is_allowed(device: torch.device) -> Iterator[None]:
+    """Context manager under which the CPU may wait for a GPU, whatever `torch.cuda.set_sync_debug_mode` was given."""
+    if device.type != "cuda":
+        yield
+        return
+    before = torch.cuda.get_sync_debug_mode()
+    torch.cuda.set_sync_debug_mode("default")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode(before)
+
+
 def agrees(device: torch.device) -> bool:
     """Whether the kernel counts samples of each dtype on this device, some NaN, infinite or on an edge, as torch."""
+    with waiting_is_allowed(device):
+        return _agrees(device)
+
+
+def _agrees(device: torch.device) -> bool:
     from .triton_counting import count_in_one_read
 
     generator = torch.Generator().manual_seed(0)
