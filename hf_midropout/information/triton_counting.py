@@ -1,8 +1,8 @@
 """
 Counts of (neuron, bin, class) on a GPU in one read of the activations. Imports triton, which comes with torch for CUDA.
 
-The torch path writes the activations again in float32, transposed, as numbers of bins, and as 64-bit numbers of cells:
-some 70 bytes for each, where these are the 2 or 4 that it takes to read them. `one_read` says when this is used.
+The torch path writes the activations again in float32, transposed, as numbers of bins, and as 64-bit numbers of
+cells: some 70 bytes for each, where it takes 2 or 4 to read them. `one_read` says when this is used.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class BlockSize(NamedTuple):
 
     Args:
         rows (`int`): A power of 2.
-        neurons (`int`): A power of 2. 16 of half precision are a sector of 32 bytes, the least that memory gives; their
-            edges take 32 KB of the cache of a multiprocessor.
+        neurons (`int`): A power of 2. 16 of half precision are 32 bytes, the least that memory gives; their edges take
+            32 KB of the cache of a multiprocessor.
         repeats (`int`): Blocks of rows that a program handles one after the other, with the edges in its cache.
         warps (`int`): Of 32 threads each.
     """
