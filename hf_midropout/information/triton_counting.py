@@ -1,5 +1,5 @@
 """
-Counts of (neuron, bin, class) on a GPU in one read of the activations. Imports triton, which comes with torch for CUDA.
+Counts of (neuron, bin, class) on a GPU in one read of the activations. Imports triton: torch for CUDA brings it.
 
 The torch path writes the activations again in float32, transposed, as numbers of bins, and as 64-bit numbers of
 cells: some 70 bytes for each, where it takes 2 or 4 to read them. `one_read` says when this is used.
