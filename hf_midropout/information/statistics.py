@@ -18,6 +18,7 @@ from .contingency import MutualInformation, Table
 from .copies import Copies
 from .counting import count_classes
 from .estimation import estimate_in_blocks
+from .one_read import counted_in_one_read
 from .row_keys import row_keys, rows_are_told_apart
 from .streamed_counts import StreamedCounts
 
@@ -76,6 +77,17 @@ class NeuronStatistics(StreamedCounts):
     def _classes(self, labels: torch.Tensor) -> torch.Tensor:
         """`[N]` integer classes of labels that were kept."""
         return labels.long()
+
+    def _counted_in_one_read(self, activations: torch.Tensor, labels: torch.Tensor) -> bool:
+        if not activations.is_cuda or labels.ndim > 1:
+            return False
+        ignored, invalid = labels == IGNORE_INDEX, invalid_labels(labels, self.num_classes)
+        edges = self._placed_edges()
+        counted = counted_in_one_read(self._cells, self.nonfinite, activations, labels, ignored | invalid, edges)
+        if counted:
+            self.ignored += ignored.sum()
+            self.invalid += invalid.sum()
+        return counted
 
     def _count(self, activations: torch.Tensor, labels: torch.Tensor) -> None:
         ignored, invalid = labels == IGNORE_INDEX, invalid_labels(labels, self.num_classes)

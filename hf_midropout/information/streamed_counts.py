@@ -13,6 +13,7 @@ from .copies import Copies
 from .counting import add_copies
 from .edges import NUM_BINS
 from .locking import Locked
+from .one_read import is_usable
 from .parallel import BLOCK_ELEMENTS
 from .placing import different_rows, placed_edges
 from .reduction import all_reduce
@@ -91,10 +92,11 @@ class StreamedCounts(Locked, ABC):
         """Keeps a batch until there are enough rows to place the bins, or to be worth counting."""
         if copies is not None and copies.rows.numel() and int(copies.rows.max()) >= len(labels):
             raise ValueError(f"copies of row {int(copies.rows.max())}: must be of the batch's {len(labels)} rows.")
-        activations = activations.clone()
         labels = labels.to(self._cells.device, non_blocking=True, copy=True)
         with self._lock:
-            self._waiting.add(Batch(activations, labels, copies))
+            counted_now = self.edges is not None and self._waiting.rows + labels.shape[0] >= self._buffer_rows
+            # What goes on waiting is copied: the caller may write to it.
+            self._waiting.add(Batch(activations if counted_now else activations.clone(), labels, copies))
             if self.edges is None and self._waiting.rows >= self.calibration_rows:
                 self.calibrate()
             elif self.edges is not None and self._waiting.rows >= self._buffer_rows:
@@ -129,6 +131,7 @@ class StreamedCounts(Locked, ABC):
                 else:
                     classes = None
             self.edges = placed_edges(parts, kept, classes)
+            is_usable(self.edges.device)  # what it has to wait for it waits for here, where others wait too
             self._count_waiting()
 
     def _placed_edges(self) -> torch.Tensor:
@@ -152,10 +155,12 @@ class StreamedCounts(Locked, ABC):
     def _count_batches(self, batches: list[Batch]) -> None:
         parts, kept_labels, given = zip(*batches, strict=True)
         labels = self._classes(torch.cat(kept_labels))
-        activations = widened(torch.cat(parts)).to(self._placed_edges().dtype)
-        if activations.is_cuda or not activations.sum().isfinite():
-            self.nonfinite += (~activations.isfinite()).sum(0, dtype=torch.int32)
-        self._count(activations, labels)
+        activations = torch.cat(parts) if len(parts) > 1 else parts[0]
+        if not self._counted_in_one_read(activations, labels):
+            activations = self._as_edges(activations)
+            if activations.is_cuda or not activations.sum().isfinite():
+                self.nonfinite += (~activations.isfinite()).sum(0, dtype=torch.int32)
+            self._count(activations, labels)
         start, known, unknown = 0, [], []
         for part, copies in zip(parts, given, strict=True):
             if copies is None:
@@ -172,6 +177,14 @@ class StreamedCounts(Locked, ABC):
         if len(copies.rows):
             self._count_copies(activations, labels, copies)
 
+    def _as_edges(self, activations: torch.Tensor) -> torch.Tensor:
+        """Activations as they came, in the dtype of the edges."""
+        return widened(activations).to(self._placed_edges().dtype)
+
+    def _counted_in_one_read(self, activations: torch.Tensor, labels: torch.Tensor) -> bool:
+        """Adds `[N, K]` activations as they came and counts those that are not finite, if there is a fast way to."""
+        return False
+
     @abstractmethod
     def _classes(self, labels: torch.Tensor) -> torch.Tensor:
         """What is counted of labels that were kept."""
@@ -186,7 +199,7 @@ class StreamedCounts(Locked, ABC):
 
     @abstractmethod
     def _count_copies(self, activations: torch.Tensor, labels: torch.Tensor, copies: Copies) -> None:
-        """Adds `copies` of rows of `[N, K]` activations with what `_classes` gave."""
+        """Adds `copies` of rows of `[N, K]` activations, whatever their dtype, with what `_classes` gave."""
 
     def _add_copies(
         self, activations: torch.Tensor, sums: list[list[tuple[torch.Tensor | int, torch.Tensor]]]
@@ -194,7 +207,7 @@ class StreamedCounts(Locked, ABC):
         """As `add_copies`, to tables that are made when the first copy comes."""
         if self._copies is None:
             self._copies = self._no_copies()
-        add_copies(self._copies, activations, self._placed_edges(), sums)
+        add_copies(self._copies, self._as_edges(activations), self._placed_edges(), sums)
 
     def _no_copies(self) -> torch.Tensor:
         shape = (3, self.num_neurons, NUM_BINS, self.num_copy_columns)
