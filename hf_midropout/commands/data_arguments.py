@@ -30,7 +30,13 @@ class DataArguments:
     dataset_config: str | None = option(
         None, "Configuration name of a Hub dataset.", aliases=["--dataset_config_name"]
     )
-    text_column: str | None = option(None, "Column with the text. None: found by its usual names.")
+    text_column: list[str] | None = field(
+        default=None,
+        metadata={
+            "help": "Column with the text, or two for pairs of texts, such as premise hypothesis. None: found by its "
+            "usual names."
+        },
+    )
     label_column: str | None = option(None, "Column with the label, ints or strings. None: found by its usual names.")
     delimiter: str | None = option(
         None, "Character between the values of csv and tsv files, or 'tab'. None: a comma, in tsv files a tab."

@@ -14,7 +14,7 @@ from ..utils.listing import listed
 from .builtin import load_python_docs
 from .files import RawSplits, read_splits
 from .splits import SPLIT_NAMES, cut_validation, select_splits, shorten
-from .standardized import standardized
+from .standardized import TEXTS, standardized
 from .text_files import TextFileOptions
 from .tokenizing import tokenize_texts, works_word_by_word
 
@@ -33,8 +33,8 @@ class TextClassificationData:
         name (`str`):
             What was asked for: a Hub id, a local path, or `"python-docs"`.
         splits (`datasets.DatasetDict`):
-            `train`, `validation`, and `test` where there is one, with the columns `text` (`string`) and `label`
-            (`ClassLabel`).
+            `train`, `validation`, and `test` where there is one, with the columns `text` (`string`), of pairs of texts
+            also `text_pair` (`string`), and `label` (`ClassLabel`).
         label_names (`list[str]`):
             The names of the classes, in the order of their indices.
         notes (`list[str]`):
@@ -50,14 +50,25 @@ class TextClassificationData:
     notes: list[str] = field(default_factory=list)
     source: str = "local"
 
+    @property
+    def paired(self) -> bool:
+        """Whether a row is a pair of texts."""
+        return any("text_pair" in rows.column_names for rows in self.splits.values())
+
+    def texts(self, split: str) -> list[str]:
+        """All texts of a split, the first ones of pairs before the second ones."""
+        return [text for name in TEXTS[: 1 + self.paired] for text in self.splits[split][name][:]]
+
     def tokenize(self, tokenizer, max_length: int | None, names: Sequence[str] | None = None) -> datasets.DatasetDict:
         """Splits as a Trainer takes them: token ids cut to `max_length`, and `labels`. Of these `names`, or all."""
         splits = datasets.DatasetDict({name: self.splits[name] for name in names or self.splits})
         local = works_word_by_word(tokenizer)
         return splits.map(
-            lambda batch: tokenize_texts(tokenizer, batch["text"], max_length, local),
+            lambda batch: tokenize_texts(
+                tokenizer, batch["text"], max_length, local, pairs=batch["text_pair"] if self.paired else None
+            ),
             batched=True,
-            remove_columns="text",
+            remove_columns=list(TEXTS[: 1 + self.paired]),
             desc="Tokenizing",
         ).rename_column("label", "labels")
 
@@ -66,7 +77,7 @@ def load_text_classification(
     name: str | None = None,
     *,
     subset: str | None = None,
-    text_column: str | None = None,
+    text_column: str | Sequence[str] | None = None,
     label_column: str | None = None,
     delimiter: str | None = None,
     encoding: str | None = None,
@@ -90,8 +101,8 @@ def load_text_classification(
             file; a Hub dataset id; or `"python-docs"`, see [`~builtin_data.load_python_docs`].
         subset (`str`, *optional*):
             The configuration of a Hub dataset.
-        text_column (`str`, *optional*):
-            The text column. Found by name and type where not given.
+        text_column (`str` or `Sequence[str]`, *optional*):
+            The text column, or the two of pairs of texts. Found by name and type where not given.
         label_column (`str`, *optional*):
             The label column. Found by name and type where not given.
         delimiter, encoding, column_names (*optional*):
