@@ -106,8 +106,11 @@ def check_label_names(id2label: dict[int, str], label_names: list[str]) -> None:
             f"({listed(names)})."
         )
     if names != label_names and not all(name.startswith("LABEL_") for name in names):
+        numbers = all(name.isdecimal() for name in label_names)
+        advice = " Give the data's numbers their names with --label_names." if numbers else ""
         place = next(place for place, pair in enumerate(zip(label_names, names, strict=True)) if pair[0] != pair[1])
         raise ValueError(
             f"The data's classes are {listed(label_names)}, the model's are {listed(names)}: must be the same, in the "
             f"same order; class {place} is {label_names[place]!r} in the data and {names[place]!r} in the model."
+            f"{advice}"
         )

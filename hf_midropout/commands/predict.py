@@ -52,6 +52,8 @@ def main(args: PredictArguments) -> None:
     """
     check_arguments(args)
     classifier = find_classifier(args.checkpoint, args.max_length, args.trust_remote_code)
+    if args.label_names is not None:  # of a model that has none, or has the same
+        check_names(args.label_names, classifier)
     columns = texts_of(args)
     filled = [row for row, texts in enumerate(zip(*columns, strict=True)) if all(text.strip() for text in texts)]
     if not filled:
@@ -73,6 +75,16 @@ def main(args: PredictArguments) -> None:
     told = listed(counts, lambda entry: f"{entry[1]:,} {one_line(entry[0], 60)}")
     print(f"Classified {len(filled):,} of {len(rows):,} rows: {told}.")
     print(f"Saved in {args.output}.")
+
+
+def check_names(label_names: list[str], classifier: Classifier) -> None:
+    """Names the classes of a model without names; `ValueError` if it has others, or another number of them."""
+    names = classifier.label_names
+    if len(set(label_names)) != len(names) or len(label_names) != len(names):
+        raise ValueError(f"--label_names {' '.join(label_names)}: must be {len(names)} different names, one a class.")
+    if names != label_names and not all(name.startswith("LABEL_") for name in names):
+        raise ValueError(f"--label_names {' '.join(label_names)}: the model's classes have names: {listed(names)}.")
+    classifier.config.id2label = dict(enumerate(label_names))
 
 
 def texts_of(args: PredictArguments) -> list[list[str]]:

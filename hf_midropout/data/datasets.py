@@ -13,6 +13,7 @@ import numpy as np
 from ..utils.listing import listed
 from .builtin import load_python_docs
 from .files import RawSplits, read_splits
+from .labels import check_names
 from .splits import SPLIT_NAMES, cut_validation, select_splits, shorten
 from .standardized import TEXTS, standardized
 from .text_files import TextFileOptions
@@ -82,6 +83,7 @@ def load_text_classification(
     delimiter: str | None = None,
     encoding: str | None = None,
     column_names: list[str] | None = None,
+    label_names: list[str] | None = None,
     validation_fraction: float = 0.1,
     max_train_samples: int | None = None,
     max_eval_samples: int | None = None,
@@ -107,6 +109,9 @@ def load_text_classification(
             The label column. Found by name and type where not given.
         delimiter, encoding, column_names (*optional*):
             How csv, tsv and json files are to be read, see [`~data_text_files.TextFileOptions`].
+        label_names (`list[str]`, *optional*):
+            Names for classes that are integers in the data: of 0, 1, ..., or of others in their order. The integers
+            themselves are the names where not given.
         validation_fraction (`float`, *optional*, defaults to 0.1):
             The fraction of the training rows to cut for validation where the dataset has no validation split.
         max_train_samples (`int`, *optional*):
@@ -132,10 +137,13 @@ def load_text_classification(
     if max_eval_samples is not None and max_eval_samples < 1:
         raise ValueError(f"max_eval_samples={max_eval_samples} must be at least 1.")
 
+    check_names(label_names)
     options = TextFileOptions(delimiter, encoding, column_names)
     if name is None or name == BUILTIN_NAME:
         if subset is not None:
             raise ValueError(f"subset={subset!r} is for Hub datasets; {BUILTIN_NAME!r} has none.")
+        if label_names is not None:
+            raise ValueError(f"label_names={label_names}: the classes of {BUILTIN_NAME!r} have names.")
         options.check_applies(BUILTIN_NAME, None)
         # Always the same splits, so that runs with different seeds can be compared.
         name = BUILTIN_NAME
@@ -145,7 +153,8 @@ def load_text_classification(
         raw = read_splits(name, subset, options)
         notes = raw.notes
 
-    splits = standardized(select_splits(raw.splits, notes), text_column, label_column, notes, raw.column_hint)
+    found = select_splits(raw.splits, notes)
+    splits = standardized(found, text_column, label_column, notes, raw.column_hint, label_names)
     label_names = splits["train"].features["label"].names
     if "validation" not in splits:
         cut_validation(splits, validation_fraction, seed, notes)
@@ -154,6 +163,7 @@ def load_text_classification(
     shorten(splits, "test", max_eval_samples, seed, notes)
 
     train_labels = splits["train"].select_columns("label").with_format("numpy")[:]["label"]
+    assert label_names is not None
     present = {label_names[index] for index in np.unique(train_labels)}
     if len(present) < 2:
         raise ValueError(

@@ -16,7 +16,7 @@ from .builtin import load_python_docs
 from .columns import LABEL_COLUMNS, find_columns, find_texts
 from .datasets import BUILTIN_NAME, TextClassificationData
 from .files import RawSplits, read_splits
-from .labels import counted, original_labels
+from .labels import check_names, counted, numbered, original_labels
 from .missing_labels import find_labelled
 from .splits import SPLIT_NAMES, format_rows, select_splits
 from .standardized import columns_told, rows_of, texts_and_labels
@@ -35,7 +35,7 @@ class Reading:
         name (`str`, *optional*): The dataset.
         split (`str`, *optional*): `"train"`, `"validation"` or `"test"`; by default test, or else validation, or else
             train: of a single file all rows.
-        subset, text_column, label_column, delimiter, encoding, column_names: As there.
+        subset, text_column, label_column, delimiter, encoding, column_names, label_names: As there.
     """
 
     name: str | None = None
@@ -46,6 +46,7 @@ class Reading:
     delimiter: str | None = None
     encoding: str | None = None
     column_names: list[str] | None = None
+    label_names: list[str] | None = None
 
 
 def load_labelled(reading: Reading, model_names: list[str]) -> TextClassificationData:
@@ -73,6 +74,11 @@ def load_labelled(reading: Reading, model_names: list[str]) -> TextClassificatio
         raise ValueError(f"Split {split!r}: none of its rows has a label in column {label!r}. Name another `split`.")
     columns = [column.filter(pa.array(labelled)) for column in columns]
     labels = original_labels(list(compress(values, labelled)), feature, label, split)
+    if reading.label_names is not None:
+        check_names(reading.label_names)
+        number_of = numbered(reading.label_names, set(labels), feature, label)
+        labels = [reading.label_names[number_of[each]] for each in labels]
+        feature = datasets.ClassLabel(names=reading.label_names)
     classes = classes_of_model(labels, feature, label, model_names, raw.notes)
     found = rows_of(columns, classes, model_names, split)
     name = BUILTIN_NAME if reading.name is None else reading.name
@@ -152,7 +158,9 @@ def classes_of_model(
         unknown = Counter(label for label in labels if str(label) not in number_of)
         raise ValueError(
             f"Column {column!r} has labels that are no classes of the model: {counted(unknown)}. The model's are "
-            f"{listed(model_names, repr)}: rename the labels, or name the column of others with `label_column`."
+            f"{listed(model_names, repr)}: rename the labels, give integers their names with "
+            "`label_names`, or name another column with "
+            "`label_column`."
         )
     pairs = [
         f"{label} is {model_names[number]}" for label, number in sorted(by_number.items(), key=lambda pair: pair[1])

@@ -71,10 +71,11 @@ def standardized(
     label_column: str | None,
     notes: list[str],
     column_hint: str,
+    label_names: list[str] | None = None,
 ) -> datasets.DatasetDict:
     """
     Brings every split to the columns `text`, of pairs also `text_pair`, and `label`, with the classes of the training
-    split.
+    split, which `label_names` name, if given, where they are integers.
     """
     text_columns, label = find_columns(found["train"].features, text_column, label_column, column_hint)
     notes += columns_told(text_columns, label)
@@ -101,9 +102,12 @@ def standardized(
             values = list(compress(values, labelled))
         labels: Sequence = original_labels(values, feature, label, split)
         if encoder is None:
-            encoder = LabelEncoder.fit(label, feature, labels)
+            encoder = LabelEncoder.fit(label, feature, labels, label_names)
             moved = {value: index for value, index in encoder.indices.items() if isinstance(value, int)}
-            if any(value != index for value, index in moved.items()):
+            if label_names is not None:
+                pairs = [f"{value} is {encoder.names[index]}" for value, index in encoder.indices.items()]
+                notes.append(f"labels are named as told: {listed(pairs)}")
+            elif any(value != index for value, index in moved.items()):
                 old, new = listed(moved), listed(moved.values())
                 notes.append(f"labels {old} are mapped to {new}; their names are the original values")
         elif not isinstance(feature, datasets.ClassLabel):

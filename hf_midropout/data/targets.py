@@ -26,6 +26,7 @@ def load_texts_with_targets(
     delimiter: str | None = None,
     encoding: str | None = None,
     column_names: list[str] | None = None,
+    label_names: list[str] | None = None,
 ) -> TextClassificationData:
     """
     Loads one split. Rows without a text or a label are dropped, which a note says, as long as they are not more than
@@ -50,6 +51,8 @@ def load_texts_with_targets(
         raise ValueError(
             f"The model is for {problem_type}, but {BUILTIN_NAME!r} has one class per row: name a dataset."
         )
+    if label_names is not None:
+        raise ValueError(f"label_names={label_names}: must be left out, as the model is for {problem_type}.")
     raw = read_splits(name, subset, TextFileOptions(delimiter, encoding, column_names))
     splits = select_splits(raw.splits, [])
     if split not in splits:
