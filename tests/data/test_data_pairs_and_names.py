@@ -4,6 +4,7 @@ import pytest
 from datasets import ClassLabel, Dataset, Features, Value
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers import BertTokenizer
 
 from hf_midropout.data.columns import find_columns, find_texts
 from hf_midropout.data.datasets import load_text_classification
@@ -46,10 +47,18 @@ def test_pairs_are_read_and_tokenized_as_pairs(pairs):
     tokenizer = train_tokenizer(data.texts("train"), vocab_size=40)
     rows = data.tokenize(tokenizer, 12)["train"]
     expected = tokenizer(row["text"], row["text_pair"], truncation=True, max_length=12)
-    assert rows[0] == {**expected, "labels": row["label"]} and rows[0]["token_type_ids"][-1] == 1
+    assert rows[0] == {**expected, "labels": row["label"]}
     assert rows[0]["input_ids"].count(tokenizer.sep_token_id) == 2
     assert "text" not in rows.column_names and "text_pair" not in rows.column_names
     assert max(map(len, data.tokenize(tokenizer, 7)["train"]["input_ids"])) == 7
+
+
+def test_token_types_tell_the_texts_apart(pairs):
+    data = load_text_classification(pairs, text_column=["premise", "hypothesis"])
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "ball", "goal"]
+    tokenizer = BertTokenizer(vocab={word: number for number, word in enumerate(words)})
+    row = data.tokenize(tokenizer, 12)["train"][0]
+    assert row["token_type_ids"] == [0] * 5 + [1] * 3  # [CLS] a ball 7 [SEP] goal 7 [SEP]
 
 
 def test_one_column_of_two_is_no_pair(pairs):
