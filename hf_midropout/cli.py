@@ -16,6 +16,8 @@ COMMANDS = {
     "train": "train a text classifier, drop the neurons that tell little about the label, retrain, save it smaller",
     "prune": "drop neurons from the encoder of a fine-tuned classifier, in one shot, without training",
     "score": "measure how many bits the neurons of a trained classifier carry about the label",
+    "evaluate": "measure a trained classifier on labelled texts, also beside another one, row against row",
+    "predict": "give the classes of texts",
     "report": "draw a page about a training or a pruning, for people",
     "export": "save a checkpoint as ONNX, or for transformers' own class",
     "push": "publish a checkpoint on the Hub, with its model card",

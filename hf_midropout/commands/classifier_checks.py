@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Protocol
 
 from ..utils.listing import listed
 from ..utils.local_paths import check_dataset_name, is_meant_as_path, missing_path
-from .prune_arguments import PruneArguments
-from .score_arguments import ScoreArguments
 
 
 DEFAULT_MAX_LENGTH = 128
 
 
-def check_rows(args: PruneArguments | ScoreArguments) -> None:
+class RowsArguments(Protocol):
+    """Options on how rows are read, which several commands have."""
+
+    dataset: str | None
+    batch_size: int
+    max_length: int | None
+
+
+def check_rows(args: RowsArguments) -> None:
     """`ValueError` for an option on how rows are read whose value makes no sense by itself."""
     if args.batch_size < 1:
         raise ValueError(f"--batch_size {args.batch_size}: must be 1 or more.")
@@ -22,9 +29,10 @@ def check_rows(args: PruneArguments | ScoreArguments) -> None:
     check_dataset_name(args.dataset)
 
 
-def find_checkpoint(name: str, trust_remote_code: bool = False) -> Path:
+def find_checkpoint(name: str, trust_remote_code: bool = False, option: str = "checkpoint") -> Path:
     """
     The folder with a checkpoint: a local one, that in the output of `hf-midropout train`, or one pulled from the Hub.
+    Messages name the `option` that it was given with.
 
     Raises:
         `ValueError`: if there is none by this name, here or on the Hub, or if it is refused.
@@ -36,9 +44,9 @@ def find_checkpoint(name: str, trust_remote_code: bool = False) -> Path:
     if name.strip() and path.is_dir():
         name = str(checkpoint_folder(path))
     elif name.strip() and path.exists():
-        raise ValueError(f"--checkpoint {name}: this is a file; name the folder that holds the checkpoint.")
+        raise ValueError(f"--{option} {name}: this is a file; name the folder that holds the checkpoint.")
     elif is_meant_as_path(name):
-        raise ValueError(f"--checkpoint {name}: {missing_path(name)} Nor is it an id on the Hub, such as user/model.")
+        raise ValueError(f"--{option} {name}: {missing_path(name)} Nor is it an id on the Hub, such as user/model.")
 
     from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -50,7 +58,7 @@ def find_checkpoint(name: str, trust_remote_code: bool = False) -> Path:
     except (HubError, LocalEntryNotFoundError) as error:
         offline = "there is no such folder, and HF_HUB_OFFLINE is set."
         why = offline if isinstance(error, LocalEntryNotFoundError) else str(error)
-        raise HubError(f"--checkpoint {name}: {why}") from error
+        raise HubError(f"--{option} {name}: {why}") from error
 
 
 def skeleton_of(config, trust_remote_code: bool = False):
@@ -98,8 +106,11 @@ def check_label_names(id2label: dict[int, str], label_names: list[str]) -> None:
             f"({listed(names)})."
         )
     if names != label_names and not all(name.startswith("LABEL_") for name in names):
+        numbers = all(name.isdecimal() for name in label_names)
+        advice = " Give the data's numbers their names with --label_names." if numbers else ""
         place = next(place for place, pair in enumerate(zip(label_names, names, strict=True)) if pair[0] != pair[1])
         raise ValueError(
             f"The data's classes are {listed(label_names)}, the model's are {listed(names)}: must be the same, in the "
             f"same order; class {place} is {label_names[place]!r} in the data and {names[place]!r} in the model."
+            f"{advice}"
         )

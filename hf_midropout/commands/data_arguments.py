@@ -30,8 +30,21 @@ class DataArguments:
     dataset_config: str | None = option(
         None, "Configuration name of a Hub dataset.", aliases=["--dataset_config_name"]
     )
-    text_column: str | None = option(None, "Column with the text. None: found by its usual names.")
+    text_column: list[str] | None = field(
+        default=None,
+        metadata={
+            "help": "Column with the text, or two for pairs of texts, such as premise hypothesis. None: found by its "
+            "usual names."
+        },
+    )
     label_column: str | None = option(None, "Column with the label, ints or strings. None: found by its usual names.")
+    label_names: list[str] | None = field(
+        default=None,
+        metadata={
+            "help": "Names of classes that are integers in the data: of 0, 1, ..., or of others in their order. None: "
+            "the integers themselves."
+        },
+    )
     delimiter: str | None = option(
         None, "Character between the values of csv and tsv files, or 'tab'. None: a comma, in tsv files a tab."
     )
@@ -54,6 +67,7 @@ class DataArguments:
             "delimiter": self.delimiter,
             "encoding": self.encoding,
             "column_names": self.column_names,
+            "label_names": self.label_names,
         }
 
 

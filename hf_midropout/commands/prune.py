@@ -81,6 +81,9 @@ def main(args: PruneArguments) -> None:
     tokenizer = load_checked_tokenizer(checkpoint, trust_remote_code=args.trust_remote_code)
     transformers_logging.disable_progress_bar()
     model = load_checked_model(checkpoint, trust_remote_code=args.trust_remote_code, dtype=torch.float32).eval()
+    if args.label_names is not None:  # of a model that has none, or has the same
+        model.config.id2label = dict(enumerate(data.label_names))
+        model.config.label2id = {name: number for number, name in enumerate(data.label_names)}
     check_vocabulary_option(args, model, tokenizer)
     search = search_as_asked(args, model, max_length)
     outcome = prune_and_compare(args, model, tokenizer, data, max_length, search)

@@ -56,15 +56,13 @@ def check_split(split: str, splits: Iterable[str]) -> None:
         raise ValueError(f"--split {split}: the data has {', '.join(splits)} only.")
 
 
-def check_problem_type(name: str, config) -> None:
-    """`ValueError` for a model that does not tell one class from the others."""
+def check_problem_type(name: str, config, option: str = "checkpoint") -> None:
+    """`ValueError` for a model, given with `option`, that does not tell one class from the others."""
     from ..scoring.problem_types import find_problem_type
 
     problem_type = find_problem_type(config)
     if problem_type != "single_label_classification":
-        raise ValueError(
-            f"--checkpoint {name}: it is for {problem_type!r}; must be a classifier with one class a row."
-        )
+        raise ValueError(f"--{option} {name}: it is for {problem_type!r}; must be a classifier with one class a row.")
 
 
 def check_checkpoint(name: str, model, keep: float | None) -> None:

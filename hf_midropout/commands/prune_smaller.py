@@ -67,8 +67,7 @@ def trim_as_asked(
 
     if not args.trim_vocabulary:
         return tokenizer, None
-    texts = data.splits
-    tokenizer, trimming = trim_vocabulary(model, tokenizer, texts["train"]["text"], texts[held_out]["text"])
+    tokenizer, trimming = trim_vocabulary(model, tokenizer, data.texts("train"), data.texts(held_out))
     print(trimming, flush=True)
     return tokenizer, trimming
 

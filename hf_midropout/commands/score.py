@@ -76,7 +76,7 @@ def main(args: ScoreArguments) -> None:
         print(f"Saved in {Path(args.output)}.")
     if args.figure:
         Path(args.figure).parent.mkdir(parents=True, exist_ok=True)
-        print(f"Drawn in {scores.plot(args.figure)}.")
+        print(f"Drawn in {scores.save_figure(args.figure)}.")
 
 
 def load_labelled_data(args: ScoreArguments, config) -> TextClassificationData:

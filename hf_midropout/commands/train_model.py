@@ -78,7 +78,7 @@ def tokenizer_and_model(args: TrainArguments, folder: Path | None, data):
         raise ValueError(f"--model {args.model}: {error}") from error
     model = load_model(args, folder, data.label_names, head)
     check_tokenizer(f"--model {args.model}", tokenizer, model.config.vocab_size)
-    check_texts(f"--model {args.model}", tokenizer, data.splits["train"]["text"][:SAMPLE_TEXTS])
+    check_texts(f"--model {args.model}", tokenizer, sample_of_texts(data))
     return tokenizer, model
 
 
@@ -98,6 +98,12 @@ def head_options(args: TrainArguments, rows: int) -> dict[str, Any]:
         **head,
         "head_regularizer": args.head_regularizer,
     }
+
+
+def sample_of_texts(data) -> list[str]:
+    """Some training texts; of pairs of both kinds."""
+    rows = data.splits["train"][:SAMPLE_TEXTS]
+    return [text for name in ("text", "text_pair") for text in rows.get(name, [])]
 
 
 def load_model(args: TrainArguments, folder: Path, label_names: list[str], head: dict[str, Any]):

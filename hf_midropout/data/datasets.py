@@ -13,8 +13,9 @@ import numpy as np
 from ..utils.listing import listed
 from .builtin import load_python_docs
 from .files import RawSplits, read_splits
+from .labels import check_names
 from .splits import SPLIT_NAMES, cut_validation, select_splits, shorten
-from .standardized import standardized
+from .standardized import TEXTS, standardized
 from .text_files import TextFileOptions
 from .tokenizing import tokenize_texts, works_word_by_word
 
@@ -33,8 +34,8 @@ class TextClassificationData:
         name (`str`):
             What was asked for: a Hub id, a local path, or `"python-docs"`.
         splits (`datasets.DatasetDict`):
-            `train`, `validation`, and `test` where there is one, with the columns `text` (`string`) and `label`
-            (`ClassLabel`).
+            `train`, `validation`, and `test` where there is one, with the columns `text` (`string`), of pairs of texts
+            also `text_pair` (`string`), and `label` (`ClassLabel`).
         label_names (`list[str]`):
             The names of the classes, in the order of their indices.
         notes (`list[str]`):
@@ -50,14 +51,25 @@ class TextClassificationData:
     notes: list[str] = field(default_factory=list)
     source: str = "local"
 
+    @property
+    def paired(self) -> bool:
+        """Whether a row is a pair of texts."""
+        return any("text_pair" in rows.column_names for rows in self.splits.values())
+
+    def texts(self, split: str) -> list[str]:
+        """All texts of a split, the first ones of pairs before the second ones."""
+        return [text for name in TEXTS[: 1 + self.paired] for text in self.splits[split][name][:]]
+
     def tokenize(self, tokenizer, max_length: int | None, names: Sequence[str] | None = None) -> datasets.DatasetDict:
         """Splits as a Trainer takes them: token ids cut to `max_length`, and `labels`. Of these `names`, or all."""
         splits = datasets.DatasetDict({name: self.splits[name] for name in names or self.splits})
         local = works_word_by_word(tokenizer)
         return splits.map(
-            lambda batch: tokenize_texts(tokenizer, batch["text"], max_length, local),
+            lambda batch: tokenize_texts(
+                tokenizer, batch["text"], max_length, local, pairs=batch["text_pair"] if self.paired else None
+            ),
             batched=True,
-            remove_columns="text",
+            remove_columns=list(TEXTS[: 1 + self.paired]),
             desc="Tokenizing",
         ).rename_column("label", "labels")
 
@@ -66,11 +78,12 @@ def load_text_classification(
     name: str | None = None,
     *,
     subset: str | None = None,
-    text_column: str | None = None,
+    text_column: str | Sequence[str] | None = None,
     label_column: str | None = None,
     delimiter: str | None = None,
     encoding: str | None = None,
     column_names: list[str] | None = None,
+    label_names: list[str] | None = None,
     validation_fraction: float = 0.1,
     max_train_samples: int | None = None,
     max_eval_samples: int | None = None,
@@ -90,12 +103,15 @@ def load_text_classification(
             file; a Hub dataset id; or `"python-docs"`, see [`~builtin_data.load_python_docs`].
         subset (`str`, *optional*):
             The configuration of a Hub dataset.
-        text_column (`str`, *optional*):
-            The text column. Found by name and type where not given.
+        text_column (`str` or `Sequence[str]`, *optional*):
+            The text column, or the two of pairs of texts. Found by name and type where not given.
         label_column (`str`, *optional*):
             The label column. Found by name and type where not given.
         delimiter, encoding, column_names (*optional*):
             How csv, tsv and json files are to be read, see [`~data_text_files.TextFileOptions`].
+        label_names (`list[str]`, *optional*):
+            Names for classes that are integers in the data: of 0, 1, ..., or of others in their order. The integers
+            themselves are the names where not given.
         validation_fraction (`float`, *optional*, defaults to 0.1):
             The fraction of the training rows to cut for validation where the dataset has no validation split.
         max_train_samples (`int`, *optional*):
@@ -121,10 +137,13 @@ def load_text_classification(
     if max_eval_samples is not None and max_eval_samples < 1:
         raise ValueError(f"max_eval_samples={max_eval_samples} must be at least 1.")
 
+    check_names(label_names)
     options = TextFileOptions(delimiter, encoding, column_names)
     if name is None or name == BUILTIN_NAME:
         if subset is not None:
             raise ValueError(f"subset={subset!r} is for Hub datasets; {BUILTIN_NAME!r} has none.")
+        if label_names is not None:
+            raise ValueError(f"label_names={label_names}: the classes of {BUILTIN_NAME!r} have names.")
         options.check_applies(BUILTIN_NAME, None)
         # Always the same splits, so that runs with different seeds can be compared.
         name = BUILTIN_NAME
@@ -134,7 +153,8 @@ def load_text_classification(
         raw = read_splits(name, subset, options)
         notes = raw.notes
 
-    splits = standardized(select_splits(raw.splits, notes), text_column, label_column, notes, raw.column_hint)
+    found = select_splits(raw.splits, notes)
+    splits = standardized(found, text_column, label_column, notes, raw.column_hint, label_names)
     label_names = splits["train"].features["label"].names
     if "validation" not in splits:
         cut_validation(splits, validation_fraction, seed, notes)
@@ -143,6 +163,7 @@ def load_text_classification(
     shorten(splits, "test", max_eval_samples, seed, notes)
 
     train_labels = splits["train"].select_columns("label").with_format("numpy")[:]["label"]
+    assert label_names is not None
     present = {label_names[index] for index in np.unique(train_labels)}
     if len(present) < 2:
         raise ValueError(

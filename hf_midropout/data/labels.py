@@ -32,14 +32,21 @@ class LabelEncoder:
     indices: dict[Hashable, int]
 
     @classmethod
-    def fit(cls, column: str, feature: object, labels: Sequence[Hashable]) -> LabelEncoder:
-        """Takes the classes from the training labels. `labels` are as `original_labels` returns them."""
+    def fit(
+        cls, column: str, feature: object, labels: Sequence[Hashable], label_names: list[str] | None = None
+    ) -> LabelEncoder:
+        """
+        Takes the classes from the training labels. `labels` are as `original_labels` returns them; `label_names`, if
+        given, are the names of integers.
+        """
         present: set[Any] = set(labels)
         if len(present) < 2:
             raise ValueError(
                 f"All {len(labels):,} training rows have the label {next(iter(present))!r} in column {column!r}. "
                 "Classification needs at least two classes."
             )
+        if label_names is not None:
+            return cls(column, list(label_names), numbered(label_names, present, feature, column))
         # A ClassLabel keeps its order and its names, also those of classes without a training row.
         names = list(feature.names) if isinstance(feature, datasets.ClassLabel) else sorted(present)
         indices = {name: index for index, name in enumerate(names) if name in present}
@@ -73,6 +80,50 @@ class LabelEncoder:
             return labels
         notes.append(f"{split}: labels are read as {'text' if kind is str else 'numbers'}, as in train")
         return [read[label] for label in labels]
+
+
+def check_names(label_names: list[str] | None) -> None:
+    """`ValueError` for names of classes that are too few, empty or repeated."""
+    if label_names is None:
+        return
+    repeated = [name for name, times in Counter(label_names).items() if times > 1]
+    if len(label_names) < 2 or repeated or not all(name.strip() for name in label_names):
+        why = f"{repeated[0]!r} occurs twice" if repeated else "must be two or more, none of them empty"
+        raise ValueError(f"label_names={label_names}: {why}.")
+
+
+def numbered(label_names: list[str], present: set[Any], feature: object, column: str) -> dict[Hashable, int]:
+    """
+    The class index of each label that `label_names` name: labels 0..C-1 by number; others, such as 1..5, in their
+    order, if there are as many.
+
+    Args:
+        label_names (`list[str]`): Names of the classes, in the order of their indices.
+        present (`set`): The labels that occur, as [`original_labels`] gives them.
+        feature (`object`): The type of their column in `datasets`.
+        column (`str`): Its name, for messages.
+
+    Raises:
+        `ValueError`: for labels that are no integers, or another number of them.
+    """
+    if isinstance(feature, datasets.ClassLabel):
+        if len(feature.names) != len(label_names):
+            raise ValueError(
+                f"label_names={label_names} are {len(label_names)} names, but column {column!r} has "
+                f"{len(feature.names)} classes: {listed(feature.names, repr)}."
+            )
+        return {name: index for index, name in enumerate(feature.names) if name in present}
+    shown = listed(sorted(present, key=str), repr)
+    if not all(isinstance(label, int) for label in present):
+        raise ValueError(f"label_names={label_names} are for integer labels, but column {column!r} has {shown}.")
+    if present <= set(range(len(label_names))):
+        return {label: int(label) for label in sorted(present)}
+    if len(present) == len(label_names):
+        return {label: index for index, label in enumerate(sorted(present))}
+    raise ValueError(
+        f"label_names={label_names} are {len(label_names)} names, but column {column!r} has {len(present)} labels: "
+        f"{shown}. Must be as many, in the order of the numbers."
+    )
 
 
 def counted(counter: Counter) -> str:

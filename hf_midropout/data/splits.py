@@ -16,8 +16,10 @@ def format_rows(count: int) -> str:
     return f"{count:,} row" if count == 1 else f"{count:,} rows"
 
 
-def select_splits(found: dict[str, datasets.Dataset], notes: list[str]) -> dict[str, datasets.Dataset]:
-    """Gives the splits their standard names, and leaves the others out."""
+def select_splits(
+    found: dict[str, datasets.Dataset], notes: list[str], needs_train: bool = True
+) -> dict[str, datasets.Dataset]:
+    """Gives the splits their standard names, and leaves the others out; `ValueError` without `train` or any."""
     splits, used = {}, set()
     for standard, names in SPLIT_NAMES.items():
         name = next((name for name in names if name in found), None)
@@ -26,8 +28,9 @@ def select_splits(found: dict[str, datasets.Dataset], notes: list[str]) -> dict[
             used.add(name)
             if name != standard:
                 notes.append(f"{standard}: the split {name!r}")
-    if "train" not in splits:
-        raise ValueError(f"The dataset has no 'train' split. Its splits are: {', '.join(map(repr, found)) or 'none'}.")
+    if not splits or (needs_train and "train" not in splits):
+        wanted = "'train' split" if needs_train else f"split {' or '.join(map(repr, SPLIT_NAMES))}"
+        raise ValueError(f"The dataset has no {wanted}. Its splits are: {', '.join(map(repr, found)) or 'none'}.")
     notes.extend(f"{name}: ignored, {format_rows(len(found[name]))}" for name in found if name not in used)
     return splits
 

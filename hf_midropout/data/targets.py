@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import datasets
 
 from .columns import find_columns
 from .datasets import BUILTIN_NAME, TextClassificationData
 from .files import read_splits
 from .splits import format_rows, select_splits
+from .standardized import TEXTS
 from .text_files import TextFileOptions
 
 
@@ -18,11 +21,12 @@ def load_texts_with_targets(
     num_labels: int,
     *,
     subset: str | None = None,
-    text_column: str | None = None,
+    text_column: str | Sequence[str] | None = None,
     label_column: str | None = None,
     delimiter: str | None = None,
     encoding: str | None = None,
     column_names: list[str] | None = None,
+    label_names: list[str] | None = None,
 ) -> TextClassificationData:
     """
     Loads one split. Rows without a text or a label are dropped, which a note says, as long as they are not more than
@@ -47,17 +51,24 @@ def load_texts_with_targets(
         raise ValueError(
             f"The model is for {problem_type}, but {BUILTIN_NAME!r} has one class per row: name a dataset."
         )
+    if label_names is not None:
+        raise ValueError(f"label_names={label_names}: must be left out, as the model is for {problem_type}.")
     raw = read_splits(name, subset, TextFileOptions(delimiter, encoding, column_names))
     splits = select_splits(raw.splits, [])
     if split not in splits:
         raise ValueError(f"split={split!r}: the data has {', '.join(splits)} only.")
     rows = splits[split]
-    text, label = find_columns(rows.features, text_column, label_column, raw.column_hint)
-    texts, values = rows[text][:], rows[label][:]
-    kept = [row for row, value in enumerate(texts) if (value or "").strip() and not _is_missing(values[row])]
+    columns, label = find_columns(rows.features, text_column, label_column, raw.column_hint)
+    texts, values = [rows[column][:] for column in columns], rows[label][:]
+    kept = [
+        row
+        for row, pair in enumerate(zip(*texts, strict=True))
+        if all((text or "").strip() for text in pair) and not _is_missing(values[row])
+    ]
     if 2 * len(kept) < len(rows) or not kept:
         raise ValueError(
-            f"Split {split!r}: only {len(kept):,} of {format_rows(len(rows))} have a text in {text!r} and a label in "
+            f"Split {split!r}: only {len(kept):,} of {format_rows(len(rows))} have a text in "
+            f"{' and '.join(map(repr, columns))} and a label in "
             f"{label!r}. Take out those that are not to be used, or name other columns with `text_column` and "
             "`label_column`."
         )
@@ -70,7 +81,8 @@ def load_texts_with_targets(
         targets: list = [float(value) for value in values]
     else:
         targets = multi_hot(values, num_labels, label)
-    found = datasets.Dataset.from_dict({"text": [texts[row] for row in kept], "label": targets})
+    named = {name: [column[row] for row in kept] for name, column in zip(TEXTS, texts, strict=False)}
+    found = datasets.Dataset.from_dict({**named, "label": targets})
     return TextClassificationData(name, datasets.DatasetDict({split: found}), [], raw.notes, raw.source)
 
 

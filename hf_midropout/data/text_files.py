@@ -28,6 +28,7 @@ class TextFileOptions:
         encoding (`str`, *optional*): As Python calls it, such as `"latin-1"` or `"utf-16"`; UTF-8 if not given.
         column_names (`list[str]`, *optional*): The names of all columns of a csv or tsv file without a header. If not
             given, the first line holds the names.
+        texts_only (`bool`, *optional*, defaults to `False`): Whether a single column is enough, as no label is needed.
 
     Raises:
         `ValueError`: for a delimiter of several characters, an unknown encoding, or column names that repeat.
@@ -36,6 +37,7 @@ class TextFileOptions:
     delimiter: str | None = None
     encoding: str | None = None
     column_names: list[str] | None = None
+    texts_only: bool = False
 
     def __post_init__(self):
         if self.delimiter is not None and (len(self.character) != 1 or self.character in '"\r\n'):
@@ -51,8 +53,9 @@ class TextFileOptions:
                     "gb18030, shift_jis and others."
                 ) from error
         names = self.column_names
-        if names is not None and (len(names) < 2 or len(set(names)) < len(names) or not all(names)):
-            raise ValueError(f"column_names={names} must be two or more names, all of them different.")
+        if names is not None and (len(names) < 2 - self.texts_only or len(set(names)) < len(names) or not all(names)):
+            fewest = "one" if self.texts_only else "two"
+            raise ValueError(f"column_names={names} must be {fewest} or more names, all of them different.")
 
     @property
     def character(self) -> str:
@@ -61,7 +64,7 @@ class TextFileOptions:
 
     def given(self) -> dict[str, Any]:
         """The options that were given."""
-        return {name: value for name, value in vars(self).items() if value is not None}
+        return {name: value for name, value in vars(self).items() if value is not None and name != "texts_only"}
 
     def check_applies(self, name: str, suffix: str | None) -> None:
         """`ValueError` if an option was given that says nothing about files with this `suffix` (`None`: no files)."""
@@ -102,7 +105,7 @@ def check_csv(path: Path, options: TextFileOptions, sep: str) -> list[str]:
     first = [str(value) for value in head.iloc[0]]
     if any("\0" in value for value in first):
         raise ValueError(f"{path}: its first line holds NUL bytes, so it is no text file or has another `encoding`.")
-    if len(first) == 1:
+    if len(first) == 1 and not options.texts_only:
         advice = (
             delimiter_advice(path, **options.for_csv(sep)) or "If another character separates them, give `delimiter`."
         )

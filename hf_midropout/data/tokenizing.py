@@ -21,10 +21,15 @@ MODELS = ("BPE", "Unigram", "WordLevel", "WordPiece")
 
 
 def tokenize_texts(
-    tokenizer, texts: list[str], max_length: int | None, word_by_word: bool, characters: int = CHARACTERS_PER_TOKEN
+    tokenizer,
+    texts: list[str],
+    max_length: int | None,
+    word_by_word: bool,
+    characters: int = CHARACTERS_PER_TOKEN,
+    pairs: list[str] | None = None,
 ) -> dict[str, Any]:
     """
-    What `tokenizer(texts, truncation=True, max_length=max_length)` gives.
+    What `tokenizer(texts, pairs, truncation=True, max_length=max_length)` gives: of pairs the longer text is cut.
 
     Args:
         tokenizer ([`~transformers.PreTrainedTokenizerBase`]): Any.
@@ -32,7 +37,10 @@ def tokenize_texts(
         max_length (`int`, *optional*): Tokens to cut to; those that the tokenizer says its model takes if not given.
         word_by_word (`bool`): What [`works_word_by_word`] says of the tokenizer.
         characters (`int`, *optional*, defaults to 12): Characters to begin with for each token.
+        pairs (`list[str]`, *optional*): The second text of each row, where rows are pairs.
     """
+    if pairs is not None:  # which of the two is cut depends on the length of both
+        return dict(tokenizer(texts, pairs, truncation=True, max_length=max_length))
     limit = max_length or tokenizer.model_max_length
     size = characters * limit
     if not word_by_word or max(map(len, texts), default=0) <= size:

@@ -27,14 +27,30 @@ class CalibrationBins(NamedTuple):
 
 def calibration_bins(logits: np.ndarray, labels: np.ndarray) -> CalibrationBins:
     """The bins of logits `[N, C]` and labels `[N]`."""
-    logits = logits.astype(np.float64)
-    confidence = 1 / np.exp(logits - logits.max(1, keepdims=True)).sum(1)
-    correct = logits.argmax(1) == labels
-    bins = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    confidence, correct, bins = _binned(logits, labels)
     sums = (
         np.bincount(bins, weights, CALIBRATION_BINS) for weights in (None, confidence, correct, correct - confidence)
     )
     return CalibrationBins(*sums)
+
+
+def _binned(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of each row its confidence, whether its prediction is right, and its bin."""
+    logits = logits.astype(np.float64)
+    confidence = 1 / np.exp(logits - logits.max(1, keepdims=True)).sum(1)
+    bins = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    return confidence, logits.argmax(1) == labels, bins
+
+
+def calibration_error_and_influence(logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
+    """
+    [`expected_calibration_error`], and what each row adds to it: the error is their mean. As long as no bin's gap is
+    near zero, its standard error is that of this mean.
+    """
+    confidence, correct, bins = _binned(logits, labels)
+    sides = np.sign(np.bincount(bins, correct - confidence, CALIBRATION_BINS))
+    rows = sides[bins] * (correct - confidence)
+    return float(rows.mean()), rows
 
 
 def expected_calibration_error(logits: np.ndarray, labels: np.ndarray) -> float:

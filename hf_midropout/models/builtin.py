@@ -105,7 +105,7 @@ def tiny_tokenizer_and_model(
     data: TextClassificationData, **head
 ) -> tuple[AlbertTokenizer, MIDropoutAlbertForSequenceClassification]:
     """Both made from the training texts of `data`, long ones cut; `head` as in `tiny_model`."""
-    texts = [text[:MAX_CHARACTERS] for text in data.splits["train"]["text"]]
+    texts = [text[:MAX_CHARACTERS] for text in data.texts("train")]
     tokenizer = train_tokenizer(texts)
     return tokenizer, tiny_model(tokenizer, texts, data.label_names, **head)
 

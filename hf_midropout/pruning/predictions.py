@@ -8,13 +8,14 @@ from typing import Any
 
 import torch
 from torch import nn
+from tqdm.auto import tqdm
 
 from ..information.checks import IGNORE_INDEX
 from ..metrics.calibration import reliability
 from ..metrics.classification import metric_and_influence
 from ..metrics.text_classification import classification_metrics
 from ..scoring.inference import Batches, frozen_inference
-from ..scoring.passes import forward_passes
+from ..scoring.passes import forward_passes, rounds
 from .encoder_schema import Difference, Estimate
 
 
@@ -72,11 +73,12 @@ class Predictions:
         return {**self.metrics(), "bits_lost": bits, "bits_lost_stderr": stderr}
 
 
-def predict(model: nn.Module, batches: Batches) -> Predictions:
-    """Runs `model` over all of `batches`, on this process."""
+def predict(model: nn.Module, batches: Batches, progress: str | None = None) -> Predictions:
+    """Runs `model` over all of `batches`, on this process; with a bar on the terminal if `progress` describes it."""
     logits, labels = [], []
     with frozen_inference(model):
-        for each in forward_passes(model, batches):
+        passes = forward_passes(model, batches)
+        for each in tqdm(passes, progress, rounds(batches, 1), unit="batch", leave=False, disable=progress is None):
             labelled = torch.as_tensor(each.labels).cpu() != IGNORE_INDEX
             logits.append(each.outputs.logits.float().cpu()[labelled])
             labels.append(torch.as_tensor(each.labels).cpu()[labelled])

@@ -65,6 +65,7 @@ def build_report(
             labels=data.label_names,
             rows={split: len(rows) for split, rows in data.splits.items()},
             notes=data.notes,
+            pairs=data.paired,
         ),
         test=test,
         training_arguments=without_tokens(training_arguments),

@@ -22,6 +22,7 @@ SETTINGS = (
     "weight_decay", "max_length", "seed",
 )  # fmt: skip
 PLACES = {"head": "classification head", "encoder": "encoder", "all": "encoder and classification head"}
+PAIR = {"text": "The first text of a pair.", "text_pair": "The second text of it."}
 EXAMPLES = {"python-docs": "Opens a socket and listens for connections."}
 
 
@@ -60,7 +61,7 @@ def common_facts(report: Report, config: dict[str, Any]) -> dict[str, Any]:
         "rows": ", ".join(f"{count:,} {split}" for split, count in data.rows.items()),
         "notes": data.notes,
         "versions": versions(report),
-        "example": EXAMPLES.get(data.name or "", "A text to classify."),
+        "example": PAIR if data.pairs else EXAMPLES.get(data.name or "", "A text to classify."),
     }
 
 

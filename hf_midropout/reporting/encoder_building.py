@@ -110,6 +110,7 @@ def build_encoder_report(
             labels=data.label_names,
             rows={split: len(rows) for split, rows in data.splits.items()},
             notes=data.notes,
+            pairs=data.paired,
         ),
         test=test,
         dense_test=dense_test,

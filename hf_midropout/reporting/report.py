@@ -59,7 +59,7 @@ class Model:
 class Data:
     """
     What was trained on: `name` and `source` (`str`, *optional*), `labels` (`list[str]`), `rows` (`dict[str, int]`, by
-    split), `notes` (`list[str]`).
+    split), `notes` (`list[str]`), `pairs` (`bool`): whether a row is a pair of texts.
     """
 
     name: str | None = None
@@ -67,6 +67,7 @@ class Data:
     labels: list[str] = field(default_factory=list)
     rows: Annotated[dict[str, Count], AtMost(1_000)] = field(default_factory=dict)
     notes: Annotated[list[str], AtMost(1_000)] = field(default_factory=list)
+    pairs: bool = False
 
 
 @dataclass

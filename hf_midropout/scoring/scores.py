@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 
 from ..information import MutualInformation
 from ..utils.files import write_json
+from ..utils.listing import listed
 
 
 @dataclass(eq=False, repr=False)
@@ -39,6 +41,33 @@ class NeuronScores:
     seconds: float = 0.0
     problem_type: str = "single_label_classification"
     bytes_reduced: int = 0
+
+    def __getitem__(self, layer: str) -> MutualInformation:
+        """The estimates for the neurons of one layer; `KeyError` that names the layers for another name."""
+        if layer not in self.layers:
+            raise KeyError(f"{layer!r} is none of the layers: {listed(self.layers)}")
+        return self.layers[layer]
+
+    def __iter__(self) -> Iterator[str]:
+        """The names of the layers."""
+        return iter(self.layers)
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def to_pandas(self):
+        """A `pandas.DataFrame` with a row for each neuron: `layer`, `neuron`, `bits`, `stderr`, `p_value`."""
+        import pandas as pd
+
+        frames = [
+            pd.DataFrame(
+                {"layer": name, "neuron": range(len(layer.bits))}
+                | {key: getattr(layer, key).cpu().numpy() for key in ("bits", "stderr", "p_value")}
+            )
+            for name, layer in self.layers.items()
+        ]
+        columns = ["layer", "neuron", "bits", "stderr", "p_value"]
+        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
 
     @property
     def bits(self) -> dict[str, torch.Tensor]:
@@ -126,9 +155,24 @@ class NeuronScores:
         """Reads what `save` wrote."""
         return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
 
-    def plot(self, path: str | os.PathLike) -> Path:
+    def plot(self, layer: str | None = None, ax=None):
+        """
+        Draws a histogram of the bits of neurons: of all layers together, or of one.
+
+        Args:
+            layer (`str`, *optional*): Name of a layer; all by default, stacked.
+            ax (`matplotlib.axes.Axes`, *optional*): Where to draw; a new figure by default.
+
+        Returns:
+            `matplotlib.axes.Axes`
+        """
+        from .score_axes import draw_bits  # matplotlib takes a second to import
+
+        return draw_bits(self.bits if layer is None else {layer: self[layer].bits}, ax)
+
+    def save_figure(self, path: str | os.PathLike) -> Path:
         """Draws a histogram of the bits of each layer's neurons into a PNG file."""
-        from ..utils.plotting import draw  # matplotlib takes a second to import
+        from ..utils.plotting import draw
         from .histogram import histogram_of_bits
 
         return draw(lambda: histogram_of_bits(self.bits), Path(path))
@@ -155,6 +199,19 @@ class NeuronScores:
             f"NeuronScores({len(self.layers)} layers, {neurons:,} neurons, {self.num_samples:,} samples, label of "
             f"{self.label_entropy:.3f} bits)"
         )
+
+    def _repr_html_(self) -> str:
+        """A table, as notebooks show it."""
+        rows = "".join(
+            f"<tr><th>{escape(name)}</th><td>{len(layer.bits):,}</td>"
+            + "".join(
+                f"<td>{float(value):.3f}</td>" for value in (layer.bits.mean(), layer.bits.min(), layer.bits.max())
+            )
+            + "</tr>"
+            for name, layer in self.layers.items()
+        )
+        heading = "<tr><th>layer</th><th>neurons</th><th>mean bits</th><th>min</th><th>max</th></tr>"
+        return f"<table><thead>{heading}</thead><tbody>{rows}</tbody></table><p>{escape(repr(self))}</p>"
 
     def __str__(self) -> str:
         width = max(28, *(len(name) for name in self.layers))

@@ -13,18 +13,10 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 
+from .figure_style import AFTER, BEFORE, GREY, KEPT, STYLE  # noqa: E402
 
-# Okabe and Ito's palette: told apart by colour-blind readers and in grey print.
-BEFORE, KEPT, AFTER, GREY = "#9a9a9a", "#56b4e9", "#0072b2", "#444444"
 
-STYLE = {
-    "figure.dpi": 150,
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": GREY,
-    "legend.frameon": False,
-}
+__all__ = ["AFTER", "BEFORE", "GREY", "KEPT", "STYLE", "draw", "plt"]
 
 
 def draw(make_figure: Callable[[], Figure], path: Path) -> Path:

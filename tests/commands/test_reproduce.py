@@ -1,5 +1,7 @@
 """`hf-midropout reproduce` as a stranger meets it."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from conftest import tiny_config
@@ -7,6 +9,7 @@ from transformers import AlbertConfig, AlbertModel
 
 from hf_midropout.cli import main
 from hf_midropout.models.builtin import train_tokenizer
+from hf_midropout.study import plan
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +29,8 @@ def encoder(tmp_path_factory):
     return folder
 
 
-def test_from_texts_to_the_page_and_on(encoder, data_folder, tmp_path, capsys):
+def test_from_texts_to_the_page_and_on(encoder, data_folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(plan.SUITES, "quick", replace(plan.SUITES["quick"], steps={200: 10}))
     options = ["--model", str(encoder), "--dataset", str(data_folder), "--output_dir", str(tmp_path / "study")]
     options += ["--size", "40", "--seeds", "2", "--workers", "1", "--max_length", "8"]
     assert main(["reproduce", *options, "--method", "none", "mi_prune"]) == 0

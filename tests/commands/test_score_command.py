@@ -167,7 +167,7 @@ def test_checkpoints_that_are_not_there(output, name, message, tmp_path, monkeyp
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--layers", "*.fnn"], r"--layers '*.fnn' matches none of the 42 modules"),
+        (["--layers", "*.fnn"], r"--layers '*.fnn' matches none of the 43 modules"),
         (["--layers", "*", "--targets", "all"], r"--layers ['*'] and --targets 'all': give one of them"),
         (["--max_length", "25"], "--max_length 25: the model has positions for 24 tokens"),
         (["--dataset", "data.parquet"], "There is no file or folder 'data.parquet'"),

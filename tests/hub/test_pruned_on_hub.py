@@ -26,3 +26,6 @@ def test_pushed_and_pulled_with_nothing_of_ours(tmp_path, run_stock):
         )
         name, width, label = run_stock(code, **environment)[-1].split()
         assert (name, width) == ("BertForSequenceClassification", "32") and label in "abc"
+        predicted = run_client(tmp_path, environment, "predict", "me/small", "--text", "a socket")
+        assert predicted.returncode == 0, predicted.stderr
+        assert predicted.stdout.startswith(f"{label}\t") and predicted.stdout.endswith("\ta socket\n")

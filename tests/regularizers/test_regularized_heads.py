@@ -239,7 +239,8 @@ def test_spatial_dropout_acts_on_tokens_before_they_are_pooled(kind):
         assert whole.ndim == 3 and torch.equal(dropped == 0, (dropped == 0)[:, :1].expand_as(dropped))
 
 
-@pytest.mark.parametrize("name", ["information", pytest.param("multi_sample", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["information", "multi_sample"])
 def test_onnx(name, tmp_path):
     assert export_onnx(made(name), tmp_path) < 1e-4
 

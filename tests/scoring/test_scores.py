@@ -41,3 +41,37 @@ def test_the_table_has_room_for_long_names(scores):
     scores.layers = {"a" * 60: scores.layers["first"]}
     header, row, _ = str(scores).splitlines()
     assert header.index("neurons") + len("neurons") == row.index("       3 ") + len("       3")
+
+
+def test_layers_by_name_and_a_frame(scores):
+    assert list(scores) == ["first", "second"] and len(scores) == 2 and "first" in scores
+    assert scores["second"] is scores.layers["second"]
+    with pytest.raises(KeyError, match="'third' is none of the layers: first, second"):
+        scores["third"]
+    frame = scores.to_pandas()
+    assert list(frame.columns) == ["layer", "neuron", "bits", "stderr", "p_value"]
+    assert frame[frame.layer == "second"].bits.tolist() == scores["second"].bits.tolist() and len(frame) == 6
+    scores.layers = {"<b>": scores["first"]}
+    assert "&lt;b&gt;" in scores._repr_html_() and "<b>" not in scores._repr_html_()
+
+
+def test_plot_returns_axes_and_leaves_the_style(scores, tmp_path):
+    import matplotlib
+    from matplotlib import pyplot as plt
+
+    before = dict(matplotlib.rcParams)
+    ax = scores.plot()
+    assert sum(bar.get_height() for bars in ax.containers for bar in bars) >= 6
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["first", "second"]
+    own = plt.subplots()[1]
+    assert scores.plot("first", ax=own) is own and own.get_title() == "first"
+    assert dict(matplotlib.rcParams) == before
+    plt.close("all")
+    assert scores.save_figure(tmp_path / "bits.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_only_public_names_are_shown():
+    import hf_midropout
+
+    assert dir(hf_midropout) == sorted(hf_midropout.__all__)
+    assert all(getattr(hf_midropout, name) is not None for name in dir(hf_midropout))
