@@ -129,6 +129,7 @@ def test_dropped_neurons_stay_at_0_in_training(name):
     assert not seen[0][..., [2, 3]].any() and seen[0][..., 4:].any()
 
 
+@pytest.mark.slow
 def test_all_load_without_the_package_and_training_says_what_it_needs(compacts, tokens, run_stock):
     code = """
 import json, sys, torch

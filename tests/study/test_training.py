@@ -15,17 +15,7 @@ SCHEDULE = Schedule(rows=60, steps=8, batch_size=16, evaluations=4, head_widths=
 
 
 # One of each kind of layer and action by default; the others draw as these do.
-FIRST = (
-    "none",
-    "dropout",
-    "spatial_1d",
-    "info_drop",
-    "concrete",
-    "drop_mi",
-    "mi_prune",
-    "mi_graded",
-    "joint_reinitialize",
-)
+FIRST = ("dropout", "info_drop", "drop_mi", "mi_graded", "joint_reinitialize")
 
 
 @pytest.mark.parametrize(
