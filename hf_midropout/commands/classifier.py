@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ..utils.terminal import one_line
 from .classifier_checks import find_checkpoint, skeleton_of, tokens_to_cut_to
 from .prune_checks import check_problem_type
+
+
+if TYPE_CHECKING:
+    from ..data.datasets import TextClassificationData
+    from ..pruning.predictions import Predictions
 
 
 @dataclass
@@ -58,6 +64,22 @@ class Classifier:
         transformers_logging.disable_progress_bar()
         model = load_checked_model(self.folder, trust_remote_code=self.trust_remote_code, dtype=torch.float32)
         return tokenizer, model.to(PartialState().device)
+
+    def predict(self, data: TextClassificationData, batch_size: int) -> tuple[Predictions, Any]:
+        """
+        What it predicts for the rows of the only split of `data`, in their order, and the model.
+
+        Raises:
+            `ValueError`: for a checkpoint that is refused or broken.
+        """
+        from ..pruning.predictions import predict
+        from ..scoring.inference import batches_for
+
+        tokenizer, model = self.load()
+        (rows,) = data.tokenize(tokenizer, self.max_length).values()
+        batches = batches_for(model, rows, batch_size, processing_class=tokenizer)
+        progress = f"Running {one_line(self.title, 40)}" if len(rows) > batch_size else None
+        return predict(model, batches, progress=progress), model
 
 
 def find_classifier(

@@ -10,6 +10,7 @@ from ..utils.local_paths import check_dataset_name, is_meant_as_path, missing_pa
 
 
 DEFAULT_MAX_LENGTH = 128
+SPLITS = ("train", "validation", "test")
 
 
 class RowsArguments(Protocol):
@@ -27,6 +28,12 @@ def check_rows(args: RowsArguments) -> None:
     if args.max_length is not None and args.max_length < 3:
         raise ValueError(f"--max_length {args.max_length}: must be 3 or more, two of which are special tokens.")
     check_dataset_name(args.dataset)
+
+
+def check_split_name(split: str | None) -> None:
+    """`ValueError` for a `--split` that no data have."""
+    if split is not None and split not in SPLITS:
+        raise ValueError(f"--split {split}: must be one of {', '.join(SPLITS)}.")
 
 
 def find_checkpoint(name: str, trust_remote_code: bool = False, option: str = "checkpoint") -> Path:

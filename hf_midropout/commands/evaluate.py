@@ -58,12 +58,14 @@ def main(args: EvaluateArguments) -> None:
     if args.dataset is None:
         check_builtin_labels(dict(enumerate(label_names)))
 
-    from ..data.for_model import Reading, drawn, load_labelled
+    from ..data.for_model import Reading, load_labelled
+    from ..data.splits import shorten
 
     with options_named(type(args)):
         data = load_labelled(Reading(args.dataset, args.split, **args.reading()), label_names)
-    drawn(data, args.max_samples, args.seed)
-    ((split, rows),) = data.splits.items()
+    (split,) = data.splits
+    shorten(data.splits, split, args.max_samples, args.seed, data.notes)
+    rows = data.splits[split]
     of = "" if split == "all" else f"{split} "
     print(f"Data: {Path(data.name).name}; {len(rows):,} {of}rows.", flush=True)
     for note in data.notes:
@@ -99,17 +101,11 @@ def titles(this: Classifier, other: Classifier | None) -> list[str]:
 
 def run(classifier: Classifier, data: TextClassificationData, batch_size: int) -> tuple[Predictions, dict[str, int]]:
     """What a classifier predicts for the rows, in their order, and its sizes."""
-    from ..pruning.predictions import predict
     from ..reporting.building import num_parameters
-    from ..scoring.inference import batches_for
     from .prune_finish import bytes_of_weights
 
-    tokenizer, model = classifier.load()
-    (rows,) = data.tokenize(tokenizer, classifier.max_length).values()
-    batches = batches_for(model, rows, batch_size, processing_class=tokenizer)
-    sizes = {"parameters": num_parameters(model), "bytes": bytes_of_weights(classifier.folder)}
-    progress = f"Running {one_line(classifier.title, 40)}" if len(rows) > batch_size else None
-    return predict(model, batches, progress=progress), sizes
+    predictions, model = classifier.predict(data, batch_size)
+    return predictions, {"parameters": num_parameters(model), "bytes": bytes_of_weights(classifier.folder)}
 
 
 def print_table(

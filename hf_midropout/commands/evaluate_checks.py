@@ -6,12 +6,11 @@ import json
 from pathlib import Path
 
 from .classifier import Classifier
-from .classifier_checks import check_label_names, check_rows
+from .classifier_checks import check_label_names, check_rows, check_split_name
 from .evaluate_arguments import DEFAULT_MARGIN, EvaluateArguments
 from .output_files import check_output_file, check_overwritten
 
 
-SPLITS = ("train", "validation", "test")
 KIND = "hf_midropout evaluation"
 """By this a file of the command is known."""
 
@@ -30,12 +29,6 @@ def check_arguments(args: EvaluateArguments) -> None:
     check_rows(args)
     check_output_file("output", args.output, (".json",))
     check_overwritten("output", args.output, args.overwrite, is_evaluation, args.dataset)
-
-
-def check_split_name(split: str | None) -> None:
-    """`ValueError` for a `--split` that no data have."""
-    if split is not None and split not in SPLITS:
-        raise ValueError(f"--split {split}: must be one of {', '.join(SPLITS)}.")
 
 
 def is_evaluation(path: Path) -> bool:

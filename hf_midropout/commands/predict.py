@@ -107,17 +107,11 @@ def run(classifier: Classifier, columns: list[list[str]], batch_size: int) -> to
     from datasets import Dataset, DatasetDict
 
     from ..data.datasets import TextClassificationData
-    from ..pruning.predictions import predict
-    from ..scoring.inference import batches_for
 
     # Batches hold labels wherever else they go; what these are does not matter here.
     texts = Dataset.from_dict(dict(zip(TEXTS, columns, strict=False)) | {"label": [0] * len(columns[0])})
     data = TextClassificationData("texts", DatasetDict(texts=texts), classifier.label_names)
-    tokenizer, model = classifier.load()
-    (rows,) = data.tokenize(tokenizer, classifier.max_length).values()
-    batches = batches_for(model, rows, batch_size, processing_class=tokenizer)
-    progress = f"Running {one_line(classifier.title, 40)}" if len(rows) > batch_size else None
-    return predict(model, batches, progress=progress).logits.double().softmax(-1)
+    return classifier.predict(data, batch_size)[0].logits.double().softmax(-1)
 
 
 def predicted(

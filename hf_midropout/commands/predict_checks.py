@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from .classifier_checks import check_rows
-from .evaluate_checks import check_split_name
+from .classifier_checks import check_rows, check_split_name
 from .output_files import check_output_file, check_overwritten
 from .predict_arguments import PredictArguments
 

@@ -72,13 +72,12 @@ def _features(args: ReproduceArguments, suite, folder: Path) -> dict[str, Path]:
     """The file of each dataset's features, by the dataset's name; each is made if it is not there."""
     from ..data.datasets import load_text_classification
     from ..study.encoder import load_encoder
-    from ..study.features import encode
+    from ..study.features import check_splits, encode
 
     names = args.dataset or list(suite.datasets)
     loaded = [(name, load_text_classification(name, max_eval_samples=suite.max_test_samples)) for name in names]
-    for name, data in loaded:  # all of it before the first forward pass
-        if "test" not in data.splits:
-            raise ValueError(f"--dataset {name}: it has no test split ({', '.join(data.splits)}).")
+    for _, data in loaded:  # all of it before the first forward pass
+        check_splits(data)
         for size in suite.sizes:
             suite.schedule(size, len(data.splits["train"]))
     tokenizer, model = load_encoder(args.model_name_or_path)

@@ -5,19 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from .classifier_checks import check_label_names, check_rows, skeleton_of, tokens_to_cut_to
+from .classifier_checks import check_label_names, check_rows, check_split_name, skeleton_of, tokens_to_cut_to
 from .option_names import options_named
 from .output_files import check_output_file
 from .score_arguments import ScoreArguments
 
 
-SPLITS = ("train", "validation", "test")
-
-
 def check_arguments(args: ScoreArguments) -> None:
     """`ValueError` for an option whose value makes no sense by itself."""
-    if args.split not in SPLITS:
-        raise ValueError(f"--split {args.split}: must be one of {', '.join(SPLITS)}.")
+    check_split_name(args.split)
     if args.max_samples < 0 or args.max_samples == 1:
         raise ValueError(f"--max_samples {args.max_samples}: must be 2 or more, or 0 for all rows.")
     if not 0 <= args.seed < 2**64:

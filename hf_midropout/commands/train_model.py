@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from ..checkpoints.checks import checkpoint_folder, read_json
 from ..checkpoints.loading import TOKENIZER_FILES, load_checked_tokenizer
-from ..model_types import HEAD_ARCHITECTURES, module_name, position_limit, stock_type
+from ..model_types import HEAD_ARCHITECTURES, position_limit, stock_type
 from .option_names import options_named
 from .train_arguments import TrainArguments
 
@@ -108,19 +107,16 @@ def sample_of_texts(data) -> list[str]:
 
 def load_model(args: TrainArguments, folder: Path, label_names: list[str], head: dict[str, Any]):
     """The model in `folder`, with a head for `label_names`: a new one, unless the checkpoint is of MIDropout."""
-    import torch
+    from ..models.from_checkpoint import load_with_head
 
     stock = str(stock_type(read_json(folder / "config.json")["model_type"]))
-    row = HEAD_ARCHITECTURES[stock]
-    module = import_module(f"..models.{module_name(stock)}", __package__)
     try:
-        model, found = getattr(module, f"MIDropout{row.classes}ForSequenceClassification").from_pretrained(
+        model, lacking = load_with_head(
             folder,
+            stock,
             num_labels=len(label_names),
             id2label=dict(enumerate(label_names)),
             label2id={name: index for index, name in enumerate(label_names)},
-            dtype=torch.float32,  # checkpoints in half precision would otherwise train in it
-            output_loading_info=True,
             **head,
         )
     except (OSError, RuntimeError, KeyError) as error:
@@ -131,9 +127,6 @@ def load_model(args: TrainArguments, folder: Path, label_names: list[str], head:
                 "--head_widths."
             ) from error
         raise ValueError(f"--model {args.model}: it cannot be loaded: {first_line(error)}") from error
-    lacking = sorted(
-        name for name in found["missing_keys"] if name.startswith(f"{row.encoder}.") and ".pooler." not in name
-    )
     if lacking:
         raise ValueError(
             f"--model {args.model}: its weights lack {len(lacking)} of the encoder's, such as {lacking[0]}."

@@ -18,7 +18,7 @@ from .datasets import BUILTIN_NAME, TextClassificationData
 from .files import RawSplits, read_splits
 from .labels import check_names, counted, numbered, original_labels
 from .missing_labels import find_labelled
-from .splits import SPLIT_NAMES, format_rows, select_splits
+from .splits import SPLIT_NAMES, select_splits
 from .standardized import columns_told, rows_of, texts_and_labels
 from .text_files import TextFileOptions
 
@@ -167,11 +167,3 @@ def classes_of_model(
     ]
     notes.append(f"labels are taken for the model's classes in their order: {listed(pairs)}")
     return [by_number[label] for label in labels]
-
-
-def drawn(data: TextClassificationData, most: int | None, seed: int) -> None:
-    """Keeps up to `most` rows of each split, drawn at random, in place."""
-    for split, rows in data.splits.items():
-        if most is not None and len(rows) > most:
-            data.splits[split] = rows.shuffle(seed=seed).select(range(most))
-            data.notes.append(f"{split}: {most:,} of {format_rows(len(rows))} drawn at random (seed {seed})")

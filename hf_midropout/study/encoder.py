@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from typing import Any
 
 import torch
@@ -14,7 +13,8 @@ from transformers.utils import logging
 from ..checkpoints.checks import checkpoint_folder, read_json
 from ..checkpoints.loading import load_checked_tokenizer
 from ..hub.publishing import pull
-from ..model_types import HEAD_ARCHITECTURES, module_name, stock_type
+from ..model_types import HEAD_ARCHITECTURES, stock_type
+from ..models.from_checkpoint import load_with_head
 
 
 @contextmanager
@@ -45,14 +45,9 @@ def load_encoder(name: str) -> tuple[Any, Any]:
     if stock is None:
         raise ValueError(f"{name}: its model_type is {kind!r}; must be one of {', '.join(HEAD_ARCHITECTURES)}.")
     tokenizer = load_checked_tokenizer(folder)
-    row = HEAD_ARCHITECTURES[stock]
-    module = import_module(f"..models.{module_name(stock)}", __package__)
     with torch.random.fork_rng(devices=[]), new_head_is_meant():
         torch.manual_seed(0)  # a pooler that the checkpoint lacks is drawn; the same one every time
-        model, found = getattr(module, f"MIDropout{row.classes}ForSequenceClassification").from_pretrained(
-            folder, dtype=torch.float32, output_loading_info=True
-        )
-    lacking = [key for key in found["missing_keys"] if key.startswith(f"{row.encoder}.") and ".pooler." not in key]
+        model, lacking = load_with_head(folder, stock)
     if lacking:
-        raise ValueError(f"{name}: its weights lack {len(lacking)} of the encoder's, such as {min(lacking)}.")
+        raise ValueError(f"{name}: its weights lack {len(lacking)} of the encoder's, such as {lacking[0]}.")
     return tokenizer, model.eval()

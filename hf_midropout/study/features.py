@@ -63,8 +63,7 @@ def encode(
     Raises:
         `ValueError`: for a dataset without a test split.
     """
-    if "test" not in data.splits:
-        raise ValueError(f"{data.name} has no test split ({', '.join(data.splits)}): the study ends on one.")
+    check_splits(data)
     digest = hashlib.sha256(f"{weights_digest(model)} {max_length}".encode())
     for name in SPLITS:
         for text, label in zip(data.splits[name]["text"], data.splits[name]["label"], strict=True):
@@ -86,6 +85,12 @@ def encode(
                 shard.unlink()
             parts.rmdir()
     return path
+
+
+def check_splits(data: TextClassificationData) -> None:
+    """`ValueError` for a dataset without a test split."""
+    if "test" not in data.splits:
+        raise ValueError(f"{data.name} has no test split ({', '.join(data.splits)}): the study ends on one.")
 
 
 def weights_digest(model: nn.Module) -> str:

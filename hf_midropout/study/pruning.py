@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -20,27 +19,8 @@ from ..scoring.inference import frozen_inference
 from ..scoring.scores import NeuronScores
 
 
-SCORED_ROWS = 10_000
-"""Training rows that neurons are scored with, the default of `score_samples`."""
-
-
-@dataclass(frozen=True)
-class Bits:
-    """
-    Mean bits of each hidden layer (eq. 3 of the paper).
-
-    Args:
-        all (`list[float]`): Over all its neurons.
-        kept (`list[float]`): Over those that are not masked.
-    """
-
-    all: list[float]
-    kept: list[float]
-
-
 def score_head(head: MIDropoutHead, rows: HeadInputs, num_classes: int) -> NeuronScores:
-    """Mutual information of a head's neurons, given what it reads of training rows; `SCORED_ROWS` of these."""
-    rows = HeadInputs(rows.hidden_states[:SCORED_ROWS], rows.labels[:SCORED_ROWS])
+    """Mutual information of a head's neurons, given what it reads of training rows."""
     units = HeadNetwork(head).units(rows.hidden_states)
     return NeuronScores({name: _bits(values, rows.labels, num_classes) for name, values in units.items()}, num_classes)
 
@@ -49,12 +29,6 @@ def _bits(units: torch.Tensor, labels: torch.Tensor, num_classes: int) -> Mutual
     statistics = NeuronStatistics(units.shape[1], num_classes)
     statistics.update(units, labels)
     return statistics.mutual_information()
-
-
-def mean_bits(head: MIDropoutHead, scores: NeuronScores) -> Bits:
-    """Of a head that was scored: a masked neuron carries no bits."""
-    masks = {name: layer.mask for name, layer in HeadNetwork(head).masked_layers().items()}
-    return Bits(list(scores.layer_average().values()), list(scores.layer_average(masks).values()))
 
 
 def prune(
@@ -70,13 +44,11 @@ def prune(
         `RuntimeError`: if nothing can be dropped.
     """
     network = HeadNetwork(head)
-    inputs = HeadInputs(rows.hidden_states[:SCORED_ROWS], rows.labels[:SCORED_ROWS])
     with frozen_inference(network):
-        decision = decide(config, Evidence(scores, network, inputs, config.seed), None, config.keep)
+        decision = decide(config, Evidence(scores, network, rows, config.seed), None, config.keep)
     if decision.selection is None:
         raise RuntimeError(decision.refused)
-    network.config = cast(
-        Any, SimpleNamespace()
-    )  # where a model would be told that its neurons have rates of their own
+    # Where a model would be told that its neurons have rates of their own.
+    network.config = cast(Any, SimpleNamespace())
     act(network, decision, config)
     return decision.selection.kept

@@ -15,10 +15,12 @@ from ..models.configuration_midropout_bert import MIDropoutBertConfig
 from ..models.head_loss import HeadLoss
 from ..models.modeling_midropout import MIDropoutHead
 from ..pruning.config import MIDropoutConfig
+from ..pruning.head import HeadNetwork
 from ..pruning.head_evaluation import HeadInputs
+from ..pruning.head_step import HEAD_ROWS
 from ..regularizers.base import default_weight
 from .methods import Method, Setting
-from .pruning import mean_bits, prune, score_head
+from .pruning import prune, score_head
 from .seeded_noise import SeededNoise
 from .stacked import StackedHeads
 
@@ -65,7 +67,8 @@ class Outcome:
         test (`dict[str, float]`, *optional*): Metrics on test rows at the end.
         kept (`list[int]`, *optional*): Neurons of each layer that were kept.
         bits (`dict[str, list[float]]`): Mean bits of each layer: `before` and `after` the middle of the training,
-            and at its `end`; `_kept` over the neurons alone that are kept.
+            and at its `end`; `_unmasked` over the neurons alone that are not masked, `before_kept` over those that
+            the middle keeps.
     """
 
     seed: int
@@ -87,7 +90,7 @@ def train_heads(
     train: HeadInputs,
     validation: HeadInputs,
     test: HeadInputs | None = None,
-    measure_bits: bool = False,
+    whole_record: bool = False,
 ) -> list[Outcome]:
     """
     Args:
@@ -97,7 +100,8 @@ def train_heads(
         seeds (`Sequence[int]`): One head each. A seed gives what it gives alone, whatever others are beside it.
         train, validation (`HeadInputs`): What the frozen encoder gives for all rows.
         test (`HeadInputs`, *optional*): Looked at once, at the end.
-        measure_bits (`bool`): Whether to measure bits of every layer, for methods without pruning too.
+        whole_record (`bool`): Whether to look at validation rows all along, not at the end alone, and to measure the
+            bits of every layer, for methods without pruning too.
 
     Returns:
         `list[Outcome]`: of each seed.
@@ -116,12 +120,14 @@ def train_heads(
     noise, asks_for_information = SeededNoise(seeds), method.head.get("head_regularizer") == "drop_mi"
 
     def rows_of(number: int) -> HeadInputs:
-        return HeadInputs(train.hidden_states[chosen[number]], train.labels[chosen[number]])
+        """What its neurons are scored with, as many as in a Trainer."""
+        index = chosen[number, :HEAD_ROWS]
+        return HeadInputs(train.hidden_states[index], train.labels[index])
 
     for step in range(schedule.steps):
         if step == half:
             for number, outcome in enumerate(outcomes):
-                _middle(heads, number, method, setting, rows_of(number), num_classes, outcome, optimizer, measure_bits)
+                _middle(heads, number, method, setting, rows_of(number), num_classes, outcome, optimizer, whole_record)
         for group in optimizer.param_groups:
             group["lr"] = setting.learning_rate * schedule.learning_rate(step, method.rewind)
         index = chosen.gather(1, order.batch(step))
@@ -130,16 +136,16 @@ def train_heads(
         optimizer.zero_grad()
         loss.sum().backward()
         optimizer.step()
-        if step + 1 in evaluated:
+        if step + 1 in evaluated and (whole_record or step + 1 == schedule.steps):
             for outcome, found in zip(outcomes, evaluate(heads, validation), strict=True):
                 outcome.curve.append({"step": step + 1, **found})
-            if asks_for_information:
-                for number in range(len(seeds)):
-                    _tell_information(heads, number, rows_of(number), num_classes)
+        if step + 1 in evaluated and asks_for_information:
+            for number in range(len(seeds)):
+                _tell_information(heads, number, rows_of(number), num_classes)
     if test is not None:
         for outcome, found in zip(outcomes, evaluate(heads, test), strict=True):
             outcome.test = found
-    if measure_bits:
+    if whole_record:
         for number, outcome in enumerate(outcomes):
             _note_bits(outcome, "end", heads.head(number), rows_of(number), num_classes)
     return outcomes
@@ -207,8 +213,9 @@ def _middle(heads, number, method, setting, rows, num_classes, outcome, optimize
 
 def _note_bits(outcome: Outcome, when: str, head: MIDropoutHead, rows: HeadInputs, num_classes: int):
     scores = score_head(head, rows, num_classes)
-    bits = mean_bits(head, scores)
-    outcome.bits[when], outcome.bits[f"{when}_unmasked"] = bits.all, bits.kept
+    masks = {name: layer.mask for name, layer in HeadNetwork(head).masked_layers().items()}
+    for key, kept in ((when, None), (f"{when}_unmasked", masks)):  # a masked neuron carries no bits
+        outcome.bits[key] = list(scores.layer_average(kept).values())
     return scores
 
 
