@@ -16,7 +16,7 @@ from .training import Schedule
 ALL_ROWS = 0
 """The training size that stands for all rows."""
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)

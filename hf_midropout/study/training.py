@@ -168,11 +168,13 @@ def make_head(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         head = MIDropoutHead(config)
+        # As `MIDropoutClassifierMixin._init_weights`: what a regularizer learns is drawn as the output layer is.
         for module in head.modules():
-            if isinstance(module, nn.Linear):  # as `MIDropoutClassifierMixin._init_weights`
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            if isinstance(module, nn.Linear):
+                nn.init.normal_(module.weight, std=config.initializer_range)
                 nn.init.zeros_(module.bias)
-        nn.init.normal_(head.out_proj.weight, std=config.initializer_range)
+        for layer in head.hidden_layers():
+            nn.init.kaiming_normal_(layer.dense.weight, nonlinearity="relu")
     return head.train()
 
 

@@ -4,8 +4,10 @@ import copy
 
 import pytest
 import torch
+from conftest import tiny_config
 from torch.nn.functional import cross_entropy
 
+from hf_midropout import MIDropoutAlbertForSequenceClassification
 from hf_midropout.study.methods import METHODS
 from hf_midropout.study.stacked import StackedHeads
 from hf_midropout.study.training import Schedule, evaluate, head_loss, make_head, train_heads
@@ -65,6 +67,24 @@ def test_it_is_plain_training(study_features):
         optimizer.step()
     found = study_features.validation.metrics(head.eval())
     assert {key: outcome.curve[-1][key] for key in found} == pytest.approx(found, abs=1e-5)
+
+
+def test_a_head_is_drawn_as_a_models(study_features):
+    """Also what its regularizer learns."""
+    schedule = Schedule(60, 8, 16, head_widths=(200, 300))
+    method = METHODS["information"]
+    head = make_head(method, next(method.settings()), schedule, study_features.train, 3, 0)
+    torch.manual_seed(0)
+    model = MIDropoutAlbertForSequenceClassification(
+        tiny_config(hidden_size=10, head_widths=[200, 300], head_regularizer="information")
+    )
+    expected = model.classifier.state_dict()
+    assert head.state_dict().keys() == expected.keys()
+    for name, tensor in head.state_dict().items():
+        if name.endswith("weight"):
+            assert float(tensor.std()) == pytest.approx(float(expected[name].std()), rel=0.1), name
+        else:
+            assert torch.equal(tensor, expected[name]), name
 
 
 def test_the_schedule():
