@@ -14,6 +14,7 @@ _MODULE_OF = {
     "MIDropoutCallback": "training.callback",
     "MIDropoutConfig": "pruning.config",
     "NeuronScores": "scoring.scores",
+    "builtin_task": "models.builtin",
     "last_whole_checkpoint": "training.resuming",
     "prune": "pruning.prune_model",
     "score_neurons": "scoring.neurons",
@@ -24,6 +25,7 @@ for _stock, _row in HEAD_ARCHITECTURES.items():
         _MODULE_OF[f"MIDropout{_row.classes}{_kind}"] = f"models.{module_name(_stock)}"
 
 if TYPE_CHECKING:
+    from .models.builtin import builtin_task
     from .models.configuration_midropout_albert import MIDropoutAlbertConfig
     from .models.configuration_midropout_bert import MIDropoutBertConfig
     from .models.configuration_midropout_deberta import MIDropoutDebertaConfig
@@ -114,6 +116,7 @@ __all__ = [
     "MIDropoutXLMRobertaModel",
     "NeuronScores",
     "__version__",
+    "builtin_task",
     "last_whole_checkpoint",
     "prune",
     "score_neurons",

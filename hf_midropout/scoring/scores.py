@@ -164,7 +164,7 @@ class NeuronScores:
             ax (`matplotlib.axes.Axes`, *optional*): Where to draw; a new figure by default.
 
         Returns:
-            `matplotlib.axes.Axes`
+            `matplotlib.axes.Axes`: those that were drawn on.
         """
         from .score_axes import draw_bits  # matplotlib takes a second to import
 
