@@ -1,4 +1,4 @@
-# make demo: the main job on built-in data. make test: the tests. Each makes the environment it needs.
+# make demo: the main job on built-in data. make test: the tests. make docs: the site. Each makes the environment it needs.
 PYTHON ?= python3.11
 VENV ?= .venv
 BIN = $(VENV)/bin
@@ -9,10 +9,10 @@ WORKERS ?= -n auto --dist worksteal
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -c constraints.txt torch
-	$(BIN)/pip install -c constraints.txt -e ".[export,test,quality]"
+	$(BIN)/pip install -c constraints.txt -e ".[export,test,quality,docs,release]"
 	touch $@
 
-.PHONY: demo test test-slow test-all coverage quality
+.PHONY: demo test test-slow test-all coverage quality docs examples release
 demo: $(VENV)/.installed
 	$(BIN)/hf-midropout train --overwrite_output_dir
 
@@ -36,3 +36,18 @@ quality: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The site, into build/site; the variable silences an advertisement for the generator's successor.
+docs: $(VENV)/.installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# The notebook in a kernel of its own, which `test` leaves out, and the scripts.
+examples: $(VENV)/.installed
+	$(BIN)/python -m pytest -m "slow or not slow" tests/test_examples.py
+
+# Source and wheel, into build/dist; the wheel runs in an environment where nothing else is.
+release: $(VENV)/.installed
+	rm -rf build/dist build/lib build/bdist.*
+	$(BIN)/python -m build --outdir build/dist
+	$(BIN)/twine check --strict build/dist/*
+	PYTHON=$(PYTHON) scripts/check_wheel.sh build/dist/*.whl

@@ -1,4 +1,7 @@
-"""Docstrings as Hugging Face writes them, for mkdocstrings: [`~a.Name`] becomes a link, or code where there is none."""
+"""
+Docstrings as Hugging Face writes them, for mkdocstrings: [`~a.Name`] becomes a link, or code where there is none; types
+lose their backticks, and defaults, which signatures show; what goes on in the next line is indented.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,9 @@ import griffe
 
 REFERENCE = re.compile(r"\[`~?([\w.]+)`\](?!\()")
 DIRECTIVE = re.compile(r"^::: (\S+)", re.M)
+PARAMETERS = re.compile(r"^( {4}[\w, *]+) \((.+?)\):(\s|$)")
+OUTCOME = re.compile(r"^( {4})(\[?`[^`]+`\]?):(\s|$)")
 SECTION = re.compile(r"^(Returns|Raises|Yields):$")
-ENTRY = re.compile(r"^\s+(`[^`]+`|\[`[^`]+`\])(:|$)")
 DOCS = Path(__file__).parent.parent / "docs"
 
 
@@ -21,16 +25,25 @@ def documented() -> dict[str, str]:
     return {path.rpartition(".")[2]: path for path in found}
 
 
-def indented(docstring: str) -> str:
-    """With the lines that go on with an entry of `Returns:` or `Raises:` indented, as Google's style wants it."""
+def plain(types: str) -> str:
+    """Types without markup and defaults."""
+    types = re.sub(r", \*optional\*.*", ", optional", types)
+    return REFERENCE.sub(lambda match: match[1].rpartition(".")[2], types).replace("`", "")
+
+
+def as_google(docstring: str) -> str:
+    """What differs in `Args:`, `Returns:` and `Raises:`."""
     lines, within, entered = [], False, False
     for line in docstring.splitlines():
         if line and not line.startswith(" "):
             within, entered = bool(SECTION.match(line)), False
-        elif within and ENTRY.match(line):
+        elif within and OUTCOME.match(line):
             entered = True
+            line = OUTCOME.sub(lambda match: f"{match[1]}{plain(match[2])}:{match[3]}", line)
         elif within and entered and line.strip():
             line = "    " + line
+        else:
+            line = PARAMETERS.sub(lambda match: f"{match[1]} ({plain(match[2])}):{match[3]}", line)
         lines.append(line)
     return "\n".join(lines)
 
@@ -43,7 +56,7 @@ class HuggingFaceReferences(griffe.Extension):
 
     def on_instance(self, *, obj: griffe.Object, **kwargs) -> None:
         if obj.docstring is not None:
-            obj.docstring.value = REFERENCE.sub(self._link, indented(obj.docstring.value))
+            obj.docstring.value = REFERENCE.sub(self._link, as_google(obj.docstring.value))
 
     def _link(self, match: re.Match[str]) -> str:
         name = match[1].rpartition(".")[2]

@@ -1,67 +1,112 @@
-"""The README's code runs, in order, and prints what the README says."""
+"""The README is short, its code runs and prints what it says, and its figures are those of the result files."""
 
-import copy
 import re
-from pathlib import Path
+import shlex
 
 import pytest
-from conftest import tiny_config
-
-from hf_midropout import MIDropoutAlbertForSequenceClassification
-from hf_midropout.data.datasets import load_text_classification
-from hf_midropout.models import builtin
+from pages import FEW_STEPS, PAGES, README, ROOT, blocks, run
 
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```python\n(.*?)```", README, re.S)
+TEXT = README.read_text(encoding="utf-8")
 
 
-def test_python_blocks_run_and_print_what_they_say(tmp_path, monkeypatch, capsys):
+def test_it_has_at_most_900_words():
+    assert len(TEXT.split()) <= 900
+
+
+def test_ten_lines_run_and_print_what_they_say(tmp_path, monkeypatch, capsys):
+    (code,) = blocks(README, "python")
+    assert len([line for line in code.splitlines() if line.strip()]) == 10
     monkeypatch.chdir(tmp_path)
-    MIDropoutAlbertForSequenceClassification(tiny_config(num_labels=4)).save_pretrained(tmp_path / "albert")
-    substitutes = {
-        # four steps instead of four epochs, few rows, and a checkpoint that is here instead of one on the Hub
-        "num_train_epochs=4": "max_steps=4, use_cpu=True, disable_tqdm=True, save_strategy='no'",
-        "keep=0.25": "keep=0.25, score_samples=200",
-        '"out/encoder"': '"out/encoder", max_steps=4, use_cpu=True, disable_tqdm=True, save_strategy="no"',
-        'targets="encoder", keep=0.5': 'targets="encoder", keep=0.5, score_samples=200, reconstruction_samples=100',
-        'eval_dataset=data["validation"]': 'eval_dataset=data["validation"].select(range(64))',
-        'score_neurons(model, data["validation"]': 'score_neurons(model, data["validation"].select(range(200))',
-        "albert/albert-base-v2": str(tmp_path / "albert"),
+    names = run(README, {"num_train_epochs=4": FEW_STEPS}, monkeypatch, capsys)
+    (shown,) = blocks(README, "text")
+    # The same table, of a training that was longer.
+    head, *rows, last = shown.splitlines()
+    printed = names["printed"]
+    assert head in printed and len(rows) == 3
+    for row in rows:
+        assert any(line.split()[:2] == row.split()[:2] for line in printed), row
+    assert last.partition("; ")[2].startswith("the label has")
+    kept = [layer.kept for layer in names["callback"].record.layers()]
+    assert f"{kept[0]}, {kept[1]}\nand {kept[2]} were kept" in TEXT
+    assert (tmp_path / "small" / "model.safetensors").exists()
+
+
+def test_getting_started_has_the_same_lines():
+    (code,) = blocks(README, "python")
+    assert blocks(ROOT / "docs" / "getting-started.md", "python")[0] == code.partition("print(")[0]
+
+
+@pytest.mark.parametrize("page", [README, *PAGES], ids=lambda page: page.name)
+def test_tables_are_those_of_the_results(page, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "scripts")
+    from make_tables import filled
+
+    text = page.read_text(encoding="utf-8")
+    assert filled(text) == text, "run scripts/make_tables.py"
+
+
+def test_figures_in_the_text_are_those_of_the_results(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "scripts")
+    from make_tables import results
+
+    latency = results("encoder_latency")["models"]["own"]
+    faster = [latency["batches"]["32"][engine]["0.25"]["times_faster"] for engine in ("pytorch", "onnxruntime")]
+    sizes = [round(latency["onnx_bytes"][width] / 1e6) for width in ("0.25", "dense")]
+    head, one_shot = results("ag_news")["summary"], results("criteria")["accuracy"]
+    trained = [100 * head[name]["accuracy"]["mean"] for name in ("mutual_information", "random", "dense")]
+    tenth = {
+        name: 100 * one_shot[f"{name}/0.1/least_squares"]["mean"]
+        for name in ("joint_information", "activation", "mutual_information", "random")
     }
-    monkeypatch.setattr(
-        "hf_midropout.models.builtin.load_text_classification",
-        lambda: load_text_classification(max_train_samples=600, max_eval_samples=200),
-    )
-    model, tokenizer, data = builtin.builtin_task()  # once for all blocks
-    monkeypatch.setattr(builtin, "builtin_task", lambda: (copy.deepcopy(model), tokenizer, data))
-    names: dict = {}
-    whole = "\n".join(BLOCKS)
-    for name in substitutes:
-        assert whole.count(name) == (2 if name.startswith("eval_dataset") else 1), name
-    # The second block replaces the trained model by an untrained one of another shape: it runs last.
-    trained, from_the_hub, loaded, encoder, pruned, scored = BLOCKS
-    for block in (trained, loaded, scored, pruned, encoder, from_the_hub):
-        for name, substitute in substitutes.items():
-            block = block.replace(name, substitute)
-        exec(compile(block, "README.md", "exec"), names)
-    printed = capsys.readouterr().out
-    for line in re.findall(r"^print\(.*\n# (.*)$", whole, re.M):
-        assert line in printed
-    assert "classifier.layers.2" in printed
-    assert names["classify"]("opens a socket and listens for connections")[0]["label"]
+    unfitted = [100 * each["mean"] for name, each in one_shot.items() if name.endswith("/0.1/none")]
+    speed = results("mutual_information_speed")["results"]["10,000 x 768, 4 classes"]
+    error = results("mutual_information_accuracy")["summary"]["10000"]["in memory"]["mean_rmse_over_scikit_learn"]
+    text = " ".join(TEXT.split())
+    for sentence in (
+        f"{faster[0]:.1f} times faster in PyTorch and {faster[1]:.1f} times in ONNX Runtime",
+        f"{sizes[0]} MB instead of {sizes[1]}",
+        f"{trained[0]:.2f}% with those of most mutual information, {trained[1]:.2f}% with random ones, "
+        f"{trained[2]:.2f}% with all",
+        f"keeps {tenth['joint_information']:.1f}% by joint information, {tenth['activation']:.1f}% by std × norm, "
+        f"{tenth['mutual_information']:.1f}% by mutual information alone, and {tenth['random']:.1f}% at random",
+        f"(dense {100 * one_shot['dense']['mean']:.1f}%); without the refit {min(unfitted):.0f} to "
+        f"{max(unfitted):.0f}%",
+        f"{speed['scikit_learn_over_in_memory']:.0f} times faster than scikit-learn's at 10,000 × 768, with "
+        f"{error:.2f} times its error",
+    ):
+        assert sentence in text
 
 
-@pytest.mark.parametrize("option", re.findall(r"^\| `(\w+)` \|", README, re.M))
-def test_options_in_the_table_exist(option):
-    from hf_midropout import MIDropoutConfig
+def test_links_lead_somewhere():
+    links = re.findall(r"\]\(\s*([^)#\s]+)[^)]*\)", TEXT)
+    assert len(links) > 10
+    for link in links:
+        assert (ROOT / link).exists(), link
 
-    assert option in MIDropoutConfig.__dataclass_fields__
+
+def test_commands_have_their_options(monkeypatch):
+    """Those of the README and of all pages."""
+    import importlib
+
+    from hf_midropout.cli import COMMANDS
+
+    parsers = {}
+    lines = [line for page in (README, *PAGES) for block in blocks(page, "bash") for line in block.splitlines()]
+    commands = [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("hf-midropout ")]
+    assert len(commands) > 15
+    for command, *words in commands:
+        assert command in COMMANDS
+        if command not in parsers:
+            parser = importlib.import_module(f"hf_midropout.commands.{command}").make_parser()
+            parsers[command] = {option for action in parser._actions for option in action.option_strings}
+        assert [word for word in words if word.startswith("--") and word not in parsers[command]] == []
 
 
 def test_make_targets_exist():
-    makefile = (Path(__file__).parent.parent / "Makefile").read_text(encoding="utf-8")
-    targets = re.findall(r"^make (\w+)|`make (\w+)`", README, re.M)
-    assert len(targets) >= 2
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    text = "".join(page.read_text(encoding="utf-8") for page in (README, ROOT / "CONTRIBUTING.md", *PAGES))
+    targets = {"".join(found) for found in re.findall(r"^make ([\w-]+)|`make ([\w-]+)`", text, re.M)}
+    assert {"demo", "docs", "test"} <= targets
     for target in targets:
-        assert re.search(rf"^{''.join(target)}:", makefile, re.M), target
+        assert re.search(rf"^{target}:", makefile, re.M), target
