@@ -1,6 +1,6 @@
 """
-Docstrings as Hugging Face writes them, for mkdocstrings: [`~a.Name`] becomes a link, or code where there is none; types
-lose their backticks, and defaults, which signatures show; what goes on in the next line is indented.
+Docstrings as Hugging Face writes them, for mkdocstrings: [`~a.Name`] becomes a link, or code where there is none;
+types lose their backticks, and defaults, which signatures show; what goes on in the next line is indented.
 """
 
 from __future__ import annotations

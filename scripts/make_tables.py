@@ -88,15 +88,9 @@ def encoder_short() -> str:
     criteria = ("prediction_information", "std_times_norm", "magnitude", "random")
     tables = []
     for name in encoder_datasets():
-        header = [
-            f"{DATASETS[name]}: neurons chosen by",
-            "25% kept: accuracy",
-            "bits lost",
-            "6.25%: accuracy",
-            "bits lost",
-        ]
+        columns = ("25% kept: accuracy", "bits lost", "6.25% kept: accuracy", "bits lost")
         rows = encoder_rows(name, ("0.25", "0.0625"), criteria, FORMATS)
-        tables.append(table(header, rows))
+        tables.append(table([f"{DATASETS[name]}: neurons chosen by", *columns], rows))
     return "\n\n".join(tables)
 
 
@@ -220,8 +214,10 @@ def estimator_error() -> str:
         [label, *[f"{summary[size][label]['mean_rmse']:.4f}" for size in summary]]
         for label in ("in memory", "stream", "scikit-learn")
     ]
-    for label in ("in memory", "scikit-learn"):
-        rows.append([f"no signal: {label}", *[f"{summary[size][label]['rmse_on_noise']:.4f}" for size in summary]])
+    rows += [
+        [f"no signal: {label}", *[f"{summary[size][label]['rmse_on_noise']:.4f}" for size in summary]]
+        for label in ("in memory", "scikit-learn")
+    ]
     return table(["mean RMSE in bits", *[f"{int(size):,} samples" for size in summary]], rows)
 
 

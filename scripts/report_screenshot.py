@@ -1,7 +1,7 @@
 """
-Draws the page of `hf-midropout report` with headless Chromium into a small PNG, for the README.
+Draws the page of `hf-midropout report` with headless Chromium into a small PNG, for the docs.
 
-    python scripts/report_screenshot.py midropout_output/compact/midropout_report.html docs/report_page.png
+    python scripts/report_screenshot.py midropout_output/compact/midropout_report.html docs/images/report_page.png
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from conftest import tiny_config
 from pages import FEW_STEPS, PAGES, ROOT, blocks, run
 
 import hf_midropout
+import hf_midropout.information
 from hf_midropout import MIDropoutAlbertForSequenceClassification, MIDropoutConfig
 
 
@@ -23,10 +24,7 @@ RUN = {
     "resume.md": {},
     "score.md": {},
 }
-"""
-Pages with code, and what is changed in it: four steps, no controls, and a checkpoint that is here instead of one on the
-Hub.
-"""
+"""Pages with code, and what is changed in it: few steps, no controls, and a checkpoint that is here, not on the Hub."""
 WITH_CODE = {page.name: page for page in PAGES if blocks(page, "python") and page.name != "walkthrough.md"}
 
 
@@ -64,8 +62,6 @@ def test_the_table_of_options_has_all_fields():
 
 
 def test_the_reference_has_all_public_names():
-    import hf_midropout.information
-
     shown = {path for page in PAGES for path in re.findall(r"^::: (\S+)", page.read_text(encoding="utf-8"), re.M)}
     public = {f"hf_midropout.{name}" for name in hf_midropout.__all__ if name != "__version__"}
     public |= {f"hf_midropout.information.{name}" for name in hf_midropout.information.__all__}
