@@ -1,10 +1,12 @@
 """
 Docstrings as Hugging Face writes them, for mkdocstrings: [`~a.Name`] becomes a link, or code where there is none;
-types lose their backticks, and defaults, which signatures show; what goes on in the next line is indented.
+types lose their backticks, and defaults, which signatures show; what goes on in the next line is indented. Helps of options
+become descriptions of parameters.
 """
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -57,6 +59,18 @@ class HuggingFaceReferences(griffe.Extension):
     def on_instance(self, *, obj: griffe.Object, **kwargs) -> None:
         if obj.docstring is not None:
             obj.docstring.value = REFERENCE.sub(self._link, as_google(obj.docstring.value))
+
+    def on_class_members(self, *, cls: griffe.Class, **kwargs) -> None:
+        """Fields that have their help beside their default, `_option(default, help)`, become parameters with both."""
+        entries = []
+        for name, member in cls.members.items():
+            call = getattr(member, "value", None)
+            if isinstance(call, griffe.ExprCall) and str(call.function) == "_option":
+                member.value, help_text = call.arguments[:2]
+                entries.append(f"    {name} ({member.annotation}): {ast.literal_eval(str(help_text))}")
+        if entries and cls.docstring is not None:
+            before, raises, after = cls.docstring.value.partition("Raises:\n")
+            cls.docstring.value = "\n".join([before.rstrip(), "", "Args:", *entries, "", raises + after])
 
     def _link(self, match: re.Match[str]) -> str:
         name = match[1].rpartition(".")[2]

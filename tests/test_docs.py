@@ -24,7 +24,7 @@ RUN = {
     "resume.md": {},
     "score.md": {},
 }
-"""Pages with code, and what is changed in it: few steps, no controls, and a checkpoint that is here, not on the Hub."""
+"""Pages with code, and what is changed in it: few steps, no controls, and a checkpoint in a folder, not on the Hub."""
 WITH_CODE = {page.name: page for page in PAGES if blocks(page, "python") and page.name != "walkthrough.md"}
 
 

@@ -1,4 +1,4 @@
-"""The examples run as they are: offline on built-in data, with a checkpoint and data of the user; so does the notebook."""
+"""The examples run as they are: offline on built-in data, with a checkpoint of the user; the notebook runs, too."""
 
 import json
 import re
