@@ -51,8 +51,8 @@ class Clock(TrainerCallback):
         if state.global_step in (5, self.prune_at):  # the first steps wait for kernels to be loaded
             self.mark("warm" if state.global_step == 5 else "retraining")
 
-    def on_step_end(self, args, state, control, model=None, **kwargs):
-        if state.global_step == self.prune_at:  # this callback comes before the one that prunes
+    def on_optimizer_step(self, args, state, control, model=None, **kwargs):
+        if state.global_step == self.prune_at - 1:  # of the last step before neurons are dropped, whose end is next
             self.mark("pruning")
             self.weights = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
             self.mark("pruning, weights copied")
@@ -96,7 +96,7 @@ def trained(options: argparse.Namespace, targets: str, tokenizer, splits) -> dic
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
             folder, max_steps=steps, per_device_train_batch_size=options.batch_size, per_device_eval_batch_size=256,
-            learning_rate=1e-4, warmup_steps=0.06, bf16=True, report_to=[], save_strategy="no", seed=0,
+            learning_rate=1e-4, warmup_steps=0.06, bf16=on_gpu, report_to=[], save_strategy="no", seed=0,
             disable_tqdm=True, use_cpu=not on_gpu, logging_steps=100,
             dataloader_num_workers=2 if on_gpu else 0, dataloader_pin_memory=on_gpu,
         )  # fmt: skip
@@ -112,7 +112,7 @@ def trained(options: argparse.Namespace, targets: str, tokenizer, splits) -> dic
     training = (marks["pruning"] - marks["warm"]) + (marks["end"] - marks["retraining"])
     pruning = marks["retraining"] - marks["pruning, weights copied"]
     peak = round(torch.cuda.max_memory_allocated() / 2**20) if on_gpu else None
-    result = {
+    return {
         "steps": steps,
         "seconds": {
             "training": training,
@@ -132,7 +132,6 @@ def trained(options: argparse.Namespace, targets: str, tokenizer, splits) -> dic
         "peak_gpu_memory_mib": peak,
         "same_weights_on_both": agreement(options, targets, tokenizer, splits, clock.weights),
     }
-    return result
 
 
 def agreement(options: argparse.Namespace, targets: str, tokenizer, splits, weights) -> dict[str, float]:
@@ -145,7 +144,8 @@ def agreement(options: argparse.Namespace, targets: str, tokenizer, splits, weig
         )
         model.load_state_dict(weights)
         config = MIDropoutConfig(targets=targets, keep=0.5, baselines=False)
-        rows = batches_for(model, splits["train"], 64, processing_class=tokenizer, max_samples=options.compared_rows, seed=0)
+        some = {"max_samples": options.compared_rows, "seed": 0}
+        rows = batches_for(model, splits["train"], 64, processing_class=tokenizer, **some)
         result = prune(copy.deepcopy(model).to(device).eval(), rows, config=config, progress=False)
         masks.append(torch.cat([mask.cpu() for mask in result.selection.kept.values()]))
         bits.append(torch.cat([layer.bits.cpu() for layer in result.scores.layers.values()]))
@@ -161,7 +161,9 @@ def main() -> None:
     options = make_parser().parse_args()
     tokenizer = AutoTokenizer.from_pretrained(options.model)
     rows = rows_of(options, "ag_news", "train", 0)
-    rows = tokenized(rows.select(range(options.train_rows + options.held_out)) if options.train_rows else rows, tokenizer, 64)
+    if options.train_rows:
+        rows = rows.select(range(options.train_rows + options.held_out))
+    rows = tokenized(rows, tokenizer, 64)
     splits = {
         "held_out": rows.select(range(options.held_out)),
         "train": rows.select(range(options.held_out, len(rows))),

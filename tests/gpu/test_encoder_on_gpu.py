@@ -28,9 +28,7 @@ def test_every_architecture(kind, device, tmp_path):
     dense = tiny_classifier(kind)
     on_cpu, on_gpu = copy.deepcopy(dense), copy.deepcopy(dense).to(device)
     expected, found = prune_encoder(on_cpu, BATCHES, 0.5), prune_encoder(on_gpu, BATCHES, 0.5)
-    agreeing = [
-        (mask == found.selection.kept[name]).double().mean() for name, mask in expected.selection.kept.items()
-    ]
+    agreeing = [(mask == found.selection.kept[name]).double().mean() for name, mask in expected.selection.kept.items()]
     assert min(agreeing) > 0.9
     lost_on_cpu, lost_on_gpu = bits_lost(logits(dense), logits(on_cpu)), bits_lost(logits(dense), logits(on_gpu))
     assert lost_on_gpu == pytest.approx(lost_on_cpu, rel=0.2, abs=1e-3)
@@ -75,4 +73,3 @@ def test_encoder_scores(device):
     for name, layer in expected.layers.items():
         assert (found.layers[name].bits.cpu() - layer.bits).abs().max() < 0.05
         assert (found.layers[name].bits.cpu() - layer.bits).abs().median() < 1e-3
-

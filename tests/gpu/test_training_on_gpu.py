@@ -1,4 +1,4 @@
-"""Trainings on a GPU: the same neurons as on the CPU, in mixed precision, compiled, and through `accelerate launch`."""
+"""Trainings on a GPU: the same neurons as on the CPU, in mixed precision, compiled, by `accelerate launch`."""
 
 import copy
 import json
@@ -90,7 +90,9 @@ def test_compiled_by_inductor(kind, device, trained):
     if device.type == "cpu":
         pytest.skip("needs a compiler that a GPU machine has")
     torch._dynamo.reset()
-    compiled, callback = trained(device, {"keep": 0.5}, torch_compile=True, bf16=kind == "bf16", dataloader_drop_last=True)
+    compiled, callback = trained(
+        device, {"keep": 0.5}, torch_compile=True, bf16=kind == "bf16", dataloader_drop_last=True
+    )
     assert sum(map(sum, masks(compiled))) == 13
     assert callback.record.validation["after_retraining"]["accuracy"] > 0.5
 
