@@ -2,7 +2,7 @@
 Time of a forward pass of a text classifier against copies of it with narrower feed-forward layers.
 
 In PyTorch (on a GPU, if asked for, and compiled) and in ONNX Runtime, medians of passes that take turns, beside the
-ratio that counting multiplications predicts, and beside where PyTorch spends its time on a CPU: what is no feed-forward
+ratio that counting multiplications predicts, and where PyTorch spends its time on a CPU: what is no feed-forward
 layer takes as long as before. Which neurons a copy keeps makes no difference to its time, so it keeps any.
 
     python scripts/benchmarks/encoder_latency.py --help
