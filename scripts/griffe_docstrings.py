@@ -1,7 +1,7 @@
 """
 Docstrings as Hugging Face writes them, for mkdocstrings: [`~a.Name`] becomes a link, or code where there is none;
-types lose their backticks, and defaults, which signatures show; what goes on in the next line is indented. Helps of options
-become descriptions of parameters.
+types lose their backticks, and defaults, which signatures show; what goes on in the next line is indented; helps of
+options become descriptions of parameters.
 """
 
 from __future__ import annotations

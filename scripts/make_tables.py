@@ -103,6 +103,22 @@ def encoder() -> str:
     return "\n\n".join(tables)
 
 
+def encoder_retrained() -> str:
+    """What is left of the differences after retraining, where there was any."""
+    rows = []
+    for name in encoder_datasets():
+        runs = of_encoder(name)
+        for key in sorted({key for run in runs for key in run if key.endswith("/retrained")}):
+            criterion, fraction, _ = key.split("/")
+            before = [run[f"{criterion}/{fraction}"]["accuracy"] for run in runs if key in run]
+            after = [run[key]["accuracy"] for run in runs if key in run]
+            kept = f"{100 * float(fraction):g}%"
+            rows.append([DATASETS[name], CRITERIA[criterion], kept, spread(before, 2, 100), spread(after, 2, 100)])
+    if not rows:
+        return "No run was retrained yet."
+    return table(["dataset", "neurons chosen by", "kept", "accuracy, one shot", "after retraining"], rows)
+
+
 def encoder_runs() -> str:
     """How many seeds there are of each dataset."""
     seeds = [f"{DATASETS[name]} {len(of_encoder(name))}" for name in encoder_datasets()]
@@ -233,8 +249,8 @@ def estimator_speed() -> str:
 TABLES = {
     function.__name__.replace("_", "-"): function
     for function in (
-        encoder_short, encoder, encoder_runs, encoder_latency, encoder_sizes, head_training, head_criteria,
-        demo_accuracy, demo_bits, demo_controls, search_time, estimator_error, estimator_speed,
+        encoder_short, encoder, encoder_retrained, encoder_runs, encoder_latency, encoder_sizes, head_training,
+        head_criteria, demo_accuracy, demo_bits, demo_controls, search_time, estimator_error, estimator_speed,
     )
 }  # fmt: skip
 
