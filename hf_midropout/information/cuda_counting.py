@@ -96,7 +96,7 @@ def kernel_for(device: torch.device, dtype: torch.dtype, classes: int) -> Kernel
     tile = tile_for(classes, getattr(properties, "shared_memory_per_block_optin", 48 * 1024))
     threads = 32 * tile.neurons
     with torch.cuda.device(device):
-        launch = compile_kernel(defines(tile, classes, dtype, threads) + SOURCE, "count_activations")
+        launch = compile_kernel("\n" + defines(tile, classes, dtype, threads) + SOURCE, "count_activations")
         if tile.shared_bytes >= 48 * 1024:
             launch.set_shared_memory_config(tile.shared_bytes)
     return Kernel(launch, tile, threads, properties.multi_processor_count)

@@ -160,8 +160,9 @@ class StreamedCounts(Locked, ABC):
 
     def _count_batches(self, batches: list[Batch]) -> None:
         parts, kept_labels, given = zip(*batches, strict=True)
-        labels = self._classes(torch.cat(kept_labels))
-        activations = torch.cat(parts) if len(parts) > 1 else parts[0]
+        alone = len(parts) == 1
+        labels = self._classes(kept_labels[0] if alone else torch.cat(kept_labels))
+        activations = parts[0] if alone else torch.cat(parts)
         if not self._counted_in_one_read(activations, labels):
             activations = self._as_edges(activations)
             if activations.is_cuda or not activations.sum().isfinite():

@@ -83,7 +83,12 @@ def _count(
             above = ~(edge > value)
             low = tl.where(searching & above, middle + 1, low)
             high = tl.where(searching & ~above, middle, high)
-        tl.atomic_add(own_cells + low * classes + label.to(tl.int32), 1, mask=is_there & (label >= 0) & (label < classes), sem="relaxed")
+        tl.atomic_add(
+            own_cells + low * classes + label.to(tl.int32),
+            1,
+            mask=is_there & (label >= 0) & (label < classes),
+            sem="relaxed",
+        )
     neuron = tl.program_id(0) * NEURONS + tl.arange(0, NEURONS)
     tl.atomic_add(nonfinite + neuron, broken, mask=(neuron < neurons) & (broken > 0), sem="relaxed")
 

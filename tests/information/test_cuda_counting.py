@@ -56,7 +56,7 @@ def built(tmp_path_factory):
                 + SOURCE
                 + SIGNATURE
             )
-            command = [compiler, "-std=c++20", "-O1", "-w", "-pthread", "-shared", "-fPIC", source]
+            command = [compiler, "-std=c++20", "-O0", "-w", "-pthread", "-shared", "-fPIC", source]
             done = subprocess.run([*command, "-o", source.with_suffix(".so")], capture_output=True, text=True)
             assert done.returncode == 0, done.stderr
             made[key] = ctypes.CDLL(str(source.with_suffix(".so"))).run, tile
@@ -113,7 +113,7 @@ def made(rows, neurons, key, seed):
 
 @pytest.mark.parametrize("key", [pytest.param(p.values, id=p.id, marks=p.marks) for p in CONFIGURATIONS])
 def test_counts_are_those_of_torch(built, key):
-    for seed, (rows, neurons) in enumerate([(1, 1), (150, 7), (257, 33), (700, 40), (64, 3)]):
+    for seed, (rows, neurons) in enumerate([(1, 1), (150, 7), (257, 33)]):
         activations, labels, edges = made(rows, neurons, key, seed)
         check(built, key, activations, labels, edges)
         check(built, key, activations, labels, edges, block_rows=100)

@@ -128,7 +128,9 @@ def test_the_self_test_sees_a_kernel_that_counts_wrong(monkeypatch):
             ignored += (labels == -100).sum()
             invalid += (left_out & (labels != -100)).sum()
             if wrong:
-                {"cells": cells, "nonfinite": nonfinite, "ignored": ignored[None], "invalid": invalid[None]}[wrong][0] += 1
+                {"cells": cells, "nonfinite": nonfinite, "ignored": ignored[None], "invalid": invalid[None]}[wrong][
+                    0
+                ] += 1
 
         return run
 
@@ -150,3 +152,11 @@ def test_a_batch_belongs_to_the_caller_again_after_update():
         batch.fill_(9.0)
         of_batch.fill_(2)
     assert torch.equal(found.edges, expected.edges) and torch.equal(found.counts, expected.counts)
+
+
+def test_activations_go_where_the_counts_are():
+    """To a device of which nothing can be read: rows wait there."""
+    statistics = NeuronStatistics(3, 2, device="meta")
+    statistics.update(torch.randn(20, 3), torch.arange(20) % 2)
+    (batch,) = statistics._waiting.batches
+    assert batch.activations.device.type == batch.labels.device.type == "meta"
