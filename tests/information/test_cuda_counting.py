@@ -28,7 +28,7 @@ extern "C" void run(int columns, int parts, int* cells, int* nonfinite, unsigned
 """
 CONFIGURATIONS = [
     pytest.param(torch.bfloat16, 4, ON_H100, id="bfloat16"),
-    pytest.param(torch.float16, 3, 48 * 1024, id="float16 of 8 neurons"),
+    pytest.param(torch.float16, 3, 48 * 1024, id="float16 of 8 neurons", marks=pytest.mark.slow),
     pytest.param(torch.float32, 60, ON_H100, id="float32 of many classes"),
     pytest.param(torch.float32, 7, ON_A100, id="float32", marks=pytest.mark.slow),
     pytest.param(torch.bfloat16, 40, ON_H100, id="bfloat16 of 4 neurons", marks=pytest.mark.slow),
