@@ -31,7 +31,7 @@ def trainer_for(folder, config=None, kind="bert", model=None, **arguments) -> Tr
 
 
 def weights(model) -> dict[str, torch.Tensor]:
-    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    return {name: tensor.cpu().clone() for name, tensor in model.state_dict().items()}
 
 
 def assert_same(one, other):
