@@ -29,7 +29,7 @@ class SecondMoments:
         num_neurons (`int`): K.
         num_classes (`int`, *optional*): Number of classes C; labels are 0..C-1, and -100 marks a sample to leave out.
             Without it there are no labels, and every sample counts.
-        device (`torch.device`, *optional*): Where the sums live; activations elsewhere are moved there.
+        device (`torch.device`, *optional*): Where the sums live; the device of the activations.
         exact (`bool`, *optional*, defaults to `True`): Multiplies in float64. Otherwise in the dtype of the
             activations, float32 at least, which is several times as fast; sums over batches are float64 in any case.
     """
