@@ -31,6 +31,7 @@ TESTS = [
     "tests/gpu",
     "tests/information/test_no_waits.py",
     "tests/information/test_triton_counting.py",
+    "tests/information/test_one_read.py",
 ]
 """Those with the marker `gpu`."""
 TRAININGS = [
