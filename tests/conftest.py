@@ -77,6 +77,13 @@ def imports_are_not_collected():
     gc.freeze()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def forks_are_shared(tmp_path_factory):
+    """Where processes.py finds the server of the other processes of pytest-xdist, whose folders lie in one."""
+    own = tmp_path_factory.getbasetemp()
+    os.environ["FORK_SERVER_FOLDER"] = str(own.parent if "PYTEST_XDIST_WORKER" in os.environ else own)
+
+
 @pytest.fixture(scope="session")
 def tiny_model_once():
     import torch

@@ -1,19 +1,29 @@
 """
 Runs functions in forks of itself, which need not import what it has imported: a new interpreter takes some seconds for
-torch and transformers. Started by processes.py.
+torch and transformers. Started by processes.py, once for all processes of pytest.
 
-    python fork_server.py ABSENT MODULE [MODULE]
+    python fork_server.py ADDRESSES ABSENT MODULE [MODULE]
 
-ABSENT is the name of a package that cannot be imported, as if it were not installed, or `-`.
+It imports the modules of `STOCK` with the package ABSENT out of reach, as if it were not installed, and goes on as two
+servers: one that stays so, and one that imports the MODULEs, once there is a task for it. Their addresses are written
+to the file ADDRESSES. Each ends when its last client has gone.
 """
 
 import gc
+import importlib
 import importlib.abc
-import json
 import os
 import pickle
 import signal
+import socket
 import sys
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+
+
+STOCK = [f"transformers.{part}" for part in ("models.auto.modeling_auto", "models.auto.tokenization_auto", "pipelines")]
+LONELY_SECONDS = 60
+"""A server that no client finds in this time ends."""
 
 
 class Absent(importlib.abc.MetaPathFinder):
@@ -23,6 +33,14 @@ class Absent(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path, target=None):
         if name.split(".")[0] == self.package:
             raise ModuleNotFoundError(name)
+
+
+def import_all(modules: list[str]) -> None:
+    for module in modules:
+        importlib.import_module(module)
+    if modules:
+        gc.collect()  # once, in place of a search through all that was imported in each fork
+        gc.freeze()
 
 
 def run(output: str, errors: str, environment: dict[str, str], function, arguments: tuple) -> None:
@@ -52,18 +70,50 @@ def exit_codes(tasks: list[tuple]) -> list[int]:
     return [codes[process] for process in processes]
 
 
+def serve(place: socket.socket, key: bytes, modules: list[str]) -> None:
+    """Runs the tasks of clients, each client's in a fork, so that others need not wait; ends with the last client."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no one waits for the forks that answer
+    clients: list[Connection] = []
+    while ready := wait([place, *clients], None if clients else LONELY_SECONDS):
+        for each in ready:
+            if each is place:
+                clients.append(Connection(place.accept()[0].detach()))
+                continue
+            try:
+                content = each.recv_bytes()
+            except (EOFError, OSError):
+                content = b""
+            if not content.startswith(key):
+                clients.remove(each)
+                each.close()
+                continue
+            import_all(modules)
+            modules = []
+            tasks = pickle.loads(content.removeprefix(key))
+            if os.fork() == 0:
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                each.send(exit_codes(tasks))
+                os._exit(0)
+        if not clients:
+            break
+
+
+def main(stock: socket.socket, own: socket.socket, key: bytes, absent: str, modules: list[str]) -> None:
+    finder = Absent(absent)
+    sys.meta_path.insert(0, finder)
+    import_all(STOCK)
+    if os.fork() == 0:
+        serve(stock, key, [])
+        return
+    stock.close()
+    sys.meta_path.remove(finder)
+    serve(own, key, modules)
+
+
 if __name__ == "__main__":
+    places = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+    secret = os.urandom(16)  # others on this machine can reach the ports, but cannot read the file
+    Path(sys.argv[1]).write_bytes(pickle.dumps((*[place.getsockname() for place in places], secret)))
     if os.fork():  # no child of the tests' process, whose children are stopped by the launcher that is tested in it
         os._exit(0)
-    sys.meta_path.insert(0, Absent(sys.argv[1]))
-    for module in sys.argv[2:]:
-        importlib.import_module(module)
-    gc.collect()  # once, in place of a search through all that was imported in each fork
-    gc.freeze()
-    while True:
-        try:
-            tasks = pickle.load(sys.stdin.buffer)
-        except EOFError:
-            break
-        sys.stdout.write(json.dumps(exit_codes(tasks)) + "\n")
-        sys.stdout.flush()
+    main(*places, secret, sys.argv[2], sys.argv[3:])
