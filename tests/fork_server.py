@@ -4,9 +4,10 @@ torch and transformers. Started by processes.py, once for all processes of pytes
 
     python fork_server.py ADDRESSES ABSENT MODULE [MODULE]
 
-It imports the modules of `STOCK` with the package ABSENT out of reach, as if it were not installed, and goes on as two
-servers: one that stays so, and one that imports the MODULEs, once there is a task for it. Their addresses are written
-to the file ADDRESSES. Each ends when its last client has gone.
+It goes on as three servers, of which each has imported more than the one before: what takes long and knows neither
+transformers nor the package ABSENT; transformers, where ABSENT cannot be imported, as if it were not installed; the
+MODULEs, once there is a task for them. Their addresses are written to the file ADDRESSES. Each ends when its last
+client has gone.
 """
 
 import gc
@@ -21,6 +22,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 
+BARE = ["accelerate", "datasets", "scipy.optimize", "torch._dynamo", "torch.distributed.tensor"]
 STOCK = [f"transformers.{part}" for part in ("models.auto.modeling_auto", "models.auto.tokenization_auto", "pipelines")]
 LONELY_SECONDS = 60
 """A server that no client finds in this time ends."""
@@ -98,22 +100,27 @@ def serve(place: socket.socket, key: bytes, modules: list[str]) -> None:
             break
 
 
-def main(stock: socket.socket, own: socket.socket, key: bytes, absent: str, modules: list[str]) -> None:
+def main(places: list[socket.socket], key: bytes, absent: str, modules: list[str]) -> None:
+    bare, stock, own = places
+    import_all(BARE)
+    assert not {"transformers", absent} & sys.modules.keys()
+    if os.fork() == 0:
+        serve(bare, key, [])
+        return
     finder = Absent(absent)
     sys.meta_path.insert(0, finder)
     import_all(STOCK)
     if os.fork() == 0:
         serve(stock, key, [])
         return
-    stock.close()
     sys.meta_path.remove(finder)
     serve(own, key, modules)
 
 
 if __name__ == "__main__":
-    places = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+    servers = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
     secret = os.urandom(16)  # others on this machine can reach the ports, but cannot read the file
-    Path(sys.argv[1]).write_bytes(pickle.dumps((*[place.getsockname() for place in places], secret)))
+    Path(sys.argv[1]).write_bytes(pickle.dumps(([server.getsockname() for server in servers], secret)))
     if os.fork():  # no child of the tests' process, whose children are stopped by the launcher that is tested in it
         os._exit(0)
-    main(*places, secret, sys.argv[2], sys.argv[3:])
+    main(servers, secret, sys.argv[2], sys.argv[3:])

@@ -1,5 +1,6 @@
 """Processes that fork_server.py forks: with the package imported, for trainings, and where it is not installed."""
 
+import contextlib
 import functools
 import importlib
 import os
@@ -9,6 +10,7 @@ import subprocess
 import sys
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import NamedTuple
 
 from filelock import FileLock
 from torch.distributed import TCPStore
@@ -26,31 +28,42 @@ class Server:
         return self.connection.recv()
 
 
+class Servers(NamedTuple):
+    """
+    Args:
+        bare ([`Server`]): Has imported neither transformers nor this package.
+        stock ([`Server`]): Has transformers, and not this package, which it could not import.
+        own ([`Server`]): Has this package, and what trainings need.
+    """
+
+    bare: Server
+    stock: Server
+    own: Server
+
+
 @functools.cache
-def servers() -> tuple[Server, Server]:
-    """
-    One where this package is not installed, and one that has imported what trainings need. The processes of
-    pytest-xdist share them, by the folder that conftest.py names in the environment.
-    """
+def servers() -> Servers:
+    """The processes of pytest-xdist share them, by the folder that conftest.py names in the environment."""
     folder = Path(os.environ["FORK_SERVER_FOLDER"])
-    addresses = folder / "fork_server.addresses"
+    file = folder / "fork_server.addresses"
     with FileLock(folder / "fork_server.lock"):
-        try:
-            stock, own, key = pickle.loads(addresses.read_bytes())
-            return Server(stock, key), Server(own, key)
-        except (FileNotFoundError, ConnectionRefusedError):  # not started, or ended with its last client
-            addresses.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):  # not started, or ended
+            return connected(file)
         modules = ["distributed_run", "interrupted_run", "sharded_run", "shared_batches_run"]
-        command = [sys.executable, str(Path(__file__).with_name("fork_server.py")), addresses, "hf_midropout", *modules]
+        command = [sys.executable, str(Path(__file__).with_name("fork_server.py")), str(file), "hf_midropout", *modules]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
         subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, check=True)  # its fork goes on
-        stock, own, key = pickle.loads(addresses.read_bytes())
-        return Server(stock, key), Server(own, key)
+        return connected(file)
+
+
+def connected(file: Path) -> Servers:
+    addresses, key = pickle.loads(file.read_bytes())
+    return Servers(*[Server(address, key) for address in addresses])
 
 
 def exit_code(log: Path, function, *arguments, **environment: str) -> int:
     """Of a process that runs `function`, of a module that it can import, and prints into `log`."""
-    (code,) = servers()[1].run((log, log, environment, function, arguments))
+    (code,) = servers().own.run((log, log, environment, function, arguments))
     return code
 
 
@@ -81,7 +94,7 @@ def run_command(arguments: list[str]) -> None:
 
 def run_client(folder: Path, environment: dict[str, str], *arguments: str | Path, code: str | None = None):
     """The completed process of a command, or of `code`, that writes into `folder`, with a Hub in its environment."""
-    return completed(servers()[1], folder, environment, code, arguments)
+    return completed(servers().own, folder, environment, code, arguments)
 
 
 def completed(server: Server, folder: Path, environment, code: str | None, arguments):
@@ -104,7 +117,7 @@ def run_ranks(number: int, folder: Path, function, *arguments, **environment: st
                 "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(store.port), "TORCHELASTIC_USE_AGENT_STORE": "True",
             }  # fmt: skip
         tasks.append((log, log, environment, function, arguments))
-    codes = servers()[1].run(*tasks)
+    codes = servers().own.run(*tasks)
     assert codes == [0] * number, (codes, *(log.read_text()[-3000:] for log in logs))
 
 
@@ -116,7 +129,7 @@ def stock_transformers(folder: Path):
     modules = {"HF_MODULES_CACHE": str(folder / "modules")}
 
     def run_stock(code: str, *arguments: str | Path, **environment: str) -> list[str]:
-        done = completed(servers()[0], folder, modules | environment, code, arguments)
+        done = completed(servers().stock, folder, modules | environment, code, arguments)
         assert done.returncode == 0, done.stderr
         return done.stdout.splitlines()
 
