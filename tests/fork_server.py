@@ -10,6 +10,7 @@ MODULEs, once there is a task for them. Their addresses are written to the file 
 client has gone.
 """
 
+import contextlib
 import gc
 import importlib
 import importlib.abc
@@ -23,7 +24,9 @@ from pathlib import Path
 
 
 BARE = ["accelerate", "datasets", "scipy.optimize", "torch._dynamo", "torch.distributed.tensor"]
-STOCK = [f"transformers.{part}" for part in ("models.auto.modeling_auto", "models.auto.tokenization_auto", "pipelines")]
+STOCK = [
+    f"transformers.{part}" for part in ("models.auto.modeling_auto", "models.auto.tokenization_auto", "pipelines")
+]
 LONELY_SECONDS = 60
 """A server that no client finds in this time ends."""
 
@@ -74,7 +77,6 @@ def exit_codes(tasks: list[tuple]) -> list[int]:
 
 def serve(place: socket.socket, key: bytes, modules: list[str]) -> None:
     """Runs the tasks of clients, each client's in a fork, so that others need not wait; ends with the last client."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no one waits for the forks that answer
     clients: list[Connection] = []
     while ready := wait([place, *clients], None if clients else LONELY_SECONDS):
         for each in ready:
@@ -93,9 +95,11 @@ def serve(place: socket.socket, key: bytes, modules: list[str]) -> None:
             modules = []
             tasks = pickle.loads(content.removeprefix(key))
             if os.fork() == 0:
-                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 each.send(exit_codes(tasks))
                 os._exit(0)
+        with contextlib.suppress(ChildProcessError):  # there is none
+            while os.waitpid(-1, os.WNOHANG)[0]:  # those that have answered
+                pass
         if not clients:
             break
 

@@ -50,7 +50,13 @@ def servers() -> Servers:
         with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):  # not started, or ended
             return connected(file)
         modules = ["distributed_run", "interrupted_run", "sharded_run", "shared_batches_run"]
-        command = [sys.executable, str(Path(__file__).with_name("fork_server.py")), str(file), "hf_midropout", *modules]
+        command = [
+            sys.executable,
+            str(Path(__file__).with_name("fork_server.py")),
+            str(file),
+            "hf_midropout",
+            *modules,
+        ]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
         subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, check=True)  # its fork goes on
         return connected(file)

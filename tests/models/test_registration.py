@@ -23,6 +23,7 @@ MORE_ORDERS = [["import hf_midropout", f"from transformers import {entry}"] for 
     ["from hf_midropout.commands import train", "from transformers import Trainer"],
 ]
 
+
 def built(order: list[str]) -> None:
     """Run in a process of its own."""
     for statement in order:

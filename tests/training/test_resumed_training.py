@@ -87,9 +87,7 @@ def test_a_search_is_not_made_again(make_trainer, learned_model_once):
     assert callback.record.selection is not None and callback.record.pruning_steps[0].sweep
     expected = {name: tensor.clone() for name, tensor in whole.model.state_dict().items()}
     for step in (2, 3, 5):
-        resumed, again = train(
-            make_trainer, config, resume=checkpoint(whole, step), model=model(), max_steps=6
-        )
+        resumed, again = train(make_trainer, config, resume=checkpoint(whole, step), model=model(), max_steps=6)
         for name, tensor in resumed.model.state_dict().items():
             assert torch.equal(tensor, expected[name]), (step, name)
         assert without_seconds(again.record) == without_seconds(callback.record), step
