@@ -18,16 +18,10 @@ CONFIG = {"targets": "encoder", "keep": 0.5, "start": 3, "reconstruction_samples
 
 
 def trainer_for(folder, config=None, kind="bert", model=None, **arguments) -> Trainer:
-    options = {
-        "max_steps": 6,
-        "save_strategy": "no",
-        "eval_strategy": "no",
-        "per_device_train_batch_size": 16,
-        **arguments,
-    }
+    options = {"max_steps": 6, "save_strategy": "no", "eval_strategy": "no", **arguments}
     args = TrainingArguments(
-        str(folder), report_to=[], disable_tqdm=True, use_cpu=True, seed=1, learning_rate=1e-3,
-        dataloader_pin_memory=False, **options,
+        str(folder), per_device_train_batch_size=16, report_to=[], disable_tqdm=True, use_cpu=True, seed=1,
+        learning_rate=1e-3, dataloader_pin_memory=False, **options,
     )  # fmt: skip
     callback = MIDropoutCallback(MIDropoutConfig(**{**CONFIG, **(config or {})}))
     return Trainer(
