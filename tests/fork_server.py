@@ -11,6 +11,7 @@ client has gone.
 """
 
 import contextlib
+import faulthandler
 import gc
 import importlib
 import importlib.abc
@@ -53,7 +54,7 @@ def run(output: str, errors: str, environment: dict[str, str], function, argumen
     for number, path in ((1, output), (2, errors)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
     os.environ.update(environment)
-    signal.alarm(300)
+    faulthandler.dump_traceback_later(300, exit=True)  # of one that hangs its output says where
     function(*arguments)
 
 
