@@ -107,6 +107,17 @@ def forks_are_shared(tmp_path_factory):
     os.environ["FORK_SERVER_FOLDER"] = str(own.parent if "PYTEST_XDIST_WORKER" in os.environ else own)
 
 
+@pytest.fixture
+def unrendered_figures(monkeypatch):
+    """Drawn, but for the pixels and paths, which take most of the time, where no one looks at them."""
+    from matplotlib.figure import Figure
+
+    def save(figure, file, **options):
+        file.write_bytes(b"figure") if isinstance(file, Path) else file.write(b"figure")
+
+    monkeypatch.setattr(Figure, "savefig", save)
+
+
 @pytest.fixture(scope="session")
 def tiny_model_once():
     import torch
