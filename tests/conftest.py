@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import hypothesis
@@ -73,10 +74,50 @@ def run_python(code: str, *arguments: str, cwd) -> list[str]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def imports_are_not_collected():
-    """Every training collects garbage, among all that was imported: a third of a second each, more than it trains."""
+def garbage_is_rarely_collected():
+    """Every training of transformers collects garbage, and each search for it takes as long as some steps of ours."""
+    from accelerate.utils import memory
+
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 10, 20)
+    memory.gc = SimpleNamespace(collect=lambda: None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def files_are_not_synchronized():
+    """With the disk, on which no test cuts the power: a few milliseconds each, several times a training."""
+    os.fsync = lambda descriptor: None
+
+
+@pytest.fixture
+def blank_figures(monkeypatch):
+    """Instead of those of a run, each a third of a second, where what they show is not looked at."""
+    from hf_midropout.reporting import drawing
+
+    def blank(make_figure, path):
+        path.write_bytes(b"\x89PNG\r\n\x1a\n")
+        return path
+
+    monkeypatch.setattr(drawing.plotting, "draw", blank)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forks_are_shared(tmp_path_factory):
+    """Where processes.py finds the server of the other processes of pytest-xdist, whose folders lie in one."""
+    own = tmp_path_factory.getbasetemp()
+    os.environ["FORK_SERVER_FOLDER"] = str(own.parent if "PYTEST_XDIST_WORKER" in os.environ else own)
+
+
+@pytest.fixture
+def unrendered_figures(monkeypatch):
+    """Drawn, but for the pixels and paths, which take most of the time, where no one looks at them."""
+    from matplotlib.figure import Figure
+
+    def save(figure, file, **options):
+        file.write_bytes(b"figure") if isinstance(file, Path) else file.write(b"figure")
+
+    monkeypatch.setattr(Figure, "savefig", save)
 
 
 @pytest.fixture(scope="session", autouse=ON_GPU)

@@ -111,12 +111,12 @@ def see(folder: Path) -> None:
         # three batches: the fourth process has none
         "few rows": scored(rows.select(range(24)), batch_size=8),
         "frozen, keep": trained(folder, 0.0, keep=0.5),
-        "learning": trained(folder, 1e-2, keep=0.5),
-        "frozen encoder": trained(folder, 0.0, keep=0.5, targets="encoder"),
         "told": told() if process.num_processes > 1 else None,
     }
     if process.num_processes < 4:  # two may differ from one in these, and four take twice the time
         results |= {
+            "learning": trained(folder, 1e-2, keep=0.5),
+            "frozen encoder": trained(folder, 0.0, keep=0.5, targets="encoder"),
             "frozen, search": trained(folder, 0.0, threshold="search", margin=0.2, criterion="joint_information"),
             "learning encoder": trained(folder, 1e-2, keep=0.5, targets="encoder", distill=0.5, baselines=False),
             # one batch: all processes but one have no evaluation row of their own

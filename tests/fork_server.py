@@ -1,19 +1,35 @@
 """
 Runs functions in forks of itself, which need not import what it has imported: a new interpreter takes some seconds for
-torch and transformers. Started by processes.py.
+torch and transformers. Started by processes.py, once for all processes of pytest.
 
-    python fork_server.py ABSENT MODULE [MODULE]
+    python fork_server.py ADDRESSES ABSENT MODULE [MODULE]
 
-ABSENT is the name of a package that cannot be imported, as if it were not installed, or `-`.
+It goes on as three servers, of which each has imported more than the one before: what takes long and knows neither
+transformers nor the package ABSENT; transformers, where ABSENT cannot be imported, as if it were not installed; the
+MODULEs, once there is a task for them. Their addresses are written to the file ADDRESSES. Each ends when its last
+client has gone.
 """
 
+import contextlib
+import faulthandler
 import gc
+import importlib
 import importlib.abc
-import json
 import os
 import pickle
 import signal
+import socket
 import sys
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+
+
+BARE = ["accelerate", "datasets", "scipy.optimize", "torch._dynamo", "torch.distributed.tensor"]
+STOCK = [
+    f"transformers.{part}" for part in ("models.auto.modeling_auto", "models.auto.tokenization_auto", "pipelines")
+]
+LONELY_SECONDS = 60
+"""A server that no client finds in this time ends."""
 
 
 class Absent(importlib.abc.MetaPathFinder):
@@ -25,12 +41,20 @@ class Absent(importlib.abc.MetaPathFinder):
             raise ModuleNotFoundError(name)
 
 
+def import_all(modules: list[str]) -> None:
+    for module in modules:
+        importlib.import_module(module)
+    if modules:
+        gc.collect()  # once, in place of a search through all that was imported in each fork
+        gc.freeze()
+
+
 def run(output: str, errors: str, environment: dict[str, str], function, arguments: tuple) -> None:
     """In a fork."""
     for number, path in ((1, output), (2, errors)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
     os.environ.update(environment)
-    signal.alarm(300)
+    faulthandler.dump_traceback_later(300, exit=True)  # of one that hangs its output says where
     function(*arguments)
 
 
@@ -52,18 +76,56 @@ def exit_codes(tasks: list[tuple]) -> list[int]:
     return [codes[process] for process in processes]
 
 
+def serve(place: socket.socket, key: bytes, modules: list[str]) -> None:
+    """Runs the tasks of clients, each client's in a fork, so that others need not wait; ends with the last client."""
+    clients: list[Connection] = []
+    while ready := wait([place, *clients], None if clients else LONELY_SECONDS):
+        for each in ready:
+            if each is place:
+                clients.append(Connection(place.accept()[0].detach()))
+                continue
+            try:
+                content = each.recv_bytes()
+            except (EOFError, OSError):
+                content = b""
+            if not content.startswith(key):
+                clients.remove(each)
+                each.close()
+                continue
+            import_all(modules)
+            modules = []
+            tasks = pickle.loads(content.removeprefix(key))
+            if os.fork() == 0:
+                each.send(exit_codes(tasks))
+                os._exit(0)
+        with contextlib.suppress(ChildProcessError):  # there is none
+            while os.waitpid(-1, os.WNOHANG)[0]:  # those that have answered
+                pass
+        if not clients:
+            break
+
+
+def main(places: list[socket.socket], key: bytes, absent: str, modules: list[str]) -> None:
+    bare, stock, own = places
+    import_all(BARE)
+    assert not {"transformers", absent} & sys.modules.keys()
+    if os.fork() == 0:
+        serve(bare, key, [])
+        return
+    finder = Absent(absent)
+    sys.meta_path.insert(0, finder)
+    import_all(STOCK)
+    if os.fork() == 0:
+        serve(stock, key, [])
+        return
+    sys.meta_path.remove(finder)
+    serve(own, key, modules)
+
+
 if __name__ == "__main__":
+    servers = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
+    secret = os.urandom(16)  # others on this machine can reach the ports, but cannot read the file
+    Path(sys.argv[1]).write_bytes(pickle.dumps(([server.getsockname() for server in servers], secret)))
     if os.fork():  # no child of the tests' process, whose children are stopped by the launcher that is tested in it
         os._exit(0)
-    sys.meta_path.insert(0, Absent(sys.argv[1]))
-    for module in sys.argv[2:]:
-        importlib.import_module(module)
-    gc.collect()  # once, in place of a search through all that was imported in each fork
-    gc.freeze()
-    while True:
-        try:
-            tasks = pickle.load(sys.stdin.buffer)
-        except EOFError:
-            break
-        sys.stdout.write(json.dumps(exit_codes(tasks)) + "\n")
-        sys.stdout.flush()
+    main(servers, secret, sys.argv[2], sys.argv[3:])

@@ -1,55 +1,86 @@
 """Processes that fork_server.py forks: with the package imported, for trainings, and where it is not installed."""
 
+import contextlib
 import functools
 import importlib
-import json
 import os
 import pickle
+import socket
 import subprocess
 import sys
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import NamedTuple
 
+from filelock import FileLock
 from torch.distributed import TCPStore
 
 
-class ForkServer:
-    """
-    Args:
-        modules (`str`): What is imported once for all forks.
-        absent (`str`): A package that is not installed.
-        environment (`str`): Variables, beside those of this process.
-    """
+class Server:
+    """A connection to one of the servers that fork_server.py is."""
 
-    def __init__(self, *modules: str, absent: str = "-", **environment: str):
-        command = [sys.executable, str(Path(__file__).with_name("fork_server.py")), absent, *modules]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path), **environment}
-        self.process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        self.process.wait()  # it goes on as a process of its own until its standard input ends
+    def __init__(self, address: tuple[str, int], key: bytes):
+        self.connection, self.key = Connection(socket.create_connection(address).detach()), key
 
     def run(self, *tasks: tuple) -> list[int]:
         """Exit codes of tasks: (file for its output, file for its errors, environment, function, arguments)."""
-        pickle.dump(tasks, self.process.stdin)
-        self.process.stdin.flush()
-        return json.loads(self.process.stdout.readline())
+        self.connection.send_bytes(self.key + pickle.dumps(tasks))
+        return self.connection.recv()
+
+
+class Servers(NamedTuple):
+    """
+    Args:
+        bare ([`Server`]): Has imported neither transformers nor this package.
+        stock ([`Server`]): Has transformers, and not this package, which it could not import.
+        own ([`Server`]): Has this package, and what trainings need.
+    """
+
+    bare: Server
+    stock: Server
+    own: Server
 
 
 @functools.cache
-def trainings() -> ForkServer:
-    return ForkServer("distributed_run", "interrupted_run", "sharded_run", "shared_batches_run")
+def servers() -> Servers:
+    """The processes of pytest-xdist share them, by the folder that conftest.py names in the environment."""
+    folder = Path(os.environ["FORK_SERVER_FOLDER"])
+    file = folder / "fork_server.addresses"
+    with FileLock(folder / "fork_server.lock"):
+        with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):  # not started, or ended
+            return connected(file)
+        modules = ["distributed_run", "interrupted_run", "sharded_run", "shared_batches_run"]
+        command = [
+            sys.executable,
+            str(Path(__file__).with_name("fork_server.py")),
+            str(file),
+            "hf_midropout",
+            *modules,
+        ]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+        subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, check=True)  # its fork goes on
+        return connected(file)
+
+
+def connected(file: Path) -> Servers:
+    addresses, key = pickle.loads(file.read_bytes())
+    return Servers(*[Server(address, key) for address in addresses])
 
 
 def exit_code(log: Path, function, *arguments, **environment: str) -> int:
     """Of a process that runs `function`, of a module that it can import, and prints into `log`."""
-    (code,) = trainings().run((log, log, environment, function, arguments))
+    (code,) = servers().own.run((log, log, environment, function, arguments))
     return code
 
 
 def find_hub() -> None:
     """In a fork: where it was imported huggingface_hub had been told that there is no network."""
     from huggingface_hub import constants, hf_api
+    from transformers import dynamic_module_utils
 
     importlib.reload(constants)
     hf_api.api.endpoint = constants.ENDPOINT
+    dynamic_module_utils.HF_MODULES_CACHE = os.environ.get("HF_MODULES_CACHE", f"{constants.HF_HOME}/modules")
 
 
 def run_code(code: str, arguments: list[str]) -> None:
@@ -69,10 +100,10 @@ def run_command(arguments: list[str]) -> None:
 
 def run_client(folder: Path, environment: dict[str, str], *arguments: str | Path, code: str | None = None):
     """The completed process of a command, or of `code`, that writes into `folder`, with a Hub in its environment."""
-    return completed(trainings(), folder, environment, code, arguments)
+    return completed(servers().own, folder, environment, code, arguments)
 
 
-def completed(server: ForkServer, folder: Path, environment, code: str | None, arguments):
+def completed(server: Server, folder: Path, environment, code: str | None, arguments):
     arguments, number = list(map(str, arguments)), len(list(folder.glob("*.stdout")))
     output, errors = folder / f"{number}.stdout", folder / f"{number}.stderr"
     task = (run_code, (code, arguments)) if code else (run_command, (arguments,))
@@ -92,7 +123,7 @@ def run_ranks(number: int, folder: Path, function, *arguments, **environment: st
                 "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(store.port), "TORCHELASTIC_USE_AGENT_STORE": "True",
             }  # fmt: skip
         tasks.append((log, log, environment, function, arguments))
-    codes = trainings().run(*tasks)
+    codes = servers().own.run(*tasks)
     assert codes == [0] * number, (codes, *(log.read_text()[-3000:] for log in logs))
 
 
@@ -101,12 +132,10 @@ def stock_transformers(folder: Path):
     A function that runs code with arguments where this package is not installed, for the lines that it prints; further
     arguments are variables of its environment, such as a Hub's.
     """
-    parts = ("models.auto.modeling_auto", "models.auto.tokenization_auto", "pipelines")
-    modules = [f"transformers.{part}" for part in parts]
-    server = ForkServer(*modules, absent="hf_midropout", HF_MODULES_CACHE=str(folder / "modules"))
+    modules = {"HF_MODULES_CACHE": str(folder / "modules")}
 
     def run_stock(code: str, *arguments: str | Path, **environment: str) -> list[str]:
-        done = completed(server, folder, environment, code, arguments)
+        done = completed(servers().stock, folder, modules | environment, code, arguments)
         assert done.returncode == 0, done.stderr
         return done.stdout.splitlines()
 

@@ -89,6 +89,8 @@ def check_checkpoint(
             weights.shapes[tensor], weights.dtypes[tensor] = tuple(values["shape"]), values["dtype"]
         if len(weights.shapes) > MAX_TENSORS:
             raise ValueError(f"The weights have more than {MAX_TENSORS:,} tensors.")
+    if not weights.shapes:
+        raise ValueError("The weights hold no tensor.")
     check_sizes(config, weights)
     check_shapes(config, weights.shapes)
     check_total(config, weights)

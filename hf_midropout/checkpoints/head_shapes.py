@@ -15,8 +15,6 @@ BUFFERS = ("mask", "drop_rate")
 
 def check_shapes(config: dict[str, Any], shapes: dict[str, tuple[int, ...]]) -> None:
     """`ValueError` if the widths in `config.json` are not those of the weights."""
-    if not shapes:
-        raise ValueError("The weights hold no tensor.")
     hidden = config.get("hidden_size")
     if is_whole(hidden) and not any(hidden in shape for shape in shapes.values()):
         raise ValueError(f"config.json: hidden_size={hidden}, but no weight has that width.")

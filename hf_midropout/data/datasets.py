@@ -99,8 +99,9 @@ def load_text_classification(
 
     Args:
         name (`str`, *optional*, defaults to `"python-docs"`):
-            A `save_to_disk` folder; a folder of parquet, csv, tsv, json or jsonl files named after splits; one such
-            file; a Hub dataset id; or `"python-docs"`, see [`~builtin_data.load_python_docs`].
+            A `save_to_disk` folder; a folder of parquet, csv, tsv, json or jsonl files named after splits, or in
+            folders named so; one such file; a Hub dataset id; or `"python-docs"`, see
+            [`~builtin_data.load_python_docs`].
         subset (`str`, *optional*):
             The configuration of a Hub dataset.
         text_column (`str` or `Sequence[str]`, *optional*):

@@ -27,7 +27,8 @@ FORMATS = {
     ".jsonl": ("json", {}),
 }
 # `train`, `train-00000-of-00002`, `train0`, `train_1` and `train.clean` are train; `train_desc_only` is not.
-_SPLIT_FILE = re.compile(r"(train|validation|valid|val|dev|test)(?:$|[-.\d]|_\d+$)")
+_SPLIT_FOLDERS = ("train", "validation", "valid", "val", "dev", "test")
+_SPLIT_FILE = re.compile(rf"({'|'.join(_SPLIT_FOLDERS)})(?:$|[-.\d]|_\d+$)")
 
 
 @dataclass
@@ -96,33 +97,51 @@ def _read_files(paths: list[Path], split: str, options: TextFileOptions, raw: Ra
 
 
 def _read_folder(folder: Path, options: TextFileOptions) -> RawSplits:
-    """Reads the data files of a folder, or of its `data` folder, where Hub repositories keep them."""
+    """
+    Reads the data files of a folder, or of its `data` folder, where Hub repositories keep them. Not with
+    `load_dataset(folder)`, which takes `train_old.csv` for a part of train, leaves files of a second format out
+    without a word, and needs the same columns and types in all splits.
+    """
+    raw = RawSplits({})
     names: set[str] = set()
+    groups: dict[str, list[Path]] = {}
     for place in (folder, folder / "data"):
-        files = sorted(path for path in place.glob("*") if path.suffix.lower() in FORMATS and path.is_file())
-        matches = {path: _SPLIT_FILE.match(path.name[: -len(path.suffix)].lower()) for path in files}
+        files = _data_files(place)
         names.update(path.name for path in files)
-        if any(matches.values()):
+        for path in files:
+            match = _SPLIT_FILE.match(path.name[: -len(path.suffix)].lower())
+            if match:
+                groups.setdefault(match[1], []).append(path)
+            else:
+                raw.notes.append(f"{path.name}: ignored, as its name is not that of a split")
+        for inner in sorted(path for path in place.glob("*") if path.name.lower() in _SPLIT_FOLDERS and path.is_dir()):
+            split, files = inner.name.lower(), _data_files(inner)
+            if files and split in groups:
+                raise ValueError(
+                    f"Split {split!r} is twice in {str(place)!r}: {groups[split][0].name}, and the folder "
+                    f"{inner.name} ({listed(files, lambda path: path.name)}). Keep one, so that no row is read twice."
+                )
+            groups.update({split: files} if files else {})
+        if groups:
             break
-    else:
+        raw.notes.clear()
+    if not groups:
         raise ValueError(
             f"No split was found in the folder {str(folder)!r}: it is no `save_to_disk` folder, and has no "
-            f"{', '.join(FORMATS)} file named after a split (train, validation, valid, val, dev, test). "
+            f"{', '.join(FORMATS)} file named after a split ({', '.join(_SPLIT_FOLDERS)}) or in a folder named so. "
             f"Data files in it: {listed(sorted(names)) or 'none'}."
         )
-    raw = RawSplits({})
-    groups: dict[str, list[Path]] = {}
-    for path, match in matches.items():
-        if match:
-            groups.setdefault(match[1], []).append(path)
-        else:
-            raw.notes.append(f"{path.name}: ignored, as its name is not that of a split")
     for split, paths in groups.items():
         if len(paths) > 1:
             shown = listed(paths, lambda path: path.name)
             raw.notes.append(f"{split}: read from {len(paths)} files ({shown})")
         _read_files(paths, split, options, raw)
     return raw
+
+
+def _data_files(folder: Path) -> list[Path]:
+    """The files directly in `folder`, if there is one, whose format is known."""
+    return sorted(path for path in folder.glob("*") if path.suffix.lower() in FORMATS and path.is_file())
 
 
 def _read_saved(path: Path) -> RawSplits:

@@ -7,7 +7,7 @@ import torch
 
 from .checks import widened
 from .copies import DistinctRows
-from .edges import stream_edges
+from .edges import NUM_BINS, stream_edges
 from .parallel import BLOCK_ELEMENTS
 from .row_keys import row_keys, rows_are_told_apart, some_values
 
@@ -48,10 +48,14 @@ def placed_edges(parts: list[torch.Tensor], kept: torch.Tensor, labels: torch.Te
     chosen = None if kept.all() else kept.nonzero().flatten().to(device)
     if labels is not None and chosen is not None:
         labels = labels[chosen.to(labels.device)]
-    block = max(1, BLOCK_ELEMENTS // len(kept))
-    edges = []
+    block = max(1, BLOCK_ELEMENTS // max(len(kept), NUM_BINS))  # whichever of rows and edges is more
+    edges: torch.Tensor | None = None
     for start in range(0, neurons, block):
         values = torch.cat([part[:, start : start + block] for part in parts])
         values = widened(values if chosen is None else values[chosen]).nan_to_num(0.0, 0.0, 0.0)
-        edges.append(stream_edges(values, labels))
-    return torch.cat(edges)
+        some = stream_edges(values, labels)
+        if edges is None:
+            edges = some.new_empty(neurons, some.shape[1])
+        edges[start : start + block] = some
+    assert edges is not None  # there is a neuron
+    return edges

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count, islice
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
+from torch.utils.data import DataLoader, Dataset
 from transformers import DataCollatorWithPadding, default_data_collator
 
 from ..utils.generators import generators_of
@@ -38,6 +39,8 @@ class FixedBatches:
         max_samples (`int`, *optional*): Items to use; all by default.
         seed (`int`, *optional*): Shuffles the dataset; `None` keeps its order.
         label_names (`Sequence[str]`, *optional*): Keys of a batch that may hold the labels.
+        num_workers (`int`, *optional*, defaults to 0): Processes that read and collate ahead, as those of a
+            `DataLoader`. Batches are the same for any number.
     """
 
     dataset: Any
@@ -47,6 +50,7 @@ class FixedBatches:
     max_samples: int | None = None
     seed: int | None = None
     label_names: Sequence[str] = LABEL_NAMES
+    num_workers: int = 0
 
     def __post_init__(self):
         size = len(self.dataset)
@@ -54,7 +58,8 @@ class FixedBatches:
             order = torch.arange(size)
         else:
             order = torch.randperm(size, generator=torch.Generator().manual_seed(self.seed))
-        self.batches = list(order[: self.max_samples].split(self.batch_size))
+        # of no rows torch makes one part, which is empty
+        self.batches = [part for part in order[: self.max_samples].split(self.batch_size) if len(part)]
 
     def of_process(self, index: int, num_processes: int) -> DealtBatches:
         """
@@ -84,17 +89,51 @@ class DealtBatches:
         return -(-len(self.source.batches) // self.num_processes)
 
     def __iter__(self) -> Iterator[NumberedBatch]:
-        dataset = self.source.dataset
-        generators = generators_of(dataset, self.source.collate_fn)
-        # As a DataLoader does: a `datasets.Dataset` reads many rows at once for little more than one.
-        read = getattr(dataset, "__getitems__", lambda rows: [dataset[row] for row in rows])
-        for first in range(0, len(self.source.batches), self.num_processes):
-            number = first + self.index
-            mine = number < len(self.source.batches)
-            with preserved_random_state(*generators, seed=number if mine else first):
-                items = read(self.source.batches[number if mine else first].tolist())
-                batch = collate(items, self.source.keys, self.source.collate_fn)
-            yield number if mine else None, batch
+        source = self.source
+        there, rounds = len(source.batches), range(0, len(source.batches), self.num_processes)
+        numbers = [first + self.index if first + self.index < there else None for first in rounds]
+        places = [first if number is None else number for first, number in zip(rounds, numbers, strict=True)]
+        reader = NumberedReader(source, generators_of(source.dataset, source.collate_fn))
+        if places:  # often it is all that is asked for: no process is started for it
+            yield numbers[0], reader[places[0]]
+        rest = places[1:]
+        batches: Iterable[dict[str, Any]] = map(reader.__getitem__, rest)
+        if source.num_workers and rest:
+            batches = DataLoader(
+                cast(Dataset, reader),
+                sampler=rest,
+                batch_size=None,
+                collate_fn=as_it_is,
+                num_workers=min(source.num_workers, len(rest)),
+                generator=torch.Generator(),  # else it would draw from the global one
+            )
+        yield from zip(numbers[1:], batches, strict=True)
+
+
+@dataclass
+class NumberedReader:
+    """
+    Reads and collates a batch by its number, here or in a worker of a `DataLoader`.
+
+    Args:
+        source ([`FixedBatches`]): All batches.
+        generators (`list`): Of random numbers, which the dataset or the collator may draw from.
+    """
+
+    source: FixedBatches
+    generators: list[Any]
+
+    def __getitem__(self, number: int) -> dict[str, Any]:
+        dataset, rows = self.source.dataset, self.source.batches[number].tolist()
+        with preserved_random_state(*self.generators, seed=number):
+            # As a DataLoader does: a `datasets.Dataset` reads many rows at once for little more than one.
+            items = dataset.__getitems__(rows) if hasattr(dataset, "__getitems__") else [dataset[row] for row in rows]
+            return collate(items, self.source.keys, self.source.collate_fn)
+
+
+def as_it_is(batch: Any) -> Any:
+    """What a `DataLoader` is to make of a batch."""
+    return batch
 
 
 @dataclass
@@ -203,10 +242,11 @@ def batches_for(
     max_samples: int | None = None,
     seed: int | None = None,
     label_names: Sequence[str] = LABEL_NAMES,
+    num_workers: int = 0,
 ) -> Batches:
     """
     [`FixedBatches`], or [`StreamedBatches`] of a dataset without a length, collated as the Trainer does by default,
-    without what `model.forward` does not take.
+    without what `model.forward` does not take. `num_workers` processes read the former ahead.
     """
     if collate_fn is None:
         collate_fn = DataCollatorWithPadding(processing_class) if processing_class else default_data_collator
@@ -219,7 +259,7 @@ def batches_for(
         keys = frozenset(inspect.signature(inner_model(model).forward).parameters) | {*LABEL_NAMES, *label_names}
     if not hasattr(dataset, "__len__"):
         return StreamedBatches(dataset, batch_size, collate_fn, keys, max_samples, label_names)
-    return FixedBatches(dataset, batch_size, collate_fn, keys, max_samples, seed, label_names)
+    return FixedBatches(dataset, batch_size, collate_fn, keys, max_samples, seed, label_names, num_workers)
 
 
 def inner_model(model: nn.Module) -> nn.Module:

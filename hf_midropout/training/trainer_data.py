@@ -88,6 +88,7 @@ def dataset_batches(trainer, model, dataset, max_samples: int | None = None, see
         max_samples=max_samples,
         seed=seed,
         label_names=label_names(trainer),
+        num_workers=trainer.args.dataloader_num_workers,
     )
 
 
@@ -99,7 +100,9 @@ def loader_batches(trainer, loader, max_samples: int | None = None, seed: int | 
     names, size = label_names(trainer), trainer.args.per_device_eval_batch_size
     collates_rows = isinstance(loader, DataLoader) and loader.batch_sampler is not None
     if collates_rows and hasattr(loader.dataset, "__len__"):
-        return FixedBatches(loader.dataset, size, loader.collate_fn, None, max_samples, seed, names)
+        return FixedBatches(
+            loader.dataset, size, loader.collate_fn, None, max_samples, seed, names, loader.num_workers
+        )
     if isinstance(loader, DataLoader) and loader.batch_size is not None:
         return StreamedBatches(loader.dataset, size, loader.collate_fn, None, max_samples, names)
     return LoaderBatches(loader, max_samples, names)

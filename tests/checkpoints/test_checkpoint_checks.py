@@ -66,6 +66,17 @@ def index_leading_out(folder: Path) -> None:
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
 
 
+def index(folder: Path, weight_map) -> None:
+    (folder / "model.safetensors").rename(folder / "model-00001-of-00001.safetensors")
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
+
+
+def extra_layer(folder: Path) -> None:
+    state = load_file(folder / "model.safetensors")
+    state["classifier.layers.7.dense.bias"] = torch.zeros(3)
+    save_file(state, folder / "model.safetensors", {"format": "pt"})
+
+
 def huge_report(folder: Path) -> None:
     os.truncate(folder / "midropout_report.json", 200 * 10**6)
 
@@ -185,6 +196,20 @@ HOSTILE = {
     "a shape of many numbers": (lambda it: header(it, tensor(shape=[10**18] * 9)), "which is too large"),
     "a tensor's name for the terminal": (lambda it: header(it, tensor("\x1b[2J")), "name \\x1b[2J is refused"),
     "200,000 empty tensors": (lambda it: header(it, empty_tensors()), "has 200,000 tensors: 50,000 are allowed"),
+    "an index of nothing": (lambda it: index(it, []), "has no weight_map of file names"),
+    "an index of a missing file": (lambda it: index(it, {"a": "b.safetensors"}), "'b.safetensors': must be a safe"),
+    "an index of a folder": (lambda it: index(it, {"a": "x/b.safetensors"}), "must be a safetensors file of the ch"),
+    "an index of 1,001 files": (
+        lambda it: index(it, {str(i): f"{i}.safetensors" for i in range(1001)}), "names 1,001 files: 1,000 are",
+    ),
+    "no tensor": (lambda it: save_file({}, it / "model.safetensors"), "The weights hold no tensor"),
+    "a layer too many": (extra_layer, "classifier.layers.7.dense.bias, which head_widths=[6, 4, 3] has no place for"),
+    "ten thousand names of labels": (
+        lambda it: edit(it, id2label={str(i): "x" for i in range(10**4)}), "id2label=10,000 classes is refused",
+    ),
+    "a million experts": (lambda it: edit(it, num_local_experts=10**6), "must be at least 0 and at most 16,384"),
+    "a million layers of another kind": (lambda it: edit(it, cross_layers=10**6), "must be at most 64"),
+    "a million groups of another kind": (lambda it: edit(it, num_hash_groups=10**6), "num_hash_groups=1000000 is ref"),
     "a size that only an empty tensor has": (empty_and_huge, "hidden_size=9999999 is refused"),
 }  # fmt: skip
 
@@ -218,6 +243,29 @@ def test_a_trainers_own_pickles_are_refused_only_where_they_would_be_published(f
     check_checkpoint(folder)
     with pytest.raises(ValueError, match="training_args.bin: a pickle can run code"):
         check_checkpoint(folder, no_pickles=True)
+
+
+def test_more_parameters_than_the_weights_hold(folder):
+    """Each of the sizes is small."""
+    weights = Weights({"embedding": (4096, 64)}, {"embedding": "F32"})
+    config = {"vocab_size": 4096, "hidden_size": 64, "num_hidden_layers": 2, "intermediate_size": 256}
+    check_total(config, weights)
+    with pytest.raises(ValueError, match="asks for 16,777,216 parameters or more: the weights hold 262,144"):
+        check_total({"vocab_size": 4096, "hidden_size": 4096}, weights)
+    check_total({**config, "num_hidden_layers": 60, "num_experts": 8}, weights)  # whose layers have other widths
+
+
+def test_folders_that_hold_no_checkpoint(folder, tmp_path):
+    (folder / "config.json").unlink()
+    with pytest.raises(ValueError, match="has no config.json"):
+        check_checkpoint(folder)
+    out, outside = tmp_path / "out", tmp_path / "outside"
+    out.mkdir()
+    outside.mkdir()
+    (outside / "config.json").touch()
+    (out / "compact").symlink_to(outside)
+    with pytest.raises(ValueError, match="link"):
+        checkpoint_folder(out)
 
 
 def test_code_runs_only_with_consent(folder):
@@ -268,20 +316,20 @@ def test_a_hostile_repository_is_refused_before_a_file_is_fetched(checkpoint, tm
         hub.put("evil/report", files)
         report = hub.repositories["evil/report"].commits[hub.put("evil/report", files)]["midropout_report.json"][0]
         hub.xet[report] = ("0" * 64, 200 * 10**6)  # what the listing says of its size
-        for name, reason in (
-            ("names", "../../home/x.json"),
-            ("pickle", "which can run code"),
-            ("report", "200,000,000"),
+        code = "import sys; from hf_midropout.cli import main; print([main(['score', name]) for name in sys.argv[1:]])"
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        done = subprocess.run(
+            [sys.executable, "-c", code, "evil/names", "evil/pickle", "evil/report"], cwd=tmp_path,
+            capture_output=True, text=True, env=client_environment(hub, tmp_path / "home"),
+        )  # fmt: skip
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        assert done.stdout.split() == ["[1,", "1,", "1]"], done.stderr
+        for reason, line in zip(
+            ("../../home/x.json", "which can run code", "200,000,000"), done.stderr.splitlines(), strict=True
         ):
-            before = resource.getrusage(resource.RUSAGE_CHILDREN)
-            done = subprocess.run(
-                [sys.executable, "-m", "hf_midropout", "score", f"evil/{name}"], cwd=tmp_path, capture_output=True,
-                text=True, env=client_environment(hub, tmp_path / "home"),
-            )  # fmt: skip
-            after = resource.getrusage(resource.RUSAGE_CHILDREN)
-            assert done.returncode == 1 and reason in done.stderr, done.stderr
-            # seconds of the processor, which a busy machine makes longer: what is refused would take a minute
-            assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 10
+            assert reason in line
+        # seconds of the processor, which a busy machine makes longer: what is refused would take minutes
+        assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 10
         assert not [request for request in hub.requests if "/resolve/" in request]
     assert not (tmp_path / "exploded").exists()
 

@@ -32,6 +32,9 @@ from hf_midropout.reporting.report import Report
 from hf_midropout.reporting.verdict import verdict
 
 
+pytestmark = pytest.mark.usefixtures("blank_figures")  # those of module fixtures are drawn
+
+
 SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
 NAMES = {"id2label": {0: "money", 1: "sport"}, "label2id": {"money": 0, "sport": 1}}
 

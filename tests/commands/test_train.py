@@ -23,6 +23,9 @@ from hf_midropout.pruning.record_schema import Baselines, Metrics
 from hf_midropout.training.run_record import RunRecord
 
 
+pytestmark = pytest.mark.usefixtures("blank_figures")  # those of module fixtures are drawn
+
+
 @pytest.fixture(scope="module")
 def models(data_folder, tmp_path_factory):
     """(folder of models, their tokenizer): stock ALBERT, with all that is needed to go wrong."""

@@ -94,6 +94,22 @@ def test_data_subfolder_and_single_file(tmp_path):
     assert "single file train.csv" in file.notes[0]
 
 
+def test_a_folder_for_each_split(tmp_path):
+    """As `datasets` and the Hub take them, too."""
+    for path in ("data/train/0.csv", "data/train/1.csv", "data/Test/rows.csv", "data/train_old/0.csv"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text("text,label\n" + "".join(f"{path} {i},{'ab'[i % 2]}\n" for i in range(20)))
+    (tmp_path / "data" / "validation").mkdir()  # of something else
+    (tmp_path / "data" / "validation" / "notes.txt").touch()
+    data = load_text_classification(str(tmp_path))
+    assert {name: len(rows) for name, rows in data.splits.items()} == {"train": 36, "validation": 4, "test": 20}
+    assert not any("train_old" in text for text in data.texts("train"))
+    assert "train: read from 2 files (0.csv, 1.csv)" in data.notes
+    (tmp_path / "data" / "test.csv").write_text("text,label\na,a\n")
+    with pytest.raises(ValueError, match=r"Split 'test' is twice in .*: test.csv, and the folder Test \(rows.csv\)"):
+        load_text_classification(str(tmp_path))
+
+
 def test_builtin(monkeypatch):
     features = Features({"text": Value("string"), "label": ClassLabel(names=["x", "y"])})
     docs = DatasetDict({name: Dataset.from_dict(rows(), features=features) for name in ("train", "validation")})

@@ -15,11 +15,20 @@ from hf_midropout.model_types import auto_map
         ("head_widths", [8, 0], r"head_widths=\[8, 0\]"),
         ("head_activation", "reluu", "'reluu'.*must be one of.*gelu"),
         ("head_dropout", 1.0, "head_dropout=1.0"),
+        ("head_samples", 0, "head_samples=0: must be at least 1"),
     ],
 )
 def test_head_out_of_range_is_refused(field, value, message):
     with pytest.raises(Exception, match=message):
         tiny_config(**{field: value})
+
+
+def test_without_the_package_the_rate_of_dropout_is_checked_too(monkeypatch):
+    """As where the checkpoint's own files are all there is."""
+    monkeypatch.setattr("hf_midropout.models.configuration_midropout.regularizers_package", lambda: None)
+    tiny_config(head_dropout=0.5)
+    with pytest.raises(Exception, match="head_dropout=1.0: must be at least 0 and less than 1"):
+        tiny_config(head_dropout=1.0)
 
 
 def test_round_trip(tmp_path):

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import run_python
 from encoders import ARCHITECTURES, collate, rows, tiny_classifier, tiny_config, tiny_head_classifier
 from transformers import AutoModel, AutoModelForSequenceClassification, Trainer, TrainingArguments
 
@@ -110,19 +109,11 @@ def test_what_travels(saved, kind):
         assert (saved / kind / name).read_bytes() == (MODELS / name).read_bytes()
 
 
-def test_all_load_with_trust_remote_code_and_no_package(heads, saved, tmp_path):
-    """One interpreter for all: starting one takes longer than loading ten tiny models."""
+def test_all_load_with_trust_remote_code_and_no_package(heads, saved, run_stock):
     code = """
-import importlib.abc, json, os, sys
-class Absent(importlib.abc.MetaPathFinder):  # as if the package had never been installed
-    def find_spec(self, name, path, target=None):
-        if name.split(".")[0] == "hf_midropout":
-            raise ModuleNotFoundError(name)
-sys.meta_path.insert(0, Absent())
-folder, modules, *kinds = sys.argv[1:]
-os.environ["HF_MODULES_CACHE"] = modules
-import torch
+import json, sys, torch
 from transformers import AutoModelForSequenceClassification
+folder, *kinds = sys.argv[1:]
 for kind in kinds:
     model = AutoModelForSequenceClassification.from_pretrained(f"{folder}/{kind}", trust_remote_code=True)
     assert type(model).__module__.startswith("transformers_modules."), type(model)
@@ -130,7 +121,7 @@ for kind in kinds:
     with torch.no_grad():
         print(json.dumps([kind, sorted(others), model(torch.arange(3, 12)[None]).logits.tolist()]))
 """
-    printed = run_python(code, str(saved), str(tmp_path / "modules"), *KINDS, cwd=tmp_path)
+    printed = run_stock(code, saved, *KINDS)
     results = [json.loads(line) for line in printed if line.startswith("[")]
     assert [kind for kind, _, _ in results] == KINDS
     assert results[0][1] == ["albert"]  # loading one imports no other

@@ -431,6 +431,11 @@ def test_base_model(cls):
 # --- exporting, and what uses the models -----------------------------------------------------------------------------
 
 
+# The stock one, which shows that the test is right, takes as long.
+ONE_SLOW = [pytest.param(CLASSIFIERS[0], marks=pytest.mark.slow), CLASSIFIERS[1]]
+
+
+@pytest.mark.parametrize("classifier", ONE_SLOW, ids=lambda cls: cls.__name__, indirect=True)
 def test_torch_export(classifier, ids):
     model, mask = build(classifier), torch.ones_like(ids)
     batch = torch.export.Dim("batch", min=2, max=64)
@@ -444,6 +449,7 @@ def test_torch_export(classifier, ids):
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("classifier", ONE_SLOW, ids=lambda cls: cls.__name__, indirect=True)
 def test_torchscript(classifier, ids):
     model = build(classifier)
     mask = torch.ones_like(ids)

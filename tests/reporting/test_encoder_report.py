@@ -107,6 +107,7 @@ HOSTILE = {
 }  # fmt: skip
 
 
+@pytest.mark.usefixtures("unrendered_figures")
 def test_card_and_page_tell_of_time_if_it_was_measured(folder):
     assert "faster" not in card_text(folder) and "Time of" not in words_of(folder)[1]
     encoder(lambda e: e.update(latency=LATENCY | {"search": SEARCH}))(folder)
@@ -204,12 +205,14 @@ def test_the_card(folder):
     }
 
 
+@pytest.mark.usefixtures("unrendered_figures")
 def test_without_controls_it_claims_nothing_of_the_criterion(tmp_path):
     folder = save_pruned(tmp_path / "small", controls=False)
     for text in (card_text(folder), words_of(folder)[1]):
         assert "not show that prediction information chose better than chance would have" in " ".join(text.split())
 
 
+@pytest.mark.usefixtures("unrendered_figures")
 def test_what_an_earlier_pruning_took_is_told(folder):
     encoder(lambda e: e.update(neurons_at_first=512))(folder)
     for text in (card_text(folder), words_of(folder)[1]):

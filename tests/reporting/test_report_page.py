@@ -75,6 +75,7 @@ def test_the_command_makes_a_page_without_network_and_figures(folder, capsys):
     assert "test, this model 13 0.7500" in words and "None: nothing was dropped at random" in words
 
 
+@pytest.mark.usefixtures("unrendered_figures")
 def test_sweep_and_controls_are_shown_where_a_report_has_them(tmp_path, monkeypatch):
     monkeypatch.setattr("checkpoints.draw_figures", lambda report, folder: None)  # the page has its own
     folder = save_checkpoint(tmp_path / "compact", sweep=SWEEP, baselines=BASELINES)
@@ -89,6 +90,7 @@ def test_sweep_and_controls_are_shown_where_a_report_has_them(tmp_path, monkeypa
     assert "Every threshold tried on 900 validation rows" in words and "None: nothing" not in words
 
 
+@pytest.mark.usefixtures("unrendered_figures")
 def test_a_run_that_dropped_nothing_and_knows_little(folder):
     """No test split, no log, nothing dropped, not scored again: a page all the same."""
     path = folder / "midropout_report.json"

@@ -14,14 +14,15 @@ from hf_midropout.training.distillation import TEACHER, Distillation
 
 
 ROWS = rows(160).dataset
+CHECKPOINTS = {"save_strategy": "steps", "save_steps": 1}
 CONFIG = {"targets": "encoder", "keep": 0.5, "start": 3, "reconstruction_samples": 100, "score_samples": 120}
 
 
 def trainer_for(folder, config=None, kind="bert", model=None, **arguments) -> Trainer:
-    options = {"max_steps": 6, "save_steps": 1, "eval_strategy": "no", "per_device_train_batch_size": 16, **arguments}
+    options = {"max_steps": 6, "save_strategy": "no", "eval_strategy": "no", **arguments}
     args = TrainingArguments(
         str(folder), report_to=[], disable_tqdm=True, use_cpu=not ON_GPU, seed=1, learning_rate=1e-3,
-        dataloader_pin_memory=False, **options,
+        per_device_train_batch_size=16, dataloader_pin_memory=False, **options,
     )  # fmt: skip
     callback = MIDropoutCallback(MIDropoutConfig(**{**CONFIG, **(config or {})}))
     return Trainer(
@@ -41,7 +42,7 @@ def assert_same(one, other):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    trainer = trainer_for(tmp_path_factory.mktemp("trained"))
+    trainer = trainer_for(tmp_path_factory.mktemp("trained"), **CHECKPOINTS)
     trainer.train()
     return trainer
 
@@ -115,7 +116,7 @@ def test_models_of_model_init_fit_too(trained, tmp_path):
 
 def test_distillation_goes_on_after_a_resume(tmp_path):
     config = {"distill": 0.5, "distill_temperature": 3.0, "baselines": False}
-    trainer = trainer_for(tmp_path / "whole", config)
+    trainer = trainer_for(tmp_path / "whole", config, save_strategy="steps", save_steps=4)
     trainer.train()
     teacher = AutoModelForSequenceClassification.from_pretrained(tmp_path / "whole" / TEACHER)
     assert teacher.config.intermediate_size == 64

@@ -373,6 +373,10 @@ SLOW = {
     "group_by_length": "columns that are not used",
     "eval_on_start": "evaluated",
     "full_determinism": "default",
+    "max_steps": "stream",
+    "workers": "default",  # and test_callback.py
+    "own get_train_dataloader": "default",  # and test_trainer_data.py
+    "checkpoints": "load_best_model_at_end",  # and below, resumed
 }
 
 
@@ -385,7 +389,7 @@ def test_setting(name, learned_model_once, tmp_path, reference):
     setting = SETTINGS[name]
     trainer, record, watcher = run(setting, learned_model_once, tmp_path / "out")
     assert trainer.state.global_step == setting.steps
-    if setting.plain:
+    if setting.plain and (setting.nearly or not setting.equals):  # what equals another is as that one is
         check_against_the_plain_training(setting, trainer, learned_model_once, tmp_path / "plain")
     check_masks(setting, watcher, record)
     check_record(setting, trainer, record)
