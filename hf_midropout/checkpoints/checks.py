@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-from ..model_types import is_own
+from ..model_types import brings_code, is_own
 from ..utils.json_files import MAX_JSON_BYTES, parse_json, read_json
 from ..utils.report_names import MAX_ARRAYS_BYTES, REPORT_ARRAYS
 from ..utils.safe_paths import check_link, files_of
@@ -155,7 +155,7 @@ def check_code(content: dict[str, Any], trusted: bool, name: str = "config.json"
     """`ValueError` if loading needs code that comes with the checkpoint, and the user did not agree to run it."""
     if not content.get("auto_map") or trusted:
         return
-    if name == "config.json" and is_own(content.get("model_type")):
+    if name == "config.json" and brings_code(content.get("model_type")):
         return  # whose code is here
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES  # a second; brings no torch
 

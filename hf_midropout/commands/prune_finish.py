@@ -175,8 +175,9 @@ def print_end(report: Report, folder: str) -> None:
     for line in verdict(report):
         print(textwrap.fill(line, WIDTH, break_long_words=False, break_on_hyphens=False))
     place = shlex.quote(one_line(folder, 500))
+    needs = ",\nwith hf_midropout installed and imported, or trust_remote_code=True" if encoder.is_uneven else ""
     print(
-        f"\nSaved in {folder}; AutoModelForSequenceClassification.from_pretrained loads it."
+        f"\nSaved in {folder}; AutoModelForSequenceClassification.from_pretrained loads it{needs}."
         f"\n{report.seconds['total']:.0f} s, of which measuring {report.seconds['measuring']:.0f} s."
         f"\nNext: hf-midropout report {place}"
     )

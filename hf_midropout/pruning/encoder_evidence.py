@@ -46,6 +46,8 @@ class EncoderEvidence:
     derivatives: bool = False
     moments: bool = False
     labels: list[torch.Tensor] = field(default_factory=list)
+    ranked: dict[str, dict[str, torch.Tensor]] = field(default_factory=dict)
+    """Importances by criterion that [`importance`] has worked out already, from all batches."""
 
     def __post_init__(self):
         self.calls = LayerCalls(self.network, [str(group.layer) for group in self.groups.values()])
