@@ -13,7 +13,7 @@ from .data_arguments import load_data
 from .parser import command_parser
 from .prune_arguments import AUTO, PruneArguments
 from .prune_checks import check_arguments, check_checkpoint, check_problem_type, check_split
-from .prune_finish import Outcome, finish, neurons_at_first
+from .prune_finish import Outcome, finish, neurons_at_first, remove_what_a_kill_left
 from .prune_smaller import (
     check_layers_option,
     check_vocabulary_option,
@@ -85,6 +85,7 @@ def main(args: PruneArguments) -> None:
         model.config.id2label = dict(enumerate(data.label_names))
         model.config.label2id = {name: number for number, name in enumerate(data.label_names)}
     check_vocabulary_option(args, model, tokenizer)
+    remove_what_a_kill_left(args.output_dir)
     search = search_as_asked(args, model, max_length)
     outcome = prune_and_compare(args, model, tokenizer, data, max_length, search)
     outcome.seconds["total"] = time.perf_counter() - started

@@ -63,6 +63,7 @@ def write_widths(model: PreTrainedModel, field: str, widths: Sequence[int]) -> N
     config.per_layer_config = None
     # Checks add up what a config asks for as if all layers had this one.
     setattr(config, field, min(widths))
-    config.per_layer_config = {
+    wider = {
         layer: {field: widths[module]} for layer, module in enumerate(config.module_of) if widths[module] > min(widths)
     }
+    config.per_layer_config = wider or None
