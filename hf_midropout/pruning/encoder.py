@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -17,6 +18,7 @@ from ..model_types import is_uneven
 from ..models.uneven_widths import write_widths
 from ..scoring.inference import Batches, frozen_inference
 from ..scoring.passes import LabelledBatch, labelled_batches, rounds
+from .config_checks import FEWEST_ROWS
 from .criteria import Importance, importance
 from .encoder_evidence import EncoderEvidence
 from .selection import NothingToSelect, Selection, select_counts
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
 DERIVATIVES = {"taylor", "mask_fisher"}
 MOMENTS = {"brain_surgeon"}
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -209,7 +213,15 @@ def measure_encoder(
         unit="batch",
         disable=not progress,
     )
-    return evidence.gather(bar)
+    evidence.gather(bar)
+    rows = sum(map(len, evidence.labels))
+    if rows < FEWEST_ROWS:
+        logger.warning(
+            "Neurons are ranked, and weights refitted, on only %d rows: other rows may give another network. Give %d "
+            "or more, if possible; they need not be rows that the model was trained on.",
+            rows, FEWEST_ROWS,
+        )  # fmt: skip
+    return evidence
 
 
 def first_rows(batches: Iterable[LabelledBatch], rows: int | None) -> Iterator[LabelledBatch]:

@@ -65,8 +65,8 @@ def pruned_and_killed(options: list[str], folder: Path, step: int) -> None:
     sys.exit(main(["prune", *options, "--output_dir", str(folder / "small")]))
 
 
-# At each of some forty moments in the slow run, at every seventh in the fast one.
-@pytest.mark.parametrize("step", [7, pytest.param(1, marks=pytest.mark.slow)])
+# At each of some thirty moments in the slow run, at every fifth in the fast one.
+@pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.slow)])
 def test_killed_while_saving(data_folder, tmp_path, capsys, step):
     tokenizer = train_tokenizer(Dataset.from_csv(str(data_folder / "train.csv"))["text"][:], vocab_size=60)
     torch.manual_seed(0)
@@ -80,9 +80,9 @@ def test_killed_while_saving(data_folder, tmp_path, capsys, step):
     options = [str(tmp_path / "dense"), "--dataset", str(data_folder), "--no_compare", "--no_latency"]
     code = exit_code(tmp_path / "log", pruned_and_killed, options, folder, step)
     assert code == 0, (tmp_path / "log").read_text()
-    assert int((folder / "killed").read_text()) > 35 // step
+    assert int((folder / "killed").read_text()) > 20 // step
     left = [path for path in folder.iterdir() if path.is_dir() and path.name.startswith(".small.")]
-    assert len(left) > 25 // step
+    assert len(left) > 15 // step
     (left[0] / "small").mkdir(exist_ok=True)
     (left[0] / "small" / "thesis.txt").write_text("mine")
     (left[0] / "small" / "link.json").symlink_to(folder / "small.txt")

@@ -72,6 +72,7 @@ def test_the_next_commands_work_on_it(uneven, data_folder, tmp_path, capsys):
     assert capsys.readouterr().out.split("\t")[0] in ("money", "sport")
 
 
+@pytest.mark.slow  # tracing takes seconds; other models are exported in export/test_export.py
 def test_as_onnx(uneven, tmp_path, capsys):
     pytest.importorskip("onnxruntime")
     folder = shutil.copytree(uneven[0], tmp_path / "uneven")
@@ -82,7 +83,6 @@ def test_as_onnx(uneven, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("bert", ["--scope", "some"], "--scope some: must be one of layer, global"),
         (
             "bert",
             ["--scope", "global", "--criterion", "magnitude"],

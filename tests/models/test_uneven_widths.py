@@ -14,7 +14,6 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from hf_midropout import MIDropoutConfig, prune
 from hf_midropout.checkpoints.checks import check_checkpoint
 from hf_midropout.checkpoints.loading import load_checked_model
-from hf_midropout.export.onnx import export_onnx
 from hf_midropout.groups import cut_groups, drop_layers, find_groups
 from hf_midropout.model_types import (
     HEAD_ARCHITECTURES,
@@ -110,7 +109,8 @@ def test_the_schema_is_that_of_transformers(uneven, kind):
 
 
 def test_loaded_with_trust_remote_code_where_this_package_is_not(uneven, tmp_path, run_stock):
-    torch.save(({kind: logits(model) for kind, (model, _) in uneven.items()}, INPUTS), tmp_path / "expected.pt")
+    kinds = ("albert", "bert", "distilbert", "modernbert", "roberta")  # others have their layers where BERT has them
+    torch.save(({kind: logits(uneven[kind][0]) for kind in kinds}, INPUTS), tmp_path / "expected.pt")
     code = """
 import sys, torch
 from transformers import AutoModelForSequenceClassification
@@ -125,7 +125,7 @@ for kind, logits in expected.items():
 """
     folder = uneven["bert"][1].parent
     run_stock(code, folder, tmp_path / "expected.pt", tmp_path / "again")
-    for kind in KINDS:
+    for kind in kinds:
         assert {path.name for path in (tmp_path / "again" / kind).glob("*.py")} == set(UNEVEN_CODE)
         before, after = (
             json.loads((each / kind / "config.json").read_text()) for each in (folder, tmp_path / "again")
@@ -236,11 +236,6 @@ def test_a_model_without_a_checkpoint_is_drawn_as_any_other():
 def test_no_layer_of_them_can_be_dropped(uneven):
     with pytest.raises(ValueError, match="have different widths: none of them can be dropped"):
         drop_layers(copy.deepcopy(uneven["bert"][0]), [0, 1])
-
-
-def test_as_onnx(uneven, tmp_path):
-    pytest.importorskip("onnxruntime")
-    assert export_onnx(copy.deepcopy(uneven["bert"][0]), tmp_path) <= 1e-4
 
 
 def test_trained_on_and_halved(uneven, tmp_path):

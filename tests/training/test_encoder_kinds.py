@@ -1,4 +1,4 @@
-"""`targets="encoder"` in trainings of architectures other than BERT: killed and resumed, compiled, in two processes."""
+"""`targets="encoder"` on architectures other than BERT: killed and resumed, compiled, in two processes."""
 
 import json
 import os
