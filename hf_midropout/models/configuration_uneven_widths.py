@@ -53,7 +53,8 @@ class UnevenWidthsConfig(Base):
     @property
     def widths(self) -> list[int]:
         """Feed-forward neurons of each layer that hidden states pass."""
-        return [getattr(layer, self.width_field) for layer in self.per_layer_config]
+        layers: Any = self.per_layer_config
+        return [getattr(layer, self.width_field) for layer in layers]
 
     @property
     def module_of(self) -> list[int]:

@@ -58,7 +58,7 @@ def write_widths(model: PreTrainedModel, field: str, widths: Sequence[int]) -> N
     if not is_uneven(config.model_type):
         check_can_be_uneven(model)
         # As `torch.distributed.fsdp.fully_shard` does: whoever holds the model goes on with it.
-        model.__class__ = getattr(modeling, f"Uneven{type(model).__name__}")  # type: ignore[assignment]
+        model.__class__ = getattr(modeling, f"Uneven{type(model).__name__}")
         config.__class__ = type(model).config_class
     config.per_layer_config = None
     # Checks add up what a config asks for as if all layers had this one.
