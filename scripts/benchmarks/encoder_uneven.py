@@ -54,6 +54,7 @@ def main() -> None:
     test = batches(rows_of(options, name, "test", 0).select(range(options.test_rows)))
     unseen = rows_of(options, name, "train", 0)
     dense, runs = predict(model, test), []
+    content = {"dataset": name, "measure_rows": options.measure_rows, "test_rows": options.test_rows, "runs": runs}
     for draw in options.draws:
         first = options.train_rows + draw * options.measure_rows
         rows = batches(unseen.select(range(first, first + options.measure_rows)))
@@ -79,11 +80,7 @@ def main() -> None:
                 }
             )
             print(runs[-1], flush=True)
-    content = {
-        "dataset": name, "measure_rows": options.measure_rows, "test_rows": options.test_rows, "runs": runs,
-        "environment": environment(),
-    }  # fmt: skip
-    write_json(options.result, content)
+            write_json(options.result, content | {"environment": environment()})
 
 
 if __name__ == "__main__":
