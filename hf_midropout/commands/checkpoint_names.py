@@ -73,7 +73,7 @@ def check_checkpoint_fits(checkpoint: Path, model, targets: Targets = "head") ->
 
 def dimensions_cut(model) -> dict[str, int]:
     """By weight, the dimension along which it gets shorter where feed-forward neurons of the encoder are dropped."""
-    dimensions = {}
+    dimensions: dict[str, int] = {}
     for group in find_groups(model, "encoder").values():
         for rows in group.producers:
             dimensions |= {f"{rows.module}.weight": 0, f"{rows.module}.bias": 0}
