@@ -21,6 +21,9 @@ KERNELS = ("cuda", "triton")
 """In the order in which `auto` tries them; torch is what is left."""
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 MOST_ROWS = 2**31 - 1
+WORTH_COMPILING = 2**28
+"""Activations of a stream before which it is counted by torch, 20 ms on an H200: kernels take seconds to compile."""
+_proven: set[tuple[torch.device, torch.dtype]] = set()
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +36,7 @@ def counted_in_one_read(
     activations: torch.Tensor,
     labels: torch.Tensor,
     edges: torch.Tensor,
+    seen: int = WORTH_COMPILING,
 ) -> bool:
     """
     Counts as `count_classes` does, and also NaN and infinite activations and labels that are left out, if this is a
@@ -46,12 +50,13 @@ def counted_in_one_read(
         activations (`torch.Tensor` of shape `[N, K]`): As they came.
         labels (`torch.Tensor` of shape `[N]`): int64.
         edges (`torch.Tensor` of shape `[K, bins - 1]`): Of the bins.
+        seen (`int`, *optional*): Activations of the stream so far.
     """
     if not activations.is_cuda or edges.dtype != torch.float32 or max(activations.shape) > MOST_ROWS:
         return False
     if cells.dtype != torch.int32 or len({each.device for each in (cells, activations, labels, edges)}) > 1:
         return False
-    path = counting_path(activations.device, activations.dtype)
+    path = counting_path(activations.device, activations.dtype, seen)
     if path == "torch":
         return False
     run_kernel(path, cells, nonfinite, ignored, invalid, activations, labels, edges)
@@ -81,11 +86,12 @@ def run_kernel(
     invalid += invalid_labels(labels, (cells.numel() - 1) // (len(edges) * NUM_BINS)).sum()
 
 
-def counting_path(device: torch.device, dtype: torch.dtype) -> str:
+def counting_path(device: torch.device, dtype: torch.dtype, seen: int = WORTH_COMPILING) -> str:
     """
     What counts activations of `dtype` on `device`: `"cuda"` or `"triton"`, a kernel that is not turned off, runs, and
     counts as torch does, or else `"torch"`. Found out once for each device and dtype, which takes seconds, as kernels
-    are compiled, and makes the CPU wait.
+    are compiled, and makes the CPU wait; before a stream has `seen` so many activations that it is worth that, unless
+    it was found out already or a kernel was asked for, it is torch.
 
     Raises:
         `ValueError`: if the environment variable that chooses has another value than those it may have.
@@ -95,8 +101,11 @@ def counting_path(device: torch.device, dtype: torch.dtype) -> str:
         raise ValueError(f"{SWITCH}={chosen}: must be auto, cuda, triton or torch.")
     if device.type != "cuda" or dtype not in DTYPES:
         return "torch"
+    if chosen == "auto" and seen < WORTH_COMPILING and (device, dtype) not in _proven:
+        return "torch"
     for path in KERNELS:
         if chosen in ("auto", path) and not reason_against(device, path, dtype):
+            _proven.add((device, dtype))
             return path
     return "torch"
 

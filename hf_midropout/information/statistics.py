@@ -82,7 +82,7 @@ class NeuronStatistics(StreamedCounts):
         if not activations.is_cuda or labels.ndim > 1:
             return False
         tensors = self._cells, self.nonfinite, self.ignored, self.invalid
-        return counted_in_one_read(*tensors, activations, labels, self._placed_edges())
+        return counted_in_one_read(*tensors, activations, labels, self._placed_edges(), self._seen_activations)
 
     def _count(self, activations: torch.Tensor, labels: torch.Tensor) -> None:
         ignored, invalid = labels == IGNORE_INDEX, invalid_labels(labels, self.num_classes)

@@ -66,6 +66,7 @@ class StreamedCounts(Locked, ABC):
         self._copies: torch.Tensor | None = None
         self._seen = RowsSeen()
         self._waiting = Waiting()
+        self._seen_activations = 0
         self._buffer_rows = max(1, min(BUFFER_ROWS, BLOCK_ELEMENTS // num_neurons))
 
     @property
@@ -137,7 +138,7 @@ class StreamedCounts(Locked, ABC):
                 else:
                     classes = None
             self.edges = placed_edges(parts, kept, classes)
-            counting_path(self.edges.device, parts[0].dtype)  # it has to wait, here where others wait too
+            counting_path(self.edges.device, parts[0].dtype, self._seen_activations)  # may wait, as all here does
             self._count_waiting()
 
     def _placed_edges(self) -> torch.Tensor:
@@ -163,6 +164,7 @@ class StreamedCounts(Locked, ABC):
         alone = len(parts) == 1
         labels = self._classes(kept_labels[0] if alone else torch.cat(kept_labels))
         activations = parts[0] if alone else torch.cat(parts)
+        self._seen_activations += activations.numel()
         if not self._counted_in_one_read(activations, labels):
             activations = self._as_edges(activations)
             if activations.is_cuda or not activations.sum().isfinite():

@@ -15,9 +15,10 @@ HALF = torch.bfloat16
 
 
 @pytest.fixture(autouse=True)
-def forgotten():
+def forgotten(monkeypatch):
     """What was found out about devices in other tests."""
     one_read.reason_against.cache_clear()
+    monkeypatch.setattr(one_read, "_proven", set())
     yield
     one_read.reason_against.cache_clear()
 
@@ -60,6 +61,19 @@ def test_other_choices_are_told(monkeypatch):
     monkeypatch.setenv("MIDROPOUT_GPU_COUNTING", "0")
     with pytest.raises(ValueError, match="MIDROPOUT_GPU_COUNTING=0: must be auto, cuda, triton or torch"):
         one_read.counting_path(CUDA, HALF)
+
+
+def test_a_short_stream_compiles_nothing(monkeypatch):
+    tried = []
+    monkeypatch.delenv("MIDROPOUT_GPU_COUNTING", raising=False)
+    monkeypatch.setattr(one_read, "agrees", lambda *what: not tried.append(what))
+    few, many = one_read.WORTH_COMPILING - 1, one_read.WORTH_COMPILING
+    assert one_read.counting_path(CUDA, HALF, few) == "torch" and tried == []
+    monkeypatch.setenv("MIDROPOUT_GPU_COUNTING", "triton")
+    assert one_read.counting_path(CUDA, torch.float32, few) == "triton"  # asked for
+    monkeypatch.delenv("MIDROPOUT_GPU_COUNTING")
+    assert one_read.counting_path(CUDA, HALF, many) == "cuda"
+    assert one_read.counting_path(CUDA, HALF, few) == "cuda"  # compiled already
 
 
 def test_each_is_tried_once_for_a_device_and_dtype(monkeypatch):

@@ -77,6 +77,14 @@ def test_what_it_saves_loads_with_stock_transformers(trained, tmp_path):
     assert_same(weights(loaded), weights(trained.model))
 
 
+def test_in_mixed_precision_layers_are_run_in_float32(tmp_path):
+    trainer = trainer_for(tmp_path, bf16=True)
+    trainer.train()
+    record = PruningRecord.load(tmp_path)
+    assert trainer.model.config.intermediate_size == 32 and record.validation["after_pruning"]
+    assert {parameter.dtype for parameter in trainer.model.parameters()} == {torch.float32}
+
+
 @pytest.mark.parametrize("step", [2, 3, 5])
 def test_a_resumed_training_ends_in_the_same_weights(trained, tmp_path, step):
     """The checkpoint of step 3 is of the moment after the cut: live cutting equals cutting and starting from disk."""
