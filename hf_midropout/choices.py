@@ -13,6 +13,8 @@ CRITERION_NAMES = ("mutual_information", "joint_information", "magnitude", "std_
 ENCODER_CRITERION_NAMES = (
     *CRITERION_NAMES, "prediction_information", "prediction_variance", "brain_surgeon", "mask_fisher",
 )  # fmt: skip
+COMPARABLE_CRITERIA = ("prediction_information", "prediction_variance", "mutual_information")
+"""In bits, so that they compare over the layers of an encoder too."""
 
 DEFAULT_CRITERIA = {"head": "mutual_information", "encoder": "prediction_information"}
 SEARCH = "search"

@@ -10,6 +10,8 @@ from typing import Any
 
 
 PREFIX = "midropout_"
+UNEVEN = "uneven_"
+UNEVEN_CODE = ("configuration_uneven_widths.py", "modeling_uneven_widths.py")
 
 
 @dataclass(frozen=True)
@@ -77,9 +79,17 @@ def own_type(stock: str) -> str:
     return PREFIX + stock
 
 
+def uneven_type(stock: str) -> str:
+    """The `model_type` of checkpoints whose feed-forward layers have different widths, given that of stock ones."""
+    return UNEVEN + stock
+
+
 def stock_type(model_type: Any) -> str | None:
     """The stock `model_type` of an architecture that a MI-Dropout head can be on, given that or our own; or `None`."""
-    stock = model_type.removeprefix(PREFIX) if isinstance(model_type, str) else None
+    if not isinstance(model_type, str):
+        return None
+    prefix = next((each for each in (PREFIX, UNEVEN) if model_type.startswith(each)), "")
+    stock = model_type.removeprefix(prefix)
     return stock if stock in HEAD_ARCHITECTURES else None
 
 
@@ -88,29 +98,43 @@ def is_own(model_type: Any) -> bool:
     return isinstance(model_type, str) and model_type.startswith(PREFIX) and stock_type(model_type) is not None
 
 
+def is_uneven(model_type: Any) -> bool:
+    """Whether this is the `model_type` of a model whose feed-forward layers have different widths."""
+    return isinstance(model_type, str) and model_type.startswith(UNEVEN) and stock_type(model_type) is not None
+
+
+def brings_code(model_type: Any) -> bool:
+    """Whether checkpoints of this `model_type` bring code along that is also in this package."""
+    return is_own(model_type) or is_uneven(model_type)
+
+
 def module_name(stock: str, kind: str = "modeling") -> str:
     """The module of `models/` with the classes of an architecture: `kind` is `"configuration"` or `"modeling"`."""
     return f"{kind}_{PREFIX}{stock.replace('-', '_')}"
 
 
-def auto_map(stock: str) -> dict[str, str]:
-    """`auto_map` in `config.json`: where `trust_remote_code` finds which class."""
-    classes = f"MIDropout{HEAD_ARCHITECTURES[stock].classes}"
-    modeling = f"{module_name(stock)}.{classes}"
+def auto_map(stock: str, uneven: bool = False) -> dict[str, str]:
+    """`auto_map` in `config.json`: where `trust_remote_code` finds which class, of a head or of `uneven` widths."""
+    classes = f"{'Uneven' if uneven else 'MIDropout'}{HEAD_ARCHITECTURES[stock].classes}"
+    names = [name.removesuffix(".py") for name in code_files(stock, uneven)[-2:]]
+    modeling = f"{names[1]}.{classes}"
     return {
-        "AutoConfig": f"{module_name(stock, 'configuration')}.{classes}Config",
+        "AutoConfig": f"{names[0]}.{classes}Config",
         "AutoModel": f"{modeling}Model",
         "AutoModelForSequenceClassification": f"{modeling}ForSequenceClassification",
     }
 
 
-def code_files(stock: str) -> tuple[str, ...]:
-    """The files of `models/` that travel with checkpoints of an architecture."""
+def code_files(stock: str, uneven: bool = False) -> tuple[str, ...]:
+    """The files of `models/` that travel with checkpoints of an architecture, of a head or of `uneven` widths."""
+    if uneven:
+        return UNEVEN_CODE
     kinds = ("configuration", "modeling")
     return (*(f"{kind}_midropout.py" for kind in kinds), *(f"{module_name(stock, kind)}.py" for kind in kinds))
 
 
-ALL_CODE_FILES = tuple(dict.fromkeys(name for stock in HEAD_ARCHITECTURES for name in code_files(stock)))
+HEAD_CODE_FILES = tuple(dict.fromkeys(name for stock in HEAD_ARCHITECTURES for name in code_files(stock)))
+ALL_CODE_FILES = (*HEAD_CODE_FILES, *UNEVEN_CODE)
 
 
 def position_limit(config: dict[str, Any]) -> int | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-from ..model_types import is_own
+from ..model_types import brings_code, is_own
 from ..utils.json_files import MAX_JSON_BYTES, parse_json, read_json
 from ..utils.report_names import MAX_ARRAYS_BYTES, REPORT_ARRAYS
 from ..utils.safe_paths import check_link, files_of
@@ -20,6 +20,11 @@ from .size_checks import MAX_WIDTH, Weights, check_sizes, check_total
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+ADAPTER = "adapter_config.json"
+ADAPTER_REFUSED = (
+    f"holds a PEFT adapter ({ADAPTER}), which names another checkpoint to load: merge it into that one first, with "
+    "peft's model.merge_and_unload().save_pretrained(folder)."
+)
 MAX_SHARDS = 1_000
 PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".dill", ".npy", ".npz", ".h5")
 READ_SUFFIXES = (".json", ".jinja", ".txt", ".model", ".md", ".html", ".py")
@@ -45,6 +50,8 @@ def checkpoint_folder(path: str | os.PathLike) -> Path:
     for folder in (path / "compact", path):
         if (folder / "config.json").is_file():
             return folder
+    if (path / ADAPTER).is_file():
+        raise ValueError(f"{path} {ADAPTER_REFUSED}")
     found = "" if path.is_dir() else "there is no such folder; " if not path.exists() else "this is a file; "
     raise ValueError(
         f"{path}: {found}must be a folder with a checkpoint (config.json), or the output of hf-midropout train."
@@ -102,14 +109,14 @@ def check_checkpoint(
 def check_files(sizes: dict[str, int], *, no_pickles: bool = False) -> None:
     """`ValueError` for names and sizes that a checkpoint must not have; `sizes` in bytes, by path."""
     check_names(sizes)
+    if ADAPTER in sizes:
+        raise ValueError(f"The checkpoint {ADAPTER_REFUSED}")
     pickles = [name for name in sizes if name.lower().endswith(PICKLE_SUFFIXES)]
     if not {WEIGHTS, INDEX} & sizes.keys():
         found = f"only {', '.join(pickles[:3])}, which can run code when loaded" if pickles else "none"
         raise ValueError(f"The weights must be in {WEIGHTS}: there is {found}.")
     if pickles and no_pickles:
         raise ValueError(f"{', '.join(pickles[:3])}: a pickle can run code when loaded; only safetensors are allowed.")
-    if "adapter_config.json" in sizes:
-        raise ValueError("adapter_config.json: adapters that name another checkpoint to load are not supported.")
     if sizes.get(REPORT_ARRAYS, 0) > MAX_ARRAYS_BYTES:
         raise ValueError(f"{REPORT_ARRAYS} has {sizes[REPORT_ARRAYS]:,} bytes: {MAX_ARRAYS_BYTES:,} are allowed.")
     for name, size in sizes.items():
@@ -157,7 +164,7 @@ def check_code(content: dict[str, Any], trusted: bool, name: str = "config.json"
     """`ValueError` if loading needs code that comes with the checkpoint, and the user did not agree to run it."""
     if not content.get("auto_map") or trusted:
         return
-    if name == "config.json" and is_own(content.get("model_type")):
+    if name == "config.json" and brings_code(content.get("model_type")):
         return  # whose code is here
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES  # a second; brings no torch
 

@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..model_types import is_own, own_type
+from ..model_types import is_own, own_type, uneven_type
 from .config_checks import is_whole, refusal, walk
 from .safetensors_checks import DTYPE_BYTES
 
@@ -25,7 +25,7 @@ MAX_EXPERTS = 2**14
 FREE = 4_096
 """A width or a number of positions up to this is never refused: it costs little."""
 
-SHARED = ("albert", own_type("albert"))  # the same layers, applied num_hidden_layers times
+SHARED = ("albert", own_type("albert"), uneven_type("albert"))  # the same layers, applied num_hidden_layers times
 LAYERS = ("num_hidden_layers", "num_layers", "n_layer", "n_layers", "encoder_layers", "decoder_layers",
           "num_encoder_layers", "num_decoder_layers")  # fmt: skip
 NAMED = {"inner_group_num": "albert_layers", "num_hidden_groups": "albert_layer_groups"}

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..model_types import is_uneven
 from .data_arguments import option
 from .parser import command_parser
 
@@ -104,6 +105,11 @@ def save_stock(model, folder: Path, target: Path) -> None:
         "merges.txt",
         *TOKENIZER_FILES,
     )
+    if is_uneven(model.config.model_type):
+        raise ValueError(
+            f"--stock: {folder} has layers of different widths, which transformers' own classes cannot load; prune "
+            "the model that it was made from with --scope layer."
+        )
     if not hasattr(model, "masked_layers"):
         raise ValueError(f"--stock: {folder} holds a {type(model).__name__}, not a MIDropout model.")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):

@@ -13,7 +13,7 @@ from .data_arguments import load_data
 from .parser import command_parser
 from .prune_arguments import AUTO, PruneArguments
 from .prune_checks import check_arguments, check_checkpoint, check_problem_type, check_split
-from .prune_finish import Outcome, finish, neurons_at_first
+from .prune_finish import Outcome, finish, neurons_at_first, remove_what_a_kill_left
 from .prune_smaller import (
     check_layers_option,
     check_vocabulary_option,
@@ -71,7 +71,7 @@ def main(args: PruneArguments) -> None:
         config = AutoConfig.from_pretrained(checkpoint, trust_remote_code=args.trust_remote_code)
     check_problem_type(args.checkpoint, config)
     skeleton = skeleton_of(config, args.trust_remote_code)
-    check_checkpoint(args.checkpoint, skeleton, args.fraction)
+    check_checkpoint(args.checkpoint, skeleton, args.fraction, args.scope)
     check_layers_option(args, skeleton)
     max_length = tokens_to_cut_to(args.max_length, skeleton)
     check_latency_tokens(args, skeleton)
@@ -87,6 +87,7 @@ def main(args: PruneArguments) -> None:
         model.config.id2label = dict(enumerate(data.label_names))
         model.config.label2id = {name: number for number, name in enumerate(data.label_names)}
     check_vocabulary_option(args, model, tokenizer)
+    remove_what_a_kill_left(args.output_dir)
     search = search_as_asked(args, model, max_length)
     outcome = prune_and_compare(args, model, tokenizer, data, max_length, search)
     outcome.seconds["total"] = time.perf_counter() - started
@@ -171,17 +172,19 @@ def pruned_networks(args: PruneArguments, evidence, validation, width: int | Non
 
     criteria = dict.fromkeys([args.criterion, *(CONTROLS if args.compare else ())])
     networks, pruned, sweep = {}, {}, None
-    budgets = {name: Budget(name, args.fraction or 1.0, width) for name in criteria}
     if args.keep == AUTO:
         dense = predict(evidence.network, validation)
-        found = search_width(evidence, args.criterion, validation, dense, margin=args.margin)
+        found = search_width(evidence, args.criterion, validation, dense, margin=args.margin, scope=args.scope)
         sweep = found.sweep
         if found.network is None or found.pruning is None:
             raise ValueError(not_even_the_widest(sweep, "--keep auto"))
         networks[args.criterion], pruned[args.criterion] = found.network, found.pruning
-        width = next(iter(found.pruning.selection.widths.values()))[0]
-        budgets = {name: Budget(name, width=width) for name in criteria if name != args.criterion}
-        print(f"Tried {len(sweep.levels)} widths on {sweep.rows:,} validation rows; took {width:,}.", flush=True)
+        counts = found.pruning.selection.counts
+        taken = f"{sum(counts.values()) / len(counts):,.0f}{' on average' if args.scope == 'global' else ''}"
+        print(f"Tried {len(sweep.levels)} widths on {sweep.rows:,} validation rows; took {taken}.", flush=True)
+    else:
+        counts = Budget(args.criterion, args.fraction or 1.0, width, args.scope).counts_of(evidence)
+    budgets = {name: Budget(name, counts=counts) for name in criteria if name not in networks}
     networks |= {name: copy.deepcopy(evidence.network) for name in budgets}
     pruned |= prune_with(evidence, budgets, {name: networks[name] for name in budgets})
     return {name: networks[name] for name in criteria}, pruned[args.criterion], sweep

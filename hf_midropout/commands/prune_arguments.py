@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from ..choices import Scope
 from .data_arguments import DataArguments, option
 
 
@@ -26,6 +27,12 @@ class PruneArguments(DataArguments):
         "Fraction of each layer's feed-forward neurons to keep, in (0, 1). 'auto': the smallest at which the accuracy "
         f"on validation rows is shown to be no more than --margin below the dense network's. None: {DEFAULT_KEEP}, or "
         "what --speedup takes.",
+    )
+    scope: Scope = option(
+        "layer",
+        "'layer' keeps this fraction of each layer. 'global' keeps it of all layers together, more neurons where they "
+        "carry more bits about the prediction, at no more multiplications. Then layers differ in width, which "
+        "transformers' own classes cannot load: it takes this package, or trust_remote_code.",
     )
     speedup: float | None = option(
         None,

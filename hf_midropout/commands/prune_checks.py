@@ -6,8 +6,10 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..choices import ENCODER_CRITERION_NAMES
+from ..choices import ENCODER_CRITERION_NAMES, Scope
+from ..pruning.config_checks import check_comparable
 from .classifier_checks import check_rows
+from .option_names import options_named
 from .prune_arguments import AUTO, DEFAULT_MARGIN, PruneArguments
 from .prune_speed import check_speed
 
@@ -38,6 +40,7 @@ def check_arguments(args: PruneArguments) -> None:
         raise ValueError(f"--max_samples {args.max_samples}: must be {FEWEST_ROWS} rows or more to reconstruct from.")
     if args.max_eval_samples < 1:
         raise ValueError(f"--max_eval_samples {args.max_eval_samples}: must be 1 or more.")
+    check_scope(args)
     check_rows(args)
     check_speed(args)
     path = Path(args.output_dir)
@@ -48,6 +51,19 @@ def check_arguments(args: PruneArguments) -> None:
     parent = next(parent for parent in path.absolute().parents if parent.exists())
     if not os.access(parent, os.W_OK):
         raise ValueError(f"--output_dir {args.output_dir}: {parent} may not be written to.")
+
+
+def check_scope(args: PruneArguments) -> None:
+    """`ValueError` for a `--scope` at odds with other options."""
+    if args.scope == "layer":
+        return
+    with options_named(type(args)):
+        check_comparable(args.criterion, "scope='global'")
+    if args.speedup is not None:
+        raise ValueError(
+            f"--scope global with --speedup {args.speedup:g}: the width that is fast enough is found with as many "
+            "neurons in each layer. Give --scope layer, or --keep."
+        )
 
 
 def check_split(split: str, splits: Iterable[str]) -> None:
@@ -65,15 +81,18 @@ def check_problem_type(name: str, config, option: str = "checkpoint") -> None:
         raise ValueError(f"--{option} {name}: it is for {problem_type!r}; must be a classifier with one class a row.")
 
 
-def check_checkpoint(name: str, model, keep: float | None) -> None:
-    """`ValueError` for a classifier whose encoder cannot be pruned, or not so little."""
+def check_checkpoint(name: str, model, keep: float | None, scope: Scope = "layer") -> None:
+    """`ValueError` for a classifier whose encoder cannot be pruned, or not so little, or not in layers so wide."""
     from ..groups import find_groups
-    from ..pruning.encoder import width_for
+    from ..pruning.encoder_checks import check_widths
+    from ..pruning.width_allocation import width_for
 
     if getattr(model.config, "quantization_config", None) is not None:
         raise ValueError(f"--checkpoint {name}: it is quantised; prune the model that it was made from.")
     try:
         groups = find_groups(model, "encoder")
+        with options_named(PruneArguments):
+            check_widths(model, scope)
     except ValueError as error:
         raise ValueError(f"--checkpoint {name}: {error}") from None
     if keep is None:

@@ -77,6 +77,23 @@ def neurons_at_first(checkpoint: Path) -> int | None:
     return report.encoder.neurons_at_first or report.encoder.neurons
 
 
+def remove_what_a_kill_left(output_dir: str) -> None:
+    """
+    Removes what earlier runs into `output_dir` that were killed left beside it; prints the path of anything there that
+    no run writes, which stays.
+    """
+    from ..training.run_record import remove_written
+    from ..utils.files import clean_up
+
+    path = Path(output_dir).absolute()
+
+    def remove(folder: Path) -> None:
+        for name in remove_written(folder):
+            print(f"Left where it is, as no run wrote it: {one_line(folder.parent / name, 500)}", flush=True)
+
+    clean_up(path.parent, (path.name,), remove)
+
+
 def finish(
     args: PruneArguments,
     checkpoint: Path,
@@ -175,8 +192,9 @@ def print_end(report: Report, folder: str) -> None:
     for line in verdict(report):
         print(textwrap.fill(line, WIDTH, break_long_words=False, break_on_hyphens=False))
     place = shlex.quote(one_line(folder, 500))
+    needs = ",\nwith hf_midropout installed and imported, or trust_remote_code=True" if encoder.is_uneven else ""
     print(
-        f"\nSaved in {folder}; AutoModelForSequenceClassification.from_pretrained loads it."
+        f"\nSaved in {folder}; AutoModelForSequenceClassification.from_pretrained loads it{needs}."
         f"\n{report.seconds['total']:.0f} s, of which measuring {report.seconds['measuring']:.0f} s."
         f"\nNext: hf-midropout report {place}"
     )

@@ -118,7 +118,7 @@ def train(args: TrainArguments, config, output: OutputFolder, progress: Progress
     with arguments.main_process_first(desc="tokenizing"):
         tokenized = data.tokenize(tokenizer, args.max_length)
     if checkpoint:
-        check_checkpoint_fits(Path(checkpoint), model)
+        check_checkpoint_fits(Path(checkpoint), model, config.targets)
 
     callback = MIDropoutCallback(config)
     trainer = Trainer(

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..checkpoints.checks import checkpoint_folder, read_json
 from ..checkpoints.loading import TOKENIZER_FILES, load_checked_tokenizer
-from ..model_types import HEAD_ARCHITECTURES, position_limit, stock_type
+from ..model_types import HEAD_ARCHITECTURES, is_uneven, position_limit, stock_type
 from .option_names import options_named
 from .train_arguments import TrainArguments
 
@@ -46,6 +46,11 @@ def find_model(args: TrainArguments) -> tuple[Path | None, str]:
     kind = config.get("model_type")
     if stock_type(kind) is None:
         raise ValueError(f"{named}: its model_type is {kind!r}; must be one of {', '.join(HEAD_ARCHITECTURES)}.")
+    if is_uneven(kind):
+        raise ValueError(
+            f"{named}: its layers have different widths, and a MI-Dropout head goes on others only; give the model "
+            "that it was pruned from."
+        )
     if not any((folder / name).is_file() for name in TOKENIZER_FILES):
         raise ValueError(
             f"{named}: it has no tokenizer (one of {', '.join(TOKENIZER_FILES)}), without which its token ids mean "

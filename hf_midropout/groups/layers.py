@@ -78,6 +78,8 @@ def encoder_layers(model: nn.Module) -> EncoderLayers:
             f"inner_group_num={inner}: layers of an ALBERT with several inner layers in a group "
             "cannot be dropped; must be 1."
         )
+    if getattr(model.config, "is_heterogeneous", False):
+        raise ValueError(f"The layers of {type(model).__name__} have different widths: none of them can be dropped.")
     base = getattr(model, "base_model", model)
     path, _, name = row.layers.partition(".*")[0].rpartition(".")
     found = EncoderLayers(model, base.get_submodule(path), name)

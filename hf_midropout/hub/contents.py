@@ -8,7 +8,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from ..checkpoints.checks import INDEX, WEIGHTS, weight_files
-from ..model_types import auto_map, code_files, is_own, stock_type
+from ..model_types import auto_map, brings_code, code_files, is_uneven, stock_type
 from ..utils.json_files import read_json
 from ..utils.report_names import REPORT_ARRAYS, REPORT_NAME
 from ..utils.safe_paths import files_of
@@ -41,13 +41,13 @@ def published_contents(folder: Path) -> dict[str, Path | bytes]:
         name: folder / name if name.endswith(BY_PATH) else (folder / name).read_bytes() for name in names
     }
     config = read_json(folder / "config.json")
-    if is_own(config.get("model_type")):
-        stock = str(stock_type(config["model_type"]))
-        for name in code_files(stock):
+    if brings_code(config.get("model_type")):
+        stock, uneven = str(stock_type(config["model_type"])), is_uneven(config["model_type"])
+        for name in code_files(stock, uneven):
             # The code of this version reads this version's checkpoints; what lies in the folder may have been edited.
             contents[name] = (Path(__file__).parents[1] / "models" / name).read_bytes()
-        if config.get("auto_map") != auto_map(stock):
-            whole = config | {"auto_map": auto_map(stock)}
+        if config.get("auto_map") != auto_map(stock, uneven):
+            whole = config | {"auto_map": auto_map(stock, uneven)}
             contents["config.json"] = json.dumps(whole, indent=2, sort_keys=True).encode()
     return contents
 

@@ -25,6 +25,7 @@ def register_on_first_use() -> None:
     for stock in HEAD_ARCHITECTURES:
         name = f"{__package__}.{module_name(stock, 'configuration')}"
         wrapt.when_imported(name)(partial(_watch_configuration, stock))
+    wrapt.when_imported(f"{__package__}.configuration_uneven_widths")(_watch_uneven_configurations)
 
 
 def _watch_auto_config(module) -> None:
@@ -35,6 +36,13 @@ def _watch_auto_config(module) -> None:
 def _watch_configuration(stock: str, module) -> None:
     name = f"{_classes(stock)}Config.__init__"
     wrapt.wrap_function_wrapper(module, name, _after(partial(_register_model, stock)))
+
+
+def _watch_uneven_configurations(module) -> None:
+    for number, configuration in enumerate(module.CONFIGURATIONS):
+        wrapt.wrap_function_wrapper(
+            module, f"{configuration.__name__}.__init__", _after(partial(_register_uneven_model, number))
+        )
 
 
 def _after(register):
@@ -50,6 +58,8 @@ def _register_configurations() -> None:
 
     for stock in HEAD_ARCHITECTURES:
         AutoConfig.register(own_type(stock), _configuration(stock), exist_ok=True)
+    for configuration in _uneven("configuration").CONFIGURATIONS:
+        AutoConfig.register(configuration.model_type, configuration, exist_ok=True)
 
 
 def _register_model(stock: str) -> None:
@@ -60,6 +70,18 @@ def _register_model(stock: str) -> None:
     AutoModelForSequenceClassification.register(
         configuration, getattr(module, f"{_classes(stock)}ForSequenceClassification"), exist_ok=True
     )
+
+
+def _register_uneven_model(number: int) -> None:
+    from transformers import AutoModel, AutoModelForSequenceClassification
+
+    configuration, modeling = _uneven("configuration").CONFIGURATIONS[number], _uneven("modeling")
+    AutoModel.register(configuration, modeling.MODELS[number], exist_ok=True)
+    AutoModelForSequenceClassification.register(configuration, modeling.CLASSIFIERS[number], exist_ok=True)
+
+
+def _uneven(kind: str):
+    return import_module(f".{kind}_uneven_widths", __package__)
 
 
 def _configuration(stock: str):

@@ -57,7 +57,9 @@ class MIDropoutConfig:
     scope: Scope = _option(
         "layer",
         "'layer' keeps (or searches for) one fraction of each layer, 'global' one threshold for all layers together, "
-        "as in the paper. A threshold in bits is always global.",
+        "as in the paper. A threshold in bits is always global. In an encoder 'global' gives layers different widths, "
+        "at no more multiplications: such a model is no longer of transformers' own class, and loads where this "
+        "package is installed or with trust_remote_code; not in a training.",
     )
     criterion: str | None = _option(
         None,

@@ -6,7 +6,7 @@ import math
 from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Literal, get_args, get_origin, get_type_hints
 
-from ..choices import CRITERION_NAMES, ENCODER_CRITERION_NAMES, SEARCH
+from ..choices import COMPARABLE_CRITERIA, CRITERION_NAMES, ENCODER_CRITERION_NAMES, SEARCH
 
 
 if TYPE_CHECKING:
@@ -29,22 +29,29 @@ def check_config(config: MIDropoutConfig) -> None:
 
 def check_encoder_options(config: MIDropoutConfig) -> None:
     """`ValueError` for what can be done to the neurons of a head only."""
-    uneven = " Layers of different widths would not load with transformers' own classes."
-    allowed = {
-        "action": (("prune", "none"), ""),
-        "scope": (("layer",), uneven),
-        "reconstruction": (("least_squares", "none"), ""),
-    }
-    for name, (values, why) in allowed.items():
+    allowed: dict[str, tuple[str, ...]] = {"action": ("prune", "none"), "reconstruction": ("least_squares", "none")}
+    if config.targets == "all":
+        allowed["scope"] = ("layer",)
+    for name, values in allowed.items():
         value = getattr(config, name)
         if value not in values:
             raise ValueError(
-                f"{name}={value!r} with targets={config.targets!r}: must be {' or '.join(map(repr, values))}.{why}"
+                f"{name}={value!r} with targets={config.targets!r}: must be {' or '.join(map(repr, values))}."
             )
+    if config.scope == "global":
+        check_comparable(config.criterion_of("encoder"), "scope='global'")
     if config.threshold is not None and config.threshold != SEARCH:
         raise ValueError(
             f"threshold={config.threshold} bits with targets={config.targets!r}: give keep or threshold={SEARCH!r}."
-            f"{uneven}"
+        )
+
+
+def check_comparable(criterion: str, option: str) -> None:
+    """`ValueError` for a criterion whose values do not compare over the layers of an encoder, as `option` needs."""
+    if criterion not in COMPARABLE_CRITERIA:
+        raise ValueError(
+            f"criterion={criterion!r} with {option}: its values do not compare over layers; must be one of "
+            f"{', '.join(map(repr, COMPARABLE_CRITERIA))}."
         )
 
 

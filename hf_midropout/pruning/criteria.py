@@ -14,7 +14,10 @@ from .token_statistics import TokenStatistics
 
 
 Importance = dict[str, torch.Tensor]
-"""`[K]` float64 on the CPU by group; the higher, the longer a unit is kept. Values compare within a group."""
+"""
+`[K]` float64 on the CPU by group; the higher, the longer a unit is kept. Values compare within a group, and between
+groups for those of `COMPARABLE_CRITERIA` only.
+"""
 
 CRITERIA: dict[str, Callable[[GroupStatistics], torch.Tensor]] = {}
 ENCODER_CRITERIA: dict[str, Callable[..., torch.Tensor]] = {}
@@ -42,6 +45,9 @@ def importance(evidence: Evidence | EncoderEvidence, name: str) -> Importance:
     Raises:
         `ValueError`: if a value is NaN or infinite.
     """
+    known = getattr(evidence, "ranked", {})
+    if name in known:
+        return known[name]
     result = {}
     for group in evidence.groups:
         statistics = evidence.of(group)
@@ -50,6 +56,7 @@ def importance(evidence: Evidence | EncoderEvidence, name: str) -> Importance:
             broken = int((~values.isfinite()).sum())
             raise ValueError(f"criterion={name!r} gives no finite value for {broken} neurons of {group}.")
         result[group] = values.masked_fill(~statistics.alive, -torch.inf)
+    known[name] = result
     return result
 
 

@@ -93,7 +93,8 @@ def check_batches(batches: Batches, model: nn.Module, num_classes: int) -> None:
             if first is None:
                 raise ValueError("there are no rows.")
             check_labels(torch.as_tensor(first.labels), num_classes)
-            model(**to_device(first.inputs, model))
+            if not hasattr(model(**to_device(first.inputs, model)), "logits"):
+                raise ValueError(f"{type(model).__name__} gives no logits; must be a sequence classifier.")
     except Exception as error:
         said = str(error).strip() or "no message"
         raise UnusableData(said if type(error) is ValueError else f"{type(error).__name__}: {said}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -11,13 +12,18 @@ from typing import TYPE_CHECKING
 
 from tqdm.auto import tqdm
 
+from ..choices import Scope
 from ..groups import Groups, cut_groups, find_groups, linear_of
+from ..model_types import is_uneven
+from ..models.uneven_widths import write_widths
 from ..scoring.inference import Batches, frozen_inference
 from ..scoring.passes import LabelledBatch, labelled_batches, rounds
+from .config_checks import FEWEST_ROWS
 from .criteria import Importance, importance
 from .encoder_evidence import EncoderEvidence
 from .selection import NothingToSelect, Selection, select_counts
 from .sequential_reconstruction import SequentialReconstruction
+from .width_allocation import allocate, width_for
 
 
 if TYPE_CHECKING:
@@ -26,10 +32,8 @@ if TYPE_CHECKING:
 
 DERIVATIVES = {"taylor", "mask_fisher"}
 MOMENTS = {"brain_surgeon"}
-MULTIPLE = 32
-"""Widths are multiples of this: others can be slower than wider ones."""
-FEWEST_WIDTHS = 16
-"""To choose from in a layer so narrow that it has fewer multiples."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -51,24 +55,17 @@ class EncoderPruning:
     seconds: dict[str, float] = field(default_factory=dict)
 
 
-def width_for(keep: float, units: int) -> int:
-    """The width nearest to the fraction `keep` of `units` among multiples of [`width_multiple`]."""
-    multiple = width_multiple(units)
-    return min(max(1, round(keep * units / multiple)) * multiple, units)
-
-
-def width_multiple(units: int) -> int:
-    """What the widths of layers of `units` neurons are multiples of: 32, or less in narrow layers."""
-    return min(MULTIPLE, max(1, units // FEWEST_WIDTHS))
-
-
 def set_width(model: PreTrainedModel, groups: Groups) -> None:
-    """Writes the width that all `groups` of `model` have into its config, so that stock classes load it."""
-    widths = {linear_of(model, group.consumer).in_features for group in groups.values()}
-    fields = {group.config_width for group in groups.values()}
-    if len(widths) != 1 or len(fields) != 1:
-        raise ValueError(f"Layers of {sorted(widths)} neurons cannot be told in one field of a stock config.")
-    setattr(model.config, str(fields.pop()), widths.pop())
+    """
+    Writes the width that all `groups` of `model` have into its config, so that stock classes load it; or their
+    different ones, as [`write_widths`] does.
+    """
+    widths = [linear_of(model, group.consumer).in_features for group in groups.values()]
+    field = str(next(iter(groups.values())).config_width)
+    if len(set(widths)) == 1 and not is_uneven(model.config.model_type):
+        setattr(model.config, field, widths[0])
+    else:
+        write_widths(model, field, widths)
 
 
 def prune_encoder(
@@ -105,17 +102,40 @@ class Budget:
     """
     Args:
         criterion (`str`): A key of `ENCODER_CRITERIA`.
-        keep (`float`): Fraction of each layer's neurons to keep, in (0, 1); the number is rounded by [`width_for`].
+        keep (`float`): Fraction of the neurons to keep, in (0, 1); the number is rounded by [`width_for`].
         width (`int`, *optional*): Instead, their number in each layer.
+        scope (`str`, *optional*, defaults to `"layer"`): `"layer"` keeps as many in each layer, `"global"` as many in
+            all, more in layers where they matter more, as [`allocate`] says.
+        counts (`Mapping[str, int]`, *optional*): Instead of all that, their number by group.
     """
 
     criterion: str
     keep: float = 1.0
     width: int | None = None
+    scope: Scope = "layer"
+    counts: Mapping[str, int] | None = None
 
-    def width_of(self, units: int) -> int:
-        """How many of `units` neurons to keep."""
-        return width_for(self.keep, units) if self.width is None else self.width
+    def counts_of(self, evidence: EncoderEvidence) -> dict[str, int]:
+        """
+        How many neurons of each group to keep.
+
+        Raises:
+            [`NothingToSelect`]: if that is all of them.
+        """
+        units = {name: group.num_units for name, group in evidence.groups.items()}
+        if self.counts is not None:
+            counts = dict(self.counts)
+        else:
+            counts = {name: self.width or width_for(self.keep, number) for name, number in units.items()}
+            if self.scope == "global":
+                counts = allocate(importance(evidence, self.criterion), evidence.groups, counts)
+        if all(count >= units[name] for name, count in counts.items()):
+            first = next(iter(units))
+            raise NothingToSelect(
+                f"keep={self.keep} would drop none of {units[first]:,} neurons in each layer: their number is rounded "
+                f"to {counts[first]:,}."
+            )
+        return counts
 
 
 def prune_with(
@@ -139,19 +159,9 @@ def prune_with(
     """
     started = time.perf_counter()
     results: dict[str, EncoderPruning] = {}
-    ranked: dict[str, Importance] = {}
     for name, budget in budgets.items():
-        if budget.criterion not in ranked:
-            ranked[budget.criterion] = importance(evidence, budget.criterion)
-        values = ranked[budget.criterion]
-        counts = {group: budget.width_of(len(each)) for group, each in values.items()}
-        if all(count >= len(values[group]) for group, count in counts.items()):
-            units = len(next(iter(values.values())))
-            raise NothingToSelect(
-                f"keep={budget.keep} would drop none of {units:,} neurons in each layer: their number is rounded to "
-                f"{budget.width_of(units):,}."
-            )
-        results[name] = EncoderPruning(values, select_counts(values, counts))
+        values = importance(evidence, budget.criterion)
+        results[name] = EncoderPruning(values, select_counts(values, budget.counts_of(evidence)))
     selected = time.perf_counter()
     for name, result in results.items():
         cut_groups(networks[name], evidence.groups, result.selection.kept)
@@ -203,7 +213,15 @@ def measure_encoder(
         unit="batch",
         disable=not progress,
     )
-    return evidence.gather(bar)
+    evidence.gather(bar)
+    rows = sum(map(len, evidence.labels))
+    if rows < FEWEST_ROWS:
+        logger.warning(
+            "Neurons are ranked, and weights refitted, on only %d rows: other rows may give another network. Give %d "
+            "or more, if possible; they need not be rows that the model was trained on.",
+            rows, FEWEST_ROWS,
+        )  # fmt: skip
+    return evidence
 
 
 def first_rows(batches: Iterable[LabelledBatch], rows: int | None) -> Iterator[LabelledBatch]:

@@ -46,6 +46,8 @@ class EncoderEvidence:
     derivatives: bool = False
     moments: bool = False
     labels: list[torch.Tensor] = field(default_factory=list)
+    ranked: dict[str, dict[str, torch.Tensor]] = field(default_factory=dict)
+    """Importances by criterion that [`importance`] has worked out already, from all batches."""
 
     def __post_init__(self):
         self.calls = LayerCalls(self.network, [str(group.layer) for group in self.groups.values()])
@@ -73,12 +75,12 @@ class EncoderEvidence:
         finally:
             for parameter in frozen:
                 parameter.requires_grad_(True)
-        for name, sums in self.sums.items():
-            if not sums.variances.variance.isfinite().all() or not sums.fisher.isfinite().all():
-                raise ValueError(
-                    f"{name} has NaN or infinite activations, or derivatives of the prediction by them: its neurons "
-                    "cannot be ranked."
-                )
+        # From the input on: what breaks in one layer breaks the activations of later ones, and derivatives of all.
+        for what, values in (("activations", "variances"), ("derivatives of the prediction", "fisher")):
+            for name, sums in self.sums.items():
+                measured = getattr(sums, values)
+                if not getattr(measured, "variance", measured).isfinite().all():
+                    raise ValueError(f"{name} has NaN or infinite {what}: its neurons cannot be ranked.")
         return self
 
     def _push(self, inputs: dict[str, Any], labels: torch.Tensor) -> None:

@@ -142,6 +142,11 @@ class PrunedEncoder:
         """Of all groups, after."""
         return sum(group.kept for group in self.groups.values())
 
+    @property
+    def is_uneven(self) -> bool:
+        """Whether its layers have different widths."""
+        return len({group.kept for group in self.groups.values()}) > 1
+
     def named_arrays(self) -> ArraySets:
         """The arrays that this is about."""
         names = [(name, group.neurons) for name, group in self.groups.items()]

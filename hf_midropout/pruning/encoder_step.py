@@ -18,12 +18,13 @@ from ..scoring.neurons import score_neurons
 from ..scoring.taps import uncompiled
 from ..utils.broadcasting import from_main_process
 from .config import MIDropoutConfig
-from .encoder import Budget, measure_encoder, prune_with, set_width, width_for
+from .encoder import Budget, measure_encoder, prune_with, set_width
 from .noninferiority import rows_needed
 from .predictions import predict
 from .record import PruningStep
 from .record_schema import Sweep
 from .selection import NothingToSelect, Selection
+from .width_allocation import width_for
 from .width_search import search_width
 
 
@@ -122,20 +123,20 @@ def decide(
             assert dense is not None and validation is not None  # made sure of before training
             found = search_width(
                 evidence, criterion, validation, dense, metric=config.metric, margin=config.margin,
-                alpha=config.alpha, reconstruct=reconstruct,
+                alpha=config.alpha, reconstruct=reconstruct, scope=config.scope,
             )  # fmt: skip
             content["sweep"] = found.sweep.to_dict()
             if found.network is None:
                 raise NothingToSelect(not_even_the_widest(found.sweep))
             assert found.pruning is not None
-            width = next(iter(found.pruning.selection.widths.values()))[0]
+            counts = found.pruning.selection.counts
             networks, pruned = {criterion: found.network}, {criterion: found.pruning}
         else:
             assert keep is not None
-            whole = len(next(iter(before.values()))) if before else next(iter(evidence.groups.values())).num_units
-            width = width_for(keep, whole)
+            width = width_for(keep, len(next(iter(before.values())))) if before else None
+            counts = Budget(criterion, keep, width, config.scope).counts_of(evidence)
             networks, pruned = {}, {}
-        budgets = {name: Budget(name, keep or 1.0, width) for name in [criterion, *names] if name not in networks}
+        budgets = {name: Budget(name, counts=counts) for name in [criterion, *names] if name not in networks}
         networks |= {name: copy.deepcopy(evidence.network) for name in budgets}
         pruned |= prune_with(evidence, budgets, {name: networks[name] for name in budgets}, reconstruct)
     except NothingToSelect as refusal:

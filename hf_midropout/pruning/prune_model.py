@@ -43,8 +43,9 @@ def prune(
     """
     Scores the neurons of a trained classifier, drops those that `config` does not keep, and refits the weights that
     read the others. The model is changed in place: neurons of the encoder (`targets="encoder"`) are gone, and what
-    `save_pretrained` writes loads with transformers' own class; those of a MI-Dropout head (`"head"`) are 0, and
-    `model.compact()` removes them.
+    `save_pretrained` writes loads with transformers' own class, unless `scope="global"` gave its layers different
+    widths: then its class is from now on one of this package, such as `UnevenBertForSequenceClassification`. Neurons
+    of a MI-Dropout head (`"head"`) are 0, and `model.compact()` removes them.
 
     Args:
         model ([`~transformers.PreTrainedModel`]): A trained classifier: for its encoder, of any architecture in
@@ -98,7 +99,7 @@ def check_prunable(model: PreTrainedModel, config: MIDropoutConfig) -> None:
     if config.targets != "encoder":
         check_head(model)
     if config.targets != "head":
-        check_encoder(model)
+        check_encoder(model, config.scope)
     config.check_classes(model.config.num_labels)
     problem_type = find_problem_type(model.config)
     if problem_type != "single_label_classification":

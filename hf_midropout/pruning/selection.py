@@ -33,6 +33,11 @@ class Selection:
         """(kept, all) neurons per layer."""
         return {name: (int(mask.sum()), mask.numel()) for name, mask in self.kept.items()}
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """Neurons kept per layer."""
+        return {name: kept for name, (kept, _) in self.widths.items()}
+
     def __str__(self) -> str:
         return ", ".join(f"{name}: {kept} of {width}" for name, (kept, width) in self.widths.items())
 

@@ -11,9 +11,9 @@ import torch
 
 from ..groups import cut_groups, drop_layers, find_groups
 from ..groups.layers import encoder_layers
-from .encoder import width_multiple
 from .latency import Measure, milliseconds
 from .latency_schema import SpeedupSearch, Tried
+from .width_allocation import width_multiple
 
 
 if TYPE_CHECKING:

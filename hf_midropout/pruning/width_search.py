@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import copy
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..choices import Metric
+from ..choices import Metric, Scope
 from ..metrics.classification import metrics
 from ..scoring.inference import Batches
-from .encoder import Budget, EncoderPruning, prune_with, width_for
+from .encoder import Budget, EncoderPruning, prune_with
 from .encoder_evidence import EncoderEvidence
 from .noninferiority import compare
 from .predictions import Predictions, predict
 from .record_schema import Sweep, SweepRow
+from .selection import NothingToSelect
 
 
 if TYPE_CHECKING:
@@ -51,6 +53,7 @@ def search_width(
     margin: float = 0.01,
     alpha: float = 0.05,
     reconstruct: bool = True,
+    scope: Scope = "layer",
 ) -> WidthSearch:
     """
     Prunes to one width after the other, the widest first, and tests each on the same validation rows until one fails.
@@ -63,13 +66,15 @@ def search_width(
         dense ([`Predictions`]): Of the dense network, for them.
         metric, margin, alpha: As in [`MIDropoutConfig`].
         reconstruct (`bool`, *optional*, defaults to `True`): As in [`prune_with`].
+        scope (`str`, *optional*, defaults to `"layer"`): As in [`Budget`].
     """
-    units = next(iter(evidence.groups.values())).num_units
-    widths = list(dict.fromkeys(width_for(fraction, units) for fraction in FRACTIONS))
-    widths = [width for width in widths if width < units]
+    tried = all_counts(evidence, criterion, scope)
     result = WidthSearch(Sweep(metric, margin, alpha, len(dense.labels), metrics(dense.logits, dense.labels)))
-    for first in range(0, len(widths), AT_ONCE):
-        budgets = {str(width): Budget(criterion, width=width) for width in widths[first : first + AT_ONCE]}
+    for first in range(0, len(tried), AT_ONCE):
+        budgets = {
+            str(number): Budget(criterion, counts=counts)
+            for number, counts in enumerate(tried[first : first + AT_ONCE], first)
+        }
         networks = {name: copy.deepcopy(evidence.network) for name in budgets}
         prunings = prune_with(evidence, budgets, networks, reconstruct)
         for name, network in networks.items():
@@ -81,6 +86,17 @@ def search_width(
             result.sweep.chosen = len(result.sweep.levels) - 1
             result.network, result.pruning, result.predictions = network, prunings[name], predictions
     return result
+
+
+def all_counts(evidence: EncoderEvidence, criterion: str, scope: Scope) -> list[dict[str, int]]:
+    """How many neurons of each group to keep, for each of `FRACTIONS` that drops any, each once."""
+    found: list[dict[str, int]] = []
+    for fraction in FRACTIONS:
+        with suppress(NothingToSelect):
+            counts = Budget(criterion, fraction, scope=scope).counts_of(evidence)
+            if counts not in found:
+                found.append(counts)
+    return found
 
 
 def tested(sweep: Sweep, pruning: EncoderPruning, dense: Predictions, pruned: Predictions) -> SweepRow:

@@ -6,7 +6,7 @@ import re
 from pathlib import PurePosixPath
 from typing import Any
 
-from ..model_types import is_own
+from ..model_types import brings_code, is_own
 from ..pruning.record_schema import Validation
 from .parts import HUB_ID, MADE_HERE, MUTUAL_INFORMATION, NAMES, criterion_name, encoder_of, read_baselines
 from .report import Report
@@ -50,7 +50,7 @@ def common_facts(report: Report, config: dict[str, Any]) -> dict[str, Any]:
         "base_link": hub_link(model.base_model, model.base_model_source),
         "data_name": public_name(data.name, data.source),
         "data_link": hub_link(data.name, data.source),
-        "own": is_own(config.get("model_type")),
+        "own": brings_code(config.get("model_type")),
         "architecture": architecture(config),
         "encoder": encoder_of(config)[0],
         "regression": kind == "regression",

@@ -55,6 +55,14 @@ def encoder_facts(report: Report, config: dict[str, Any]) -> dict[str, Any]:
 def also_done(encoder: PrunedEncoder) -> list[str]:
     """How the width was found, and what else made the network smaller, with what it may cost."""
     told = []
+    if encoder.is_uneven:
+        widths = [group.kept for group in encoder.groups.values()]
+        told.append(
+            f"Layers have different widths, {min(widths):,} to {max(widths):,} neurons: at no more multiplications "
+            "than with as many in each layer, blocks of neurons were kept where their "
+            f"{encoder_criterion_name(encoder.criterion)} is highest. transformers' own classes cannot load such "
+            "layers; those of hf_midropout do."
+        )
     if encoder.sweep is not None and encoder.sweep.chosen is not None:
         row = encoder.sweep.levels[encoder.sweep.chosen]
         told.append(

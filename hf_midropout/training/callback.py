@@ -113,7 +113,7 @@ class MIDropoutCallback(TrainerCallback, ExportableState):
 
     def _check(self, trainer: Trainer) -> None:
         if self.config.targets != "head":
-            check_can_cut(trainer)
+            check_can_cut(trainer, self.config)
         if self.config.distill:
             check_can_distill(trainer)
             check_place(trainer.args.output_dir)

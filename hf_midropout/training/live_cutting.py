@@ -10,12 +10,21 @@ from torch.nn.parallel import DistributedDataParallel
 if TYPE_CHECKING:
     from transformers import Trainer
 
+    from ..pruning.config import MIDropoutConfig
 
-def check_can_cut(trainer: Trainer) -> None:
+
+def check_can_cut(trainer: Trainer, config: MIDropoutConfig) -> None:
     """
     Raises:
-        `ValueError`: if the weights are spread over processes, where they cannot be cut in the middle of a training.
+        `ValueError`: if the weights are spread over processes, where they cannot be cut in the middle of a training,
+            or if `config` would have layers of different widths, which the model's class cannot have.
     """
+    if config.scope == "global":
+        raise ValueError(
+            f"scope='global' with targets={config.targets!r} in a training is not supported: layers of different "
+            "widths need another class than the one that is being trained. Give scope='layer', or prune the finished "
+            "checkpoint with `hf-midropout prune --scope global`."
+        )
     kind = "FSDP" if trainer.is_fsdp_enabled else "DeepSpeed" if trainer.is_deepspeed_enabled else None
     if kind is not None:
         raise ValueError(

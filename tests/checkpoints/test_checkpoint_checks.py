@@ -154,7 +154,7 @@ HOSTILE = {
         "tokenizer_config.json asks to run code",
     ),
     "a kernel from elsewhere": (lambda it: edit(it, attn_implementation="evil/kernel"), "evil/kernel"),
-    "an adapter": (lambda it: (it / "adapter_config.json").write_text("{}"), "adapters"),
+    "an adapter": (lambda it: (it / "adapter_config.json").write_text("{}"), "holds a PEFT adapter"),
     "a 200 MB report": (huge_report, "midropout_report.json has 200,000,000 bytes"),
     "a huge header": (huge_header, "model.safetensors is no safetensors file"),
     "deep JSON": (deep_json, "config.json is not valid JSON"),

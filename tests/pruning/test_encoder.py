@@ -5,7 +5,7 @@ import torch
 from encoders import ARCHITECTURES, bits_lost, rows, tiny_classifier
 
 from hf_midropout.groups import find_groups, gate_units
-from hf_midropout.pruning.encoder import Budget, measure_encoder, prune_encoder, prune_with, width_for
+from hf_midropout.pruning.encoder import Budget, measure_encoder, prune_encoder, prune_with
 from hf_midropout.pruning.layer_calls import LayerCalls
 
 
@@ -129,10 +129,3 @@ def test_something_between_two_layers_is_refused():
     calls = LayerCalls(model, [layers[0], layers[2]])
     with pytest.raises(ValueError, match="changes the hidden states between .*layer.0 and .*layer.2"):
         calls.record(next(iter(batches.of_process(0, 1)))[1])
-
-
-@pytest.mark.parametrize(
-    ("keep", "units", "width"), [(0.25, 1536, 384), (0.5, 64, 32), (0.01, 1536, 32), (0.3, 20, 6), (0.99, 64, 64)]
-)
-def test_widths_are_multiples_of_32(keep, units, width):
-    assert width_for(keep, units) == width

@@ -194,7 +194,12 @@ def test_scoring_alone_leaves_the_training_as_it_is(tmp_path):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"scope": "global"}, "scope='global' with targets='encoder': must be 'layer'"),
+        ({"scope": "global", "targets": "all"}, "scope='global' with targets='all': must be 'layer'"),
+        (
+            {"scope": "global", "criterion": "std_times_norm"},
+            "criterion='std_times_norm' with scope='global': its values do not compare over layers; must be one of "
+            "'prediction_information', 'prediction_variance', 'mutual_information'",
+        ),
         ({"action": "dropout"}, "action='dropout' with targets='encoder': must be 'prune' or 'none'"),
         (
             {"threshold": 0.5, "keep": None},
@@ -219,6 +224,8 @@ def test_models_that_cannot_be_cut_are_refused_before_training(tmp_path):
     )
     with pytest.raises(ValueError, match="merge it into the weights first"):
         trainer_for(tmp_path, model=adapted).train()
+    with pytest.raises(ValueError, match="scope='global' with targets='encoder' in a training is not supported"):
+        trainer_for(tmp_path, {"scope": "global"}).train()
     with pytest.raises(ValueError, match="float16 weights"):
         trainer_for(tmp_path, model=tiny_classifier("bert").half()).train()
     quantised = tiny_classifier("bert")
