@@ -24,6 +24,9 @@ COMMANDS = {
     "reproduce": "compare MI-Dropout with other regularizers, as the paper does",
 }
 
+TALKATIVE = ("train", "prune", "reproduce")
+"""Commands that tell what they are doing while they work."""
+
 USAGE = f"""\
 hf-midropout {__version__}: mutual-information pruning for text classifiers
 
@@ -82,6 +85,8 @@ def run(name: str, options: list[str]) -> int:
     from .commands.parser import UsageError
     from .utils.processes import FailedElsewhere
 
+    if name in TALKATIVE and not {"--help", "-h", "--quiet"}.intersection(options):
+        print(f"hf-midropout {__version__} {name}", flush=True)  # libraries take seconds to load
     try:
         command = importlib.import_module(f".commands.{name}", __package__)
         options = list(options)

@@ -10,6 +10,8 @@ from ..model_types import is_own
 from ..pruning.record_schema import Validation
 from .parts import HUB_ID, MADE_HERE, MUTUAL_INFORMATION, NAMES, criterion_name, encoder_of, read_baselines
 from .report import Report
+from .tiles import tiles
+from .verdict import verdict
 
 
 MOMENTS = {
@@ -55,6 +57,8 @@ def common_facts(report: Report, config: dict[str, Any]) -> dict[str, Any]:
         "encoder": encoder_of(config)[0],
         "regression": kind == "regression",
         "multi_label": kind == "multi_label_classification",
+        "verdict": verdict(report) if report.test and (report.encoder or report.pruning) else [],
+        "tiles": tiles(report),
         "model": vars(model),
         "test": vars(report.test) if report.test else None,
         "dense_test": vars(report.dense_test) if report.dense_test else None,
@@ -104,6 +108,7 @@ def head_facts(report: Report, config: dict[str, Any]) -> dict[str, Any]:
         "max_steps": pruning.max_steps if pruning else None,
         "rule": rule(settings_of_it),
         "settings": settings(report.training_arguments),
+        "command": report.command,
     }
 
 

@@ -18,8 +18,6 @@ DROPPED = "#d9d9d9"
 WIDTH = 5.2
 """Inches: on a phone's screen the letters are still letters."""
 
-MANY = 5_000
-
 
 def architecture(record: PruningRecord, config: dict[str, Any]) -> Figure:
     """
@@ -47,15 +45,14 @@ def architecture(record: PruningRecord, config: dict[str, Any]) -> Figure:
     y = _arrow(axes, y, gap)
     name, num_layers, hidden_size = encoder_of(config)
     y = _box(axes, y, box, f"{name} encoder: {num_layers} layers of {hidden_size} units", left, right)
-    for index, (layer, height) in enumerate(zip(layers, heights, strict=True), 1):
+    for layer, height in zip(layers, heights, strict=True):
         y = _arrow(axes, y, gap)
         kept = record.selection.kept[layer.name].tolist() if record.selection else [True] * layer.neurons
         places = [(left + pitch * (n % columns + 0.5), y - pitch * (n // columns + 0.5)) for n in range(len(kept))]
         colours = [AFTER if keep else DROPPED for keep in kept]
-        # As an image within the SVG where there are many: each dot would be a hundred bytes of it.
-        axes.scatter(*zip(*places, strict=True), s=size, c=colours, linewidths=0, rasterized=len(kept) > MANY)
+        axes.scatter(*zip(*places, strict=True), s=size, c=colours, linewidths=0)
         middle = y - height / 2
-        axes.text(left - 2, middle, f"layer {index}", ha="right", va="center")
+        axes.text(left - 2, middle, layer.name.removeprefix("classifier."), ha="right", va="center")
         counts = f"{layer.neurons} → {layer.kept}" if layer.kept < layer.neurons else f"{layer.neurons}"
         axes.text(right + 2, middle, f"{counts}\nneurons", ha="left", va="center")
         y -= height

@@ -19,7 +19,7 @@ def test_what_it_says():
         "shown on 400 rows); std × norm 79.8% (within noise), weight magnitude 67.5%, random 30.0% (chance), largest "
         "class 33.5%."
     )
-    assert size == "22.9 -> 17.5 million parameters, 91.6 -> 70.0 MB."
+    assert size == "22.9 -> 17.5 million parameters, 91.6 -> 70.0 MB (23.6% less)."
 
 
 def test_a_loss_that_is_shown_and_a_network_at_chance():
@@ -38,7 +38,7 @@ def test_without_controls_and_sizes():
     report = made_up_encoder_report(controls=False)
     report.model.bytes_after = None
     assert verdict(report)[0].endswith("on 400 rows); largest class 33.5%.")
-    assert verdict(report)[1] == "22.9 -> 17.5 million parameters."
+    assert verdict(report)[1] == "22.9 -> 17.5 million parameters (23.6% less)."
     report.model.parameters_before = None
     assert verdict(report)[1] == "Sizes are not known."
 
@@ -48,7 +48,7 @@ def test_time_that_was_measured():
     timings = [BatchTiming(batch_size=1, dense=19.0, pruned=10.0), BatchTiming(batch_size=32, dense=900, pruned=880)]
     latency = Latency(device="cpu", threads=2, dtype="float32", tokens=128, timings=timings[:1])
     report.encoder.latency = latency
-    sizes = "22.9 -> 17.5 million parameters, 91.6 -> 70.0 MB; "
+    sizes = "22.9 -> 17.5 million parameters, 91.6 -> 70.0 MB (23.6% less); "
     assert verdict(report)[1] == f"{sizes}1.9 times faster (batch 1, 128 tokens, 2 threads)."
     latency.timings, latency.threads = timings, 1
     assert verdict(report)[1] == (
