@@ -20,7 +20,8 @@ from PIL import Image, ImageChops
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 OPTIONS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-    "--disable-background-networking", "--disable-component-update", "--hide-scrollbars", "--allow-file-access-from-files",
+    "--disable-background-networking", "--disable-component-update", "--hide-scrollbars",
+    "--allow-file-access-from-files",
 )  # fmt: skip
 SCHEMES = {"light": 1, "dark": 0}
 WIDTHS = {"desktop": 1280, "phone": 390}
@@ -44,7 +45,8 @@ def shoot(browser: str, page: Path, output: Path, width: int, height: int, schem
         opened = page
         if width < NARROWEST:
             opened = Path(folder) / "frame.html"
-            frame = f'<iframe src="{page.absolute().as_uri()}" style="border:0;width:{width}px;height:{height}px"></iframe>'
+            style = f"border:0;width:{width}px;height:{height}px"
+            frame = f'<iframe src="{page.absolute().as_uri()}" style="{style}"></iframe>'
             opened.write_text(f'<meta name="color-scheme" content="light dark"><body style="margin:0">{frame}</body>')
         browse(
             browser, opened, f"--window-size={max(width, NARROWEST)},{height}", f"--screenshot={output}",

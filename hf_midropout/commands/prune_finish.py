@@ -86,6 +86,7 @@ def finish(
     from ..reporting.building import num_parameters, source_of
     from ..reporting.drawing import draw_figures
     from ..reporting.encoder_building import build_encoder_report
+    from ..reporting.examples import answers, example_texts
     from ..reporting.model_card import write_card
     from ..reporting.report import Model
     from ..utils.files import new_folder
@@ -118,6 +119,9 @@ def finish(
             trimming=outcome.trimming,
             latency=outcome.latency,
         )
+        texts = example_texts(data.name, data.paired)
+        report.examples = answers(outcome.network, outcome.tokenizer, texts)
+        report.language = args.language or (["en"] if data.source == "builtin" else [])
         report.save(saving)
         draw_figures(report, saving / "figures")
         write_card(saving, name=args.output_dir)

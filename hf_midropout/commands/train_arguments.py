@@ -96,5 +96,9 @@ class TrainArguments(DataArguments):
         default=None,
         metadata={"help": "Settings of `accelerate launch` that go before the file's, such as num_processes=4."},
     )
+    language: list[str] | None = field(
+        default=None,
+        metadata={"help": "Language of the texts, for the model card, such as en. None: not said."},
+    )
     quiet: bool = option(False, "Print the verdict and errors only, without bars.")
     training_options: list[str] = field(default_factory=list)

@@ -44,6 +44,7 @@ def finish(
     from ..pruning.latency import measure_latency
     from ..reporting.building import build_report, num_parameters, tested
     from ..reporting.drawing import draw_figures
+    from ..reporting.examples import answers, example_texts
     from ..reporting.model_card import write_card
     from ..reporting.parts import MADE_HERE, training_log
     from ..reporting.report import Beside
@@ -93,6 +94,8 @@ def finish(
         seconds,
     )
     report.beside, report.dense_test, report.command = beside, dense_test, command
+    report.examples = answers(compact, tokenizer, example_texts(data.name, data.paired))
+    report.language = args.language or (["en"] if data.source == "builtin" else [])
     transformers_logging.disable_progress_bar()
     former = output.place_for_former()
     output.writes(COMPACT)

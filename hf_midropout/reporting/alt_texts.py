@@ -24,7 +24,7 @@ def architecture(record: PruningRecord, config: dict[str, Any]) -> str:
         f"From top to bottom: the text's tokens, the {name} encoder ({num_layers} layers of {width} units), "
         f"{', '.join(parts)}, "
         f"and {len(config.get('id2label') or [0, 1])} classes. "
-        "Every neuron is a dot, dark if it was kept, pale if it was dropped."
+        "Every neuron is a dot, blue if it was kept, grey if it was dropped."
     )
 
 

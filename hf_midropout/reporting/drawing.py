@@ -59,6 +59,7 @@ class PageFigure:
         text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", text, flags=re.S)
         text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
         text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
+        text = re.sub(r' xmlns(:xlink)?="[^"]*"', "", text)  # which an HTML page does without
         text = text.replace("<svg ", f'<svg role="img" aria-label="{escape(self.alt)}" ', 1)
         return Markup(text)  # matplotlib has escaped the words in it
 

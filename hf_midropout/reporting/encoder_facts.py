@@ -47,7 +47,6 @@ def encoder_facts(report: Report, config: dict[str, Any]) -> dict[str, Any]:
             for each in compared(report)
         ],
         "has_controls": bool(encoder.controls),
-        "command": encoder.command,
     }
 
 

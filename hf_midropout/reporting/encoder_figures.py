@@ -71,7 +71,7 @@ def bits_strips(record: PruningRecord) -> Figure:
         [layer.kept / layer.neurons for layer in layers], places - 0.5, places + 0.5, color="#d55e00", linewidth=2
     )
     axes.hlines(places + 0.5, 0, 1, color="white", linewidth=min(2.0, 20 / len(layers)))
-    name_rows(axes, [layer.name for layer in layers])
+    _name_rows(axes, [layer.name for layer in layers])
     axes.set_xlim(0, 1)
     axes.xaxis.set_major_formatter(PercentFormatter(1, 0))
     axes.set_xlabel("neurons, those kept first, by their bits")
@@ -80,7 +80,7 @@ def bits_strips(record: PruningRecord) -> Figure:
     return figure
 
 
-def name_rows(axes, names: list[str]) -> None:
+def _name_rows(axes, names: list[str]) -> None:
     """The names of the layers beside their rows; of many, every second or third."""
     step = -(-len(names) // MOST_TICKS)
     axes.set_yticks(range(0, len(names), step), names[::step], fontsize=7.5)
@@ -101,7 +101,7 @@ def neurons_kept(encoder: PrunedEncoder, arrays: Arrays) -> Figure:
     shares = [group.kept / group.neurons for group in encoder.groups.values()]
     strips.vlines(shares, places - 0.5, places + 0.5, color="#d55e00", linewidth=2)
     strips.hlines(places + 0.5, 0, 1, color="white", linewidth=min(2.0, 20 / layers))
-    name_rows(strips, list(encoder.groups))
+    _name_rows(strips, list(encoder.groups))
     strips.set_xlim(0, 1)
     strips.xaxis.set_major_formatter(PercentFormatter(1, 0))
     strips.set_xlabel("neurons, by importance")

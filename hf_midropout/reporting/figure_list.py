@@ -155,7 +155,7 @@ FIGURES = (
     FigureEntry(
         "architecture",
         "Architecture",
-        caption=lambda it: "A dot is a neuron of the head: dark ones were kept, pale ones dropped.",
+        caption=lambda it: "A dot is a neuron: blue ones were kept, grey ones dropped.",
         alt=lambda it: alt_texts.architecture(it.record, it.config),
         draw=lambda it: _page_figures().architecture(it.record, it.config),
         shown=lambda it: it.of_head and it.neurons <= MANY,

@@ -29,7 +29,7 @@ def architecture(record: PruningRecord, config: dict[str, Any]) -> Figure:
     """
     layers = record.layers()
     columns = max(32, math.ceil(math.sqrt(2 * max(layer.neurons for layer in layers)) / 8) * 8)
-    left, right = 21.0, 77.0
+    left, right = 25.0, 80.0
     pitch = (right - left) / columns
     heights = [max(math.ceil(layer.neurons / columns) * pitch, 5) for layer in layers]
     gap, box = 4.5, 7.0
@@ -52,7 +52,7 @@ def architecture(record: PruningRecord, config: dict[str, Any]) -> Figure:
         colours = [AFTER if keep else DROPPED for keep in kept]
         axes.scatter(*zip(*places, strict=True), s=size, c=colours, linewidths=0)
         middle = y - height / 2
-        axes.text(left - 2, middle, layer.name.removeprefix("classifier."), ha="right", va="center")
+        axes.text(left - 2, middle, layer.name, ha="right", va="center", fontsize=8.5)
         counts = f"{layer.neurons} → {layer.kept}" if layer.kept < layer.neurons else f"{layer.neurons}"
         axes.text(right + 2, middle, f"{counts}\nneurons", ha="left", va="center")
         y -= height

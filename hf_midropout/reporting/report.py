@@ -90,6 +90,19 @@ class Tested(Metrics):
 
 
 @dataclass(kw_only=True)
+class Example:
+    """
+    What the model answers to a text that is no one's: `text`, `text_pair` (`str`, *optional*), `label` (`str`), and
+    its probability, `score` (`float`).
+    """
+
+    text: str
+    text_pair: str | None = None
+    label: str
+    score: Fraction
+
+
+@dataclass(kw_only=True)
 class Beside:
     """
     What an accuracy of a training has to be compared with, on the rows of its `test`.
@@ -121,6 +134,8 @@ class Report:
         pruning ([`Pruning`], *optional*): What happened to the neurons in a training.
         encoder ([`PrunedEncoder`], *optional*): What happened to those of the encoder, without a training.
         command (`str`): That made it, of a training, as it may be published.
+        examples (`list[Example]`): Answers of the saved model.
+        language (`list[str]`): Of the texts, as ISO 639 codes, if that is known.
         training_arguments (`dict`): The arguments of the run.
         training_log (`list[dict[str, float]]`): Losses and accuracies by step.
         seconds (`dict[str, float]`): Wall time by phase.
@@ -137,6 +152,8 @@ class Report:
     pruning: Pruning | None = None
     encoder: PrunedEncoder | None = None
     command: str = ""
+    examples: Annotated[list[Example], AtMost(20)] = field(default_factory=list)
+    language: Annotated[list[str], AtMost(20)] = field(default_factory=list)
     training_arguments: Annotated[dict[str, Any], AtMost(1_000)] = field(default_factory=dict)
     training_log: list[Annotated[dict[str, float], AtMost(10)]] = field(default_factory=list)
     seconds: Annotated[dict[str, float], AtMost(100)] = field(default_factory=dict)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from ..pruning.latency_schema import Latency
 from .report import Report
 from .verdict import chance, difference, difference_from_dense, in_unit, percent, place
 
 
-class Tile(NamedTuple):
+@dataclass(frozen=True)
+class Tile:
     """`value` (`str`) in large letters, and below what it is (`text`, `str`)."""
 
     value: str

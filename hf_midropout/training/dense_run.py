@@ -35,6 +35,11 @@ class SharedPhase(TrainerCallback):
         return state.global_step + 1 == self.callback.first_step
 
     def on_step_end(self, args, state, control, **kwargs):
+        # Where an epoch ends too, after the evaluation that may come then: it draws random numbers.
+        if self._is_last_shared(state) and not float(state.epoch).is_integer():
+            control.should_save = True
+
+    def on_epoch_end(self, args, state, control, **kwargs):
         if self._is_last_shared(state):
             control.should_save = True
 

@@ -35,6 +35,14 @@ def test_it_is_the_training_that_never_met_pruning(run, data_folder, tmp_path):
     assert weights(run / DENSE / "checkpoint-10") == weights(tmp_path / "plain" / "checkpoint-10")
 
 
+@pytest.mark.slow
+def test_also_where_the_shared_phase_ends_with_an_epoch(data_folder, tmp_path):
+    assert train(data_folder, tmp_path / "out", *OPTIONS, "--start", "6") == 0
+    assert train(data_folder, tmp_path / "plain", "--num_train_epochs", "2", "--action", "none") == 0
+    assert Report.load(tmp_path / "out" / "compact").beside.shared_steps == 5
+    assert weights(tmp_path / "out" / DENSE / "checkpoint-10") == weights(tmp_path / "plain" / "checkpoint-10")
+
+
 def test_what_the_report_tells(run):
     report = Report.load(run / "compact")
     assert report.beside.shared_steps == 4 and report.beside.largest_class == 0.5
@@ -51,24 +59,25 @@ def test_stopped_in_the_dense_training_it_goes_on_to_the_same(run, data_folder, 
     step = Trainer.training_step
 
     def stop_in_dense(self, *args, **kwargs):
-        if DENSE in self.args.output_dir and self.state.global_step == 6:
+        if DENSE in self.args.output_dir and self.state.global_step == 8:
             raise KeyboardInterrupt
         return step(self, *args, **kwargs)
 
-    steps = ["--save_strategy", "steps", "--save_steps", "5"]
+    steps = ["--save_strategy", "steps", "--save_steps", "3"]
     monkeypatch.setattr(Trainer, "training_step", stop_in_dense)
     assert train(data_folder, tmp_path / "out", *OPTIONS, *steps) == 130
     error = capsys.readouterr().err
-    assert "stopped at step 6 of the dense training; continue with --resume (from checkpoint-10)" in error
+    assert "stopped at step 8 of the dense training; continue with --resume (from checkpoint-10)" in error
     monkeypatch.undo()
     assert train(data_folder, tmp_path / "out", *OPTIONS, *steps, "--resume") == 0
-    assert "without pruning, from step 5 of 10" in capsys.readouterr().out
+    assert "without pruning, from step 6 of 10" in capsys.readouterr().out
     assert weights(tmp_path / "out" / DENSE / "checkpoint-10") == weights(run / DENSE / "checkpoint-10")
     assert weights(tmp_path / "out" / "compact") == weights(run / "compact")
     again, once = Report.load(tmp_path / "out" / "compact"), Report.load(run / "compact")
     assert (again.dense_test, again.beside.to_dense) == (once.dense_test, once.beside.to_dense)
 
 
+@pytest.mark.slow
 def test_asked_for_later_it_begins_at_the_beginning(run, data_folder, tmp_path, capsys):
     assert train(data_folder, tmp_path / "out", "--num_train_epochs", "2") == 0
     assert train(data_folder, tmp_path / "out", *OPTIONS, "--resume") == 0
