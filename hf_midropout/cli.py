@@ -82,11 +82,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(name: str, options: list[str]) -> int:
     """Runs the command `name`; returns its exit status."""
+    from .utils.processes import is_main_process
+
+    if name in TALKATIVE and is_main_process() and not {"--help", "-h", "--quiet"}.intersection(options):
+        print(f"hf-midropout {__version__} {name}", flush=True)  # libraries take seconds to load
     from .commands.parser import UsageError
     from .utils.processes import FailedElsewhere
 
-    if name in TALKATIVE and not {"--help", "-h", "--quiet"}.intersection(options):
-        print(f"hf-midropout {__version__} {name}", flush=True)  # libraries take seconds to load
     try:
         command = importlib.import_module(f".commands.{name}", __package__)
         options = list(options)

@@ -62,10 +62,7 @@ def finish(
     difference = verify_compaction(masked, compact, batches)
     found = predictions_of(compact, batches)
     test = tested(split, len(found.labels), found.metrics(), found.calibration())
-    tell(
-        f"Compact model: {num_parameters(compact):,} parameters; its logits equal those of the masked one within "
-        f"{difference:.1e}"
-    )
+    tell(f"Compact model: {num_parameters(compact):,} parameters, logits equal within {difference:.1e}")
     beside, dense_test = Beside(largest_class=found.largest_class()), None
     if dense is not None:
         of_dense = predictions_of(dense.model, batches)

@@ -45,11 +45,13 @@ def print_tables(report: Report) -> None:
     for moment, count in (("before_pruning", neurons), ("after_pruning", kept), ("after_retraining", kept)):
         metrics = getattr(pruning.validation, moment)
         if metrics:
-            half = " (training not over)" if moment == "before_pruning" else ""
-            print_metrics(f"validation, {moment.replace('_', ' ')}"[: 34 - len(half)] + half, count, metrics)
+            print_metrics(f"validation, {moment.replace('_', ' ')}", count, metrics)
     if dense is not None:
         print_metrics(f"{dense.split}, dense training", neurons, dense)
     print_metrics(f"{test.split}, compact model", kept, test)
+
+    if pruning.validation.before_pruning and kept < neurons and dense is None:
+        write("Before pruning the training was not over: the first row is no comparison for the last.")
 
     ceiling = pruning.label_entropy_bits
     write(f"\n{'':<27}{'neurons':>14}{'mean bits per neuron (label: ' + format(ceiling, '.2f') + ')':>38}")

@@ -71,7 +71,7 @@ def common_facts(report: Report, config: dict[str, Any]) -> dict[str, Any]:
         "sizes": sizes(report),
         "command": command_of(report),
         "citation": CITATION,
-        "named": not all(label.startswith("LABEL_") for label in map(str, labels)),
+        "named": not all(re.fullmatch(r"LABEL_\d+|\d+", str(label)) for label in labels),
     }
 
 

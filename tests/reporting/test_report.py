@@ -186,5 +186,10 @@ def test_a_figure_is_one_entry(tmp_path, monkeypatch):
     folder = save_checkpoint(tmp_path / "compact")
     assert [path.name for path in (folder / "figures").iterdir()] == ["new.png"]
     text = write_page(folder)[0].read_text()
-    assert text.count("<figure>") == 1 and "My figure" in text and 'aria-label="In words."' in text and "What it is." in text
+    assert (
+        text.count("<figure>") == 1
+        and "My figure" in text
+        and 'aria-label="In words."' in text
+        and "What it is." in text
+    )
     assert (folder / "figures" / "new.svg").is_file()
