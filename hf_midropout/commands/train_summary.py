@@ -51,7 +51,7 @@ def print_tables(report: Report) -> None:
     print_metrics(f"{test.split}, compact model", kept, test)
 
     if pruning.validation.before_pruning and kept < neurons and dense is None:
-        write("Before pruning the training was not over: the first row is no comparison for the last.")
+        write("Before pruning the training was not over: do not compare the last row with it.")
 
     ceiling = pruning.label_entropy_bits
     write(f"\n{'':<27}{'neurons':>14}{'mean bits per neuron (label: ' + format(ceiling, '.2f') + ')':>38}")

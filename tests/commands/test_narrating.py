@@ -44,7 +44,7 @@ def test_one_line_for_each_phase_and_event_in_80_columns(data_folder, tmp_path, 
     places = [next(place for place, line in enumerate(lines) if line.startswith(event)) for event in events]
     assert places == sorted(places)
     assert "{" not in told.out and "'loss'" not in told.err
-    assert all(len(line) <= WIDTH for line in lines if "/" not in line)
+    assert [line for line in lines if len(line) > WIDTH and "/" not in line] == []
     assert "training: " in told.err  # the Trainer's bar
     said = " ".join(told.out.split())
     assert all(sentence in said for sentence in verdict(Report.load(tmp_path / "out" / "compact")))
