@@ -37,6 +37,8 @@ hypothesis.settings.register_profile("search", deadline=None)
 hypothesis.settings.load_profile("repeatable")
 
 NUM_LABELS = 3
+ON_GPU = os.environ.get("MIDROPOUT_TEST_DEVICE") == "cuda"
+"""Whether trainings of the tests run on a GPU: `scripts/gpu_checks.sh` says so."""
 WORDS = {"sport": "ball goal team match coach", "money": "bank stock price market trade"}
 
 
@@ -75,6 +77,15 @@ def imports_are_not_collected():
     """Every training collects garbage, among all that was imported: a third of a second each, more than it trains."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=ON_GPU)
+def repeatable_on_a_gpu():
+    """By default the same sum on a GPU can differ in its last bits from run to run."""
+    import torch
+
+    os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
+    torch.use_deterministic_algorithms(True, warn_only=True)
 
 
 @pytest.fixture(scope="session")
@@ -190,7 +201,7 @@ def make_trainer(tmp_path, tiny_model_once, train_rows, valid_rows):
             "logging_steps": 1,
             "save_strategy": "no",
             "disable_tqdm": True,
-            "use_cpu": True,
+            "use_cpu": not ON_GPU,
             "dataloader_pin_memory": False,
             "seed": 7,
         }

@@ -65,6 +65,7 @@ def main(args: PruneArguments) -> None:
     checkpoint = find_checkpoint(args.checkpoint, args.trust_remote_code)
 
     import torch
+    from accelerate import PartialState
     from transformers import AutoConfig
     from transformers.utils import logging as transformers_logging
 
@@ -86,6 +87,7 @@ def main(args: PruneArguments) -> None:
     transformers_logging.disable_progress_bar()
     tell(f"Loading {one_line(args.checkpoint)}")
     model = load_checked_model(checkpoint, trust_remote_code=args.trust_remote_code, dtype=torch.float32).eval()
+    model.to(PartialState().device)
     if args.label_names is not None:  # of a model that has none, or has the same
         model.config.id2label = dict(enumerate(data.label_names))
         model.config.label2id = {name: number for number, name in enumerate(data.label_names)}

@@ -115,8 +115,10 @@ def full_module(module: AnyModule, config) -> AnyModule:
         return module
     with torch.random.fork_rng(devices=[]):  # the throw-away weights must not shift the caller's
         whole = type(module)(config)
-    whole.load_state_dict({name: full_value(tensor).clone() for name, tensor in state.items()}, assign=True)
-    return whole.train(module.training)
+    values = {name: full_value(tensor).clone() for name, tensor in state.items()}
+    whole.load_state_dict(values, assign=True)
+    # Buffers that are in no state dict, such as positions, were made on the CPU.
+    return whole.to(next(iter(values.values())).device).train(module.training)
 
 
 @torch.no_grad()

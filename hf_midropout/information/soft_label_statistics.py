@@ -29,7 +29,7 @@ class SoftLabelStatistics(NeuronStatistics):
         num_neurons (`int`): K.
         num_classes (`int`): C.
         calibration_rows (`int`, *optional*, defaults to 2048): Rows that place the bins.
-        device (`torch.device`, *optional*): Where the sums live; the device of the activations.
+        device (`torch.device`, *optional*): Where the sums live; activations elsewhere are moved there.
     """
 
     LABELS_PLACE_BINS = False

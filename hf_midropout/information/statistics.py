@@ -47,7 +47,7 @@ class NeuronStatistics(StreamedCounts):
         num_neurons (`int`): K.
         num_classes (`int`): Number of classes C; labels are 0..C-1, and -100 marks a sample to leave out.
         calibration_rows (`int`, *optional*, defaults to 2048): Rows that place the bins.
-        device (`torch.device`, *optional*): Where the counts live; the device of the activations.
+        device (`torch.device`, *optional*): Where the counts live; activations elsewhere are moved there.
     """
 
     def update(self, activations: torch.Tensor, labels: torch.Tensor, copies: Copies | None = None) -> None:
@@ -81,13 +81,8 @@ class NeuronStatistics(StreamedCounts):
     def _counted_in_one_read(self, activations: torch.Tensor, labels: torch.Tensor) -> bool:
         if not activations.is_cuda or labels.ndim > 1:
             return False
-        ignored, invalid = labels == IGNORE_INDEX, invalid_labels(labels, self.num_classes)
-        edges = self._placed_edges()
-        counted = counted_in_one_read(self._cells, self.nonfinite, activations, labels, ignored | invalid, edges)
-        if counted:
-            self.ignored += ignored.sum()
-            self.invalid += invalid.sum()
-        return counted
+        tensors = self._cells, self.nonfinite, self.ignored, self.invalid
+        return counted_in_one_read(*tensors, activations, labels, self._placed_edges(), self._seen_activations)
 
     def _count(self, activations: torch.Tensor, labels: torch.Tensor) -> None:
         ignored, invalid = labels == IGNORE_INDEX, invalid_labels(labels, self.num_classes)

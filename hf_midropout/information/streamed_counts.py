@@ -13,7 +13,7 @@ from .copies import Copies
 from .counting import add_copies
 from .edges import NUM_BINS
 from .locking import Locked
-from .one_read import is_usable
+from .one_read import counting_path
 from .parallel import BLOCK_ELEMENTS
 from .placing import different_rows, placed_edges
 from .reduction import all_reduce
@@ -37,7 +37,7 @@ class StreamedCounts(Locked, ABC):
         num_neurons (`int`): K.
         num_classes (`int`): Number of classes, or what else there is one column or more for.
         calibration_rows (`int`, *optional*, defaults to 2048): Rows that place the bins.
-        device (`torch.device`, *optional*): Where the counts live; the device of the activations.
+        device (`torch.device`, *optional*): Where the counts live; activations of another device are moved there.
     """
 
     LABELS_PLACE_BINS = True
@@ -66,6 +66,7 @@ class StreamedCounts(Locked, ABC):
         self._copies: torch.Tensor | None = None
         self._seen = RowsSeen()
         self._waiting = Waiting()
+        self._seen_activations = 0
         self._buffer_rows = max(1, min(BUFFER_ROWS, BLOCK_ELEMENTS // num_neurons))
 
     @property
@@ -92,11 +93,15 @@ class StreamedCounts(Locked, ABC):
         """Keeps a batch until there are enough rows to place the bins, or to be worth counting."""
         if copies is not None and copies.rows.numel() and int(copies.rows.max()) >= len(labels):
             raise ValueError(f"copies of row {int(copies.rows.max())}: must be of the batch's {len(labels)} rows.")
-        labels = labels.to(self._cells.device, non_blocking=True, copy=True)
+        device = self._cells.device
+        # A copy to the CPU that is not waited for may be read before it is there.
+        labels = labels.to(device, non_blocking=device.type == "cuda", copy=True)
+        given, activations = activations, activations.to(device)
         with self._lock:
             counted_now = self.edges is not None and self._waiting.rows + labels.shape[0] >= self._buffer_rows
-            # What goes on waiting is copied: the caller may write to it.
-            self._waiting.add(Batch(activations if counted_now else activations.clone(), labels, copies))
+            if activations is given and not counted_now:
+                activations = activations.clone()  # it goes on waiting, and the caller may write to it
+            self._waiting.add(Batch(activations, labels, copies))
             if self.edges is None and self._waiting.rows >= self.calibration_rows:
                 self.calibrate()
             elif self.edges is not None and self._waiting.rows >= self._buffer_rows:
@@ -120,7 +125,9 @@ class StreamedCounts(Locked, ABC):
                 check_batch(activations, activations if labels is None else labels, self.num_neurons)
                 if len(activations) == 0:
                     raise ValueError("No sample was given: needs at least one to place the bins.")
-                parts = [activations]
+                parts = [activations.to(self._cells.device)]
+            if labels is not None:
+                labels = labels.to(self._cells.device)
             kept = different_rows(parts, None if labels is None else self._label_keys(labels))
             classes = None
             if labels is not None and self.LABELS_PLACE_BINS:
@@ -131,7 +138,7 @@ class StreamedCounts(Locked, ABC):
                 else:
                     classes = None
             self.edges = placed_edges(parts, kept, classes)
-            is_usable(self.edges.device)  # what it has to wait for it waits for here, where others wait too
+            counting_path(self.edges.device, parts[0].dtype, self._seen_activations)  # may wait, as all here does
             self._count_waiting()
 
     def _placed_edges(self) -> torch.Tensor:
@@ -154,8 +161,10 @@ class StreamedCounts(Locked, ABC):
 
     def _count_batches(self, batches: list[Batch]) -> None:
         parts, kept_labels, given = zip(*batches, strict=True)
-        labels = self._classes(torch.cat(kept_labels))
-        activations = torch.cat(parts) if len(parts) > 1 else parts[0]
+        alone = len(parts) == 1
+        labels = self._classes(kept_labels[0] if alone else torch.cat(kept_labels))
+        activations = parts[0] if alone else torch.cat(parts)
+        self._seen_activations += activations.numel()
         if not self._counted_in_one_read(activations, labels):
             activations = self._as_edges(activations)
             if activations.is_cuda or not activations.sum().isfinite():

@@ -22,7 +22,7 @@ class RegressionStatistics(NeuronStatistics):
         num_neurons (`int`): K.
         target_bins (`int`, *optional*, defaults to 8): Bins of the target; no neuron has more than log2 of it in bits.
         calibration_rows (`int`, *optional*, defaults to 2048): Rows that place the bins.
-        device (`torch.device`, *optional*): Where the counts live; the device of the activations.
+        device (`torch.device`, *optional*): Where the counts live; activations elsewhere are moved there.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class MultiLabelStatistics(NeuronStatistics):
         num_neurons (`int`): K.
         num_labels (`int`): L.
         calibration_rows (`int`, *optional*, defaults to 2048): Rows that place the bins; those with labels count more.
-        device (`torch.device`, *optional*): Where the counts live; the device of the activations.
+        device (`torch.device`, *optional*): Where the counts live; activations elsewhere are moved there.
     """
 
     LABELS_PLACE_BINS = False

@@ -66,7 +66,7 @@ def _count(
     broken = tl.zeros([NEURONS], dtype=tl.int32)
     for start in range(tl.program_id(1) * ROWS, rows, tl.num_programs(1) * ROWS):
         row = start + tl.arange(0, ROWS)
-        label = tl.load(labels + row, mask=row < rows, other=-1).to(tl.int32)[:, None]
+        label = tl.load(labels + row, mask=row < rows, other=-1)[:, None]
         row = row.to(tl.int64)[:, None]
         is_there = (row < rows) & is_neuron
         value = tl.load(activations + row * row_stride + neuron * neuron_stride, mask=is_there, other=0.0)
@@ -83,7 +83,12 @@ def _count(
             above = ~(edge > value)
             low = tl.where(searching & above, middle + 1, low)
             high = tl.where(searching & ~above, middle, high)
-        tl.atomic_add(own_cells + low * classes + label, 1, mask=is_there & (label >= 0), sem="relaxed")
+        tl.atomic_add(
+            own_cells + low * classes + label.to(tl.int32),
+            1,
+            mask=is_there & (label >= 0) & (label < classes),
+            sem="relaxed",
+        )
     neuron = tl.program_id(0) * NEURONS + tl.arange(0, NEURONS)
     tl.atomic_add(nonfinite + neuron, broken, mask=(neuron < neurons) & (broken > 0), sem="relaxed")
 
@@ -104,7 +109,7 @@ def count_in_one_read(
         cells (`torch.Tensor` of shape `[K * bins * C + 1]`): int32. The last stays as it is.
         nonfinite (`torch.Tensor` of shape `[K]`): int32.
         activations (`torch.Tensor` of shape `[N, K]`): float32, float16 or bfloat16, with whatever strides.
-        labels (`torch.Tensor` of shape `[N]`): Integer classes; negative to leave a row out of `cells`.
+        labels (`torch.Tensor` of shape `[N]`): Integer classes; others leave a row out of `cells`.
         edges (`torch.Tensor` of shape `[K, bins - 1]`): float32, of the bins.
         block ([`BlockSize`], *optional*): Makes a difference to the time alone.
     """

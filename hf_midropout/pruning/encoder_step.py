@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
+from accelerate.utils import extract_model_from_parallel
 
 from ..choices import SEARCH
 from ..groups import Groups, cut_groups, find_groups, linear_of
@@ -106,16 +107,16 @@ def decide(
         tensors if nothing is to be dropped.
     """
     content: dict[str, Any] = {"validation": {}, "refused": None, "baselines": None, "sweep": None, "seconds": {}}
-    dense = predict(model, validation) if validation is not None else None
+    # Without the mixed precision of a training: layers are run on their own here, which that does not reach.
+    network = extract_model_from_parallel(copy.deepcopy(model), keep_fp32_wrapper=False)
+    dense = predict(network, validation) if validation is not None else None
     if dense is not None:
         content["validation"] = {"rows": len(dense.labels), "before_pruning": dense.metrics()}
     if config.action == "none":
         return content, {}
     criterion, reconstruct = config.criterion_of("encoder"), config.reconstruction != "none"
     names = [name for name in BASELINES if config.baselines and name != criterion and dense is not None]
-    evidence = measure_encoder(
-        copy.deepcopy(model), training, config.seed, [criterion], config.reconstruction_samples, progress
-    )
+    evidence = measure_encoder(network, training, config.seed, [criterion], config.reconstruction_samples, progress)
     try:
         if config.threshold == SEARCH:
             assert dense is not None and validation is not None  # made sure of before training

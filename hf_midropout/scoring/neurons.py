@@ -190,7 +190,9 @@ def calibrate(
     labels = torch.cat([labels.cpu() for _, _, labels, _ in everyones])
     statistics = {}
     for name in everyones[0][1]:
-        values = torch.cat([activations[name] for _, activations, *_ in everyones]).to(process.device)
+        # One process counts where the model is, which need not be its GPU; several add up on their devices.
+        device = process.device if process.num_processes > 1 else everyones[0][1][name].device
+        values = torch.cat([activations[name] for _, activations, *_ in everyones]).to(device)
         statistics[name] = STATISTICS[problem_type](values.shape[1], num_classes, device=values.device)
         statistics[name].calibrate(values, labels)
         for _, activations, labels_of_batch, copies in waiting:

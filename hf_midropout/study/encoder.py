@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from accelerate import PartialState
 from transformers.utils import logging
 
 from ..checkpoints.checks import checkpoint_folder, read_json
@@ -30,7 +31,8 @@ def new_head_is_meant() -> Iterator[None]:
 
 def load_encoder(name: str) -> tuple[Any, Any]:
     """
-    The tokenizer and, in float32, a model with a new head on the encoder of a checkpoint.
+    The tokenizer and, in float32 and on this machine's first accelerator, a model with a new head on the encoder of a
+    checkpoint.
 
     Args:
         name (`str`): A folder, or an id on the Hub.
@@ -50,4 +52,4 @@ def load_encoder(name: str) -> tuple[Any, Any]:
         model, lacking = load_with_head(folder, stock)
     if lacking:
         raise ValueError(f"{name}: its weights lack {len(lacking)} of the encoder's, such as {lacking[0]}.")
-    return tokenizer, model.eval()
+    return tokenizer, model.eval().to(PartialState().device)

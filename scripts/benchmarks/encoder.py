@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import PartialState
 from datasets import Dataset
 from transformers import (
     AutoModelForSequenceClassification,
@@ -105,6 +106,7 @@ def train(model, data: Dataset, tokenizer, folder: Path, epochs: float, learning
     arguments = TrainingArguments(
         str(folder), num_train_epochs=epochs, per_device_train_batch_size=32, learning_rate=learning_rate,
         warmup_steps=0.06, report_to=[], save_strategy="no", seed=seed, dataloader_pin_memory=False, disable_tqdm=True,
+        bf16=torch.cuda.is_available(),
     )  # fmt: skip
     Trainer(model, arguments, train_dataset=data, data_collator=DataCollatorWithPadding(tokenizer)).train()
 
@@ -135,6 +137,7 @@ def measured(options: argparse.Namespace, name: str, seed: int, done: dict[str, 
     folder, length = fine_tuned(options, name, seed), LENGTHS.get(name, 128)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32).eval()
+    model.to(PartialState().device)
     others = rows_of(options, name, "train", seed).select(
         range(options.train_rows, options.train_rows + options.measure_rows)
     )
@@ -184,11 +187,15 @@ def main() -> None:
     }
     content["options"].pop("work_dir"), content["options"].pop("data"), content["options"].pop("result")
     content["options"]["model"] = Path(options.model).name
-    content["environment"] = environment()
+    on_gpu = PartialState().device.type == "cuda"
+    content["environment"] = environment() | ({"device": torch.cuda.get_device_name()} if on_gpu else {})
     for name in options.datasets:
         for seed in options.seeds:
             done = content["runs"].setdefault(f"{name}/{seed}", {})
             measured(options, name, seed, done, lambda: write_json(options.result, content))
+    if on_gpu:
+        content["peak_gpu_memory_mib"] = round(torch.cuda.max_memory_allocated() / 2**20)
+        write_json(options.result, content)
     print_table(options, content["runs"])
 
 

@@ -1,9 +1,9 @@
 """
 Time of a forward pass of a text classifier against copies of it with narrower feed-forward layers.
 
-In PyTorch and in ONNX Runtime, medians of passes that take turns, beside the ratio that counting multiplications
-predicts, and beside where PyTorch spends its time: what is no feed-forward layer takes as long as before. Which
-neurons a copy keeps makes no difference to its time, so it keeps any.
+In PyTorch (on a GPU, if asked for, and compiled) and in ONNX Runtime, medians of passes that take turns, beside the
+ratio that counting multiplications predicts, and where PyTorch spends its time on a CPU: what is no feed-forward
+layer takes as long as before. Which neurons a copy keeps makes no difference to its time, so it keeps any.
 
     python scripts/benchmarks/encoder_latency.py --help
 """
@@ -36,6 +36,7 @@ from hf_midropout.utils.files import write_json
 
 RESULTS = Path(__file__).parent / "results"
 DENSE = "dense"
+ENGINES = ["pytorch", "compiled", "onnxruntime"]
 FEED_FORWARD, ACTIVATION = "feed-forward matmuls", "activation"
 ATTENTION_LINEAR, ATTENTION = "attention matmuls", "attention, rest"
 EMBEDDINGS, NORMS, OTHER = "embeddings", "layer norms", "other"
@@ -51,7 +52,9 @@ def make_parser() -> argparse.ArgumentParser:
         "--architectures", nargs="+", default=["own", "bert"], choices=["own", "bert"],
         help="The model as it is; a BERT of its sizes with random weights.",
     )  # fmt: skip
-    parser.add_argument("--engines", nargs="+", default=["pytorch", "onnxruntime"], choices=["pytorch", "onnxruntime"])
+    parser.add_argument("--engines", nargs="+", default=["pytorch", "onnxruntime"], choices=ENGINES)
+    parser.add_argument("--device", default="cpu", help="Where PyTorch runs.")
+    parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"], help="Of weights.")
     parser.add_argument("--keep", type=float, nargs="+", default=[0.5, 0.25, 0.125], help="Fractions of the neurons.")
     parser.add_argument("--batch_sizes", type=int, nargs="+", default=[1, 32], help="Rows of a pass.")
     parser.add_argument("--tokens", type=int, default=128, help="In each row, none of them padding.")
@@ -146,15 +149,26 @@ def milliseconds_of_parts(network: nn.Module, inputs: dict[str, torch.Tensor], p
 
 def passes_of(engine: str, networks: dict[str, nn.Module], inputs: dict[str, torch.Tensor], sessions: dict[str, Any]):
     """What makes a pass, by network."""
-    if engine == "pytorch":
-        return {name: lambda network=network: network(**inputs) for name, network in networks.items()}
+    if engine != "onnxruntime":
+        device = inputs["input_ids"].device
+
+        def one_pass(network: nn.Module) -> None:
+            network(**inputs)
+            if device.type != "cpu":
+                torch.accelerator.synchronize(device)
+
+        if engine == "compiled":
+            networks = {name: torch.compile(network, dynamic=False) for name, network in networks.items()}
+            for network in networks.values():
+                one_pass(network)
+        return {name: lambda network=network: one_pass(network) for name, network in networks.items()}
     arrays = {name: tensor.numpy() for name, tensor in inputs.items()}
     return {name: lambda session=sessions[name]: session.run(None, arrays) for name in networks}
 
 
 def measured(options: argparse.Namespace, architecture: str) -> dict[str, Any]:
     """Times, predictions and parts of one model."""
-    dense = classifier(options.model, architecture)
+    dense = classifier(options.model, architecture).to(options.device, getattr(torch, options.dtype))
     units = next(iter(find_groups(dense, "encoder").values())).num_units
     layers = dense.config.num_hidden_layers
     widths = {DENSE: units} | {f"{keep:g}": width_for(keep, units) for keep in options.keep}
@@ -184,10 +198,11 @@ def measured(options: argparse.Namespace, architecture: str) -> dict[str, Any]:
             for name, each in found[engine].items():
                 what = f"{architecture:<6}{engine:<13}batch {batch_size:<4}{name:<7}{each['milliseconds']:>9.2f} ms"
                 print(f"{what}{each['times_faster']:>7.2f} times, predicted {each['predicted']:.2f}", flush=True)
-        found["parts_in_pytorch"] = {
-            name: milliseconds_of_parts(network, inputs, max(3, repetitions // 3))
-            for name, network in networks.items()
-        }
+        if options.device == "cpu":  # what a GPU does is not done by the time that a range ends
+            found["parts_in_pytorch"] = {
+                name: milliseconds_of_parts(network, inputs, max(3, repetitions // 3))
+                for name, network in networks.items()
+            }
         result["batches"][str(batch_size)] = found
     return result
 
@@ -219,6 +234,8 @@ def main() -> None:
         "predicted: the same of multiply-adds; parts_in_pytorch: means under the profiler, which slows all parts",
         "model": Path(options.model).name,
         "tokens": options.tokens,
+        "device": torch.cuda.get_device_name(options.device) if "cuda" in options.device else options.device,
+        "dtype": options.dtype,
         "models": models,
         "environment": {**environment(), **{package: version(package) for package in packages}},
     }

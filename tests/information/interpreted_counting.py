@@ -112,9 +112,17 @@ def test_counts_add_to_those_of_before():
     assert torch.equal(parts[:-1], cells)
 
 
-def test_the_self_test_passes_and_sees_a_kernel_that_counts_wrong(monkeypatch):
+def test_labels_that_are_no_classes_are_not_counted():
+    activations, labels, edges = made(60, 5, 3, torch.float32, seed=5)
+    labels[::4], labels[1::4] = 3, 2**32  # which is 0 in 32 bits
+    cells, _ = counted(activations, labels, edges, 3)
+    assert int(cells.sum()) == 5 * int(((labels >= 0) & (labels < 3)).sum())
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_self_test_passes_and_sees_a_kernel_that_counts_wrong(monkeypatch, dtype):
     cpu = torch.device("cpu")
-    assert one_read.agrees(cpu)
+    assert one_read.agrees(cpu, "triton", dtype)
     from hf_midropout.information import triton_counting
 
     def wrong(cells, nonfinite, activations, labels, edges):
@@ -122,4 +130,4 @@ def test_the_self_test_passes_and_sees_a_kernel_that_counts_wrong(monkeypatch):
         cells[7] += 1
 
     monkeypatch.setattr(triton_counting, "count_in_one_read", wrong)
-    assert not one_read.agrees(cpu)
+    assert not one_read.agrees(cpu, "triton", dtype)

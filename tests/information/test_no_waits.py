@@ -39,9 +39,9 @@ def test_torch_counts_without_asking_for_a_value():
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
-@pytest.mark.parametrize("triton", ["1", "0"])
-def test_updates_on_a_gpu_never_wait(triton, monkeypatch):
-    monkeypatch.setenv("MIDROPOUT_TRITON", triton)
+@pytest.mark.parametrize("path", ["cuda", "triton", "torch"])
+def test_updates_on_a_gpu_never_wait(path, monkeypatch):
+    monkeypatch.setenv("MIDROPOUT_GPU_COUNTING", path)
     generator = torch.Generator("cuda").manual_seed(0)
     activations = torch.randn(9000, 40, generator=generator, device="cuda", dtype=torch.bfloat16)
     labels = torch.randint(0, 4, (9000,), generator=generator, device="cuda")

@@ -1,6 +1,7 @@
 import datasets
 import pytest
 import torch
+from accelerate import PartialState
 
 from hf_midropout import NeuronScores, score_neurons
 from hf_midropout.information import mutual_information
@@ -123,3 +124,12 @@ def test_scores_save_load_and_print(tiny_model, train_rows, tmp_path):
     loaded = NeuronScores.load(tmp_path / "scores.json")
     assert loaded.to_dict() == scores.to_dict()
     assert "classifier.layers.2" in str(scores) and "128 samples" in str(scores)
+
+
+def test_one_process_counts_where_the_model_is(tiny_model, train_rows, monkeypatch):
+    """Though it has a GPU: a device that nothing can be read from."""
+    expected = score_neurons(tiny_model, train_rows, progress=False)
+    monkeypatch.setitem(PartialState._shared_state, "device", torch.device("meta"))
+    found = score_neurons(tiny_model, train_rows, progress=False)
+    for name, layer in expected.layers.items():
+        assert torch.equal(found.layers[name].bits, layer.bits)

@@ -2,6 +2,7 @@ import copy
 
 import pytest
 import torch
+from conftest import ON_GPU
 from encoders import collate, rows, tiny_classifier
 from transformers import AutoModelForSequenceClassification, Trainer, TrainingArguments
 
@@ -19,7 +20,7 @@ CONFIG = {"targets": "encoder", "keep": 0.5, "start": 3, "reconstruction_samples
 def trainer_for(folder, config=None, kind="bert", model=None, **arguments) -> Trainer:
     options = {"max_steps": 6, "save_steps": 1, "eval_strategy": "no", "per_device_train_batch_size": 16, **arguments}
     args = TrainingArguments(
-        str(folder), report_to=[], disable_tqdm=True, use_cpu=True, seed=1, learning_rate=1e-3,
+        str(folder), report_to=[], disable_tqdm=True, use_cpu=not ON_GPU, seed=1, learning_rate=1e-3,
         dataloader_pin_memory=False, **options,
     )  # fmt: skip
     callback = MIDropoutCallback(MIDropoutConfig(**{**CONFIG, **(config or {})}))
@@ -30,7 +31,7 @@ def trainer_for(folder, config=None, kind="bert", model=None, **arguments) -> Tr
 
 
 def weights(model) -> dict[str, torch.Tensor]:
-    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    return {name: tensor.cpu().clone() for name, tensor in model.state_dict().items()}
 
 
 def assert_same(one, other):
@@ -74,6 +75,14 @@ def test_what_it_saves_loads_with_stock_transformers(trained, tmp_path):
     trained.save_model(tmp_path)
     loaded = AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
     assert_same(weights(loaded), weights(trained.model))
+
+
+def test_in_mixed_precision_layers_are_run_in_float32(tmp_path):
+    trainer = trainer_for(tmp_path, bf16=True)
+    trainer.train()
+    record = PruningRecord.load(tmp_path)
+    assert trainer.model.config.intermediate_size == 32 and record.validation["after_pruning"]
+    assert {parameter.dtype for parameter in trainer.model.parameters()} == {torch.float32}
 
 
 @pytest.mark.parametrize("step", [2, 3, 5])
