@@ -82,9 +82,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(name: str, options: list[str]) -> int:
     """Runs the command `name`; returns its exit status."""
-    from .utils.processes import is_main_process
+    from .training.launcher import EXPECTED_PROCESSES
 
-    if name in TALKATIVE and is_main_process() and not {"--help", "-h", "--quiet"}.intersection(options):
+    launched = EXPECTED_PROCESSES in os.environ  # by a process that has said it
+    if name in TALKATIVE and not launched and not {"--help", "-h", "--quiet"}.intersection(options):
         print(f"hf-midropout {__version__} {name}", flush=True)  # libraries take seconds to load
     from .commands.parser import UsageError
     from .utils.processes import FailedElsewhere
