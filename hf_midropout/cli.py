@@ -24,6 +24,9 @@ COMMANDS = {
     "reproduce": "compare MI-Dropout with other regularizers, as the paper does",
 }
 
+TALKATIVE = ("train", "prune", "reproduce")
+"""Commands that tell what they are doing while they work."""
+
 USAGE = f"""\
 hf-midropout {__version__}: mutual-information pruning for text classifiers
 
@@ -79,6 +82,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(name: str, options: list[str]) -> int:
     """Runs the command `name`; returns its exit status."""
+    from .training.launcher import EXPECTED_PROCESSES
+
+    launched = EXPECTED_PROCESSES in os.environ  # by a process that has said it
+    if name in TALKATIVE and not launched and not {"--help", "-h", "--quiet"}.intersection(options):
+        print(f"hf-midropout {__version__} {name}", flush=True)  # libraries take seconds to load
     from .commands.parser import UsageError
     from .utils.processes import FailedElsewhere
 

@@ -24,11 +24,13 @@ class Progress:
         output ([`OutputFolder`]): Where it writes.
         trainer ([`~transformers.Trainer`], *optional*): Once there is one.
         launched (`bool`, *optional*, defaults to `False`): Whether other processes do the work.
+        what (`str`, *optional*, defaults to `""`): Which of its trainings is running, where there are several.
     """
 
     output: OutputFolder
     trainer: Any = None
     launched: bool = False
+    what: str = ""
 
 
 @contextmanager
@@ -53,6 +55,7 @@ def ending_told(progress: Progress) -> Iterator[None]:
 def stopped(progress: Progress) -> str:
     """The line for a run that was asked to stop."""
     step = f"stopped at step {progress.trainer.state.global_step}" if progress.trainer else "stopped"
+    step += f" of {progress.what}" if progress.what else ""
     output = progress.output
     now = RunRecord.load(output.path)
     if progress.launched:

@@ -31,6 +31,7 @@ LIMITS: tuple[tuple[tuple[str, ...], Any, str], ...] = (
         "1 or more",
     ),
     (("seed",), lambda value: 0 <= value <= MAX_SEED, f"0 to {MAX_SEED}"),
+    (("compare",), lambda value: value == "dense", "dense"),
     (("head_samples",), lambda value: value >= 1, "1 or more"),
     (("head_dropout", "head_regularizer_weight"), lambda value: 0 <= value < math.inf, "a number of 0 or more"),
     (

@@ -8,8 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..utils.narration import tell
+from ..utils.terminal import folded, one_line
 from .classifier_checks import check_label_names, find_checkpoint, skeleton_of, tokens_to_cut_to
 from .data_arguments import load_data
+from .narrating import narrate
 from .parser import command_parser
 from .prune_arguments import AUTO, PruneArguments
 from .prune_checks import check_arguments, check_checkpoint, check_problem_type, check_split
@@ -57,6 +60,7 @@ def main(args: PruneArguments) -> None:
         `OSError`: for a checkpoint or dataset that cannot be read, or a folder that cannot be written.
     """
     check_arguments(args)
+    narrate(args)
     started = time.perf_counter()
     checkpoint = find_checkpoint(args.checkpoint, args.trust_remote_code)
 
@@ -81,6 +85,7 @@ def main(args: PruneArguments) -> None:
     check_split(args.split, data.splits)
     tokenizer = load_checked_tokenizer(checkpoint, trust_remote_code=args.trust_remote_code)
     transformers_logging.disable_progress_bar()
+    tell(f"Loading {one_line(args.checkpoint)}")
     model = load_checked_model(checkpoint, trust_remote_code=args.trust_remote_code, dtype=torch.float32).eval()
     model.to(PartialState().device)
     if args.label_names is not None:  # of a model that has none, or has the same
@@ -126,10 +131,11 @@ def prune_and_compare(
     rows = replace(data, splits=DatasetDict(splits)).tokenize(tokenizer, max_length)
     batches = {part: batches_for(model, rows[part], args.batch_size, processing_class=tokenizer) for part in splits}
     measured, compared = Measured(args.split, len(rows["measured"])), len(rows["compared"])
-    print(
-        f"Data: {Path(data.name).name}; {measured.rows:,} {args.split} rows to measure with, {compared:,} {held_out} "
-        "ones to compare on.",
-        flush=True,
+    tell(
+        folded(
+            f"Data: {Path(data.name).name}; {measured.rows:,} {args.split} rows to measure with, {compared:,} "
+            f"{held_out} ones to compare on"
+        )
     )
 
     predictions = {DENSE: predict(model, batches["compared"])}
@@ -139,11 +145,13 @@ def prune_and_compare(
     started = time.perf_counter()
     evidence = measure_encoder(model, batches["measured"], args.seed, [args.criterion])
     seconds = {"measuring": time.perf_counter() - started}
-    print(f"Measured {len(evidence.groups)} layers in {seconds['measuring']:.0f} s.", flush=True)
+    tell(f"Measured {len(evidence.groups)} layers in {seconds['measuring']:.0f} s")
     width = search.taken.width if search else None
+    pruning_started = time.perf_counter()
     networks, pruned, sweep = pruned_networks(args, evidence, batches.get("searched"), width)
     started = time.perf_counter()
     predictions |= {name: predict(network, batches["compared"]) for name, network in networks.items()}
+    tell(f"Pruned and compared {len(networks)} networks in {time.perf_counter() - pruning_started:.0f} s")
     network = networks[args.criterion]
     tokenizer, trimming = trim_as_asked(args, network, tokenizer, data, held_out)
     if trimming is not None:  # what is saved is told of: on the same rows, in the tokens that they have now
@@ -181,7 +189,7 @@ def pruned_networks(args: PruneArguments, evidence, validation, width: int | Non
         networks[args.criterion], pruned[args.criterion] = found.network, found.pruning
         counts = found.pruning.selection.counts
         taken = f"{sum(counts.values()) / len(counts):,.0f}{' on average' if args.scope == 'global' else ''}"
-        print(f"Tried {len(sweep.levels)} widths on {sweep.rows:,} validation rows; took {taken}.", flush=True)
+        tell(f"Tried {len(sweep.levels)} widths on {sweep.rows:,} validation rows; took {taken}")
     else:
         counts = Budget(args.criterion, args.fraction or 1.0, width, args.scope).counts_of(evidence)
     budgets = {name: Budget(name, counts=counts) for name in criteria if name not in networks}

@@ -75,6 +75,14 @@ class PruneArguments(DataArguments):
     )
     latency_tokens: int | None = option(None, "Tokens of these rows. None: as many as --max_length.")
     seed: int = option(0, "Seed of the draws.")
+    language: list[str] | None = field(
+        default=None,
+        metadata={"help": "Language of the texts, for the model card, such as en. None: not said."},
+    )
+    quiet: bool = option(False, "Print the verdict and errors only, without bars.")
+    log_level: str | None = option(
+        None, "What libraries and this package log: debug, info, warning, error or critical. None: warning."
+    )
     trust_remote_code: bool = option(
         False, "Run code that comes with the checkpoint, should its model be neither in transformers nor here."
     )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shlex
-import textwrap
 from collections.abc import Iterable
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..utils.terminal import one_line
+from ..utils.narration import is_quiet, write
+from ..utils.terminal import folded, one_line
 from .prune_arguments import PruneArguments
 
 
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from ..pruning.record_schema import Sweep
     from ..pruning.vocabulary import VocabularyTrimming
     from ..reporting.report import Report
-
-
-WIDTH = 79
 
 
 @dataclass
@@ -106,6 +103,7 @@ def finish(
     from ..reporting.building import num_parameters, source_of
     from ..reporting.drawing import draw_figures
     from ..reporting.encoder_building import build_encoder_report
+    from ..reporting.examples import answers, example_texts
     from ..reporting.model_card import write_card
     from ..reporting.report import Model
     from ..utils.files import new_folder
@@ -138,6 +136,9 @@ def finish(
             trimming=outcome.trimming,
             latency=outcome.latency,
         )
+        texts = example_texts(data.name, data.paired)
+        report.examples = answers(outcome.network, outcome.tokenizer, texts)
+        report.language = args.language or (["en"] if data.source == "builtin" else [])
         report.save(saving)
         draw_figures(report, saving / "figures")
         write_card(saving, name=args.output_dir)
@@ -175,26 +176,28 @@ def command_line(args: PruneArguments, checkpoint_source: str, data_source: str)
 
 
 def print_end(report: Report, folder: str) -> None:
-    """The end of the run, for a person, in 80 columns."""
+    """The end of the run, for a person, in 80 columns; with `--quiet` the verdict only."""
+    from ..reporting.parts import in_order
     from ..reporting.verdict import plus_minus, verdict
 
     encoder, test, dense = report.encoder, report.test, report.dense_test
     assert encoder is not None and test is not None and dense is not None  # of a run that is finished
-    heading = f"{encoder.kept:,} of {encoder.neurons:,} neurons in {len(encoder.groups)} layers, chosen by"
-    rows = {f"{encoder.criterion} (saved)": (test.accuracy, encoder.to_dense.bits)} | {
-        name: (control.accuracy, control.to_dense.bits) for name, control in encoder.controls.items()
-    }
-    print(f"\n{heading:<50}{'accuracy':>10}{'bits lost':>19}")
-    print(f"  {'dense':<48}{dense.accuracy:>10.4f}")
-    for name, (accuracy, bits) in rows.items():
-        print(f"  {name:<48}{accuracy:>10.4f}{plus_minus(bits, sign='-'):>19}")
-    print()
+    if not is_quiet():
+        heading = f"{encoder.kept:,} of {encoder.neurons:,} neurons in {len(encoder.groups)} layers, chosen by"
+        rows = {f"{encoder.criterion} (saved)": (test.accuracy, encoder.to_dense.bits)} | {
+            name: (encoder.controls[name].accuracy, encoder.controls[name].to_dense.bits)
+            for name in in_order(encoder.controls, encoder.criterion)
+        }
+        write(f"\n{heading:<50}{'accuracy':>10}{'bits lost':>19}")
+        write(f"  {'dense':<48}{dense.accuracy:>10.4f}")
+        for name, (accuracy, bits) in rows.items():
+            write(f"  {name:<48}{accuracy:>10.4f}{plus_minus(bits, sign='-'):>19}")
+        write()
     for line in verdict(report):
-        print(textwrap.fill(line, WIDTH, break_long_words=False, break_on_hyphens=False))
-    place = shlex.quote(one_line(folder, 500))
+        write(folded(line))
+    if is_quiet():
+        return
     needs = ",\nwith hf_midropout installed and imported, or trust_remote_code=True" if encoder.is_uneven else ""
-    print(
-        f"\nSaved in {folder}; AutoModelForSequenceClassification.from_pretrained loads it{needs}."
-        f"\n{report.seconds['total']:.0f} s, of which measuring {report.seconds['measuring']:.0f} s."
-        f"\nNext: hf-midropout report {place}"
-    )
+    write(f"\nSaved in {folder}; AutoModelForSequenceClassification.from_pretrained loads it{needs}.")
+    write(f"{report.seconds['total']:.0f} s, of which measuring {report.seconds['measuring']:.0f} s.")
+    write(f"Next: hf-midropout report {shlex.quote(one_line(folder, 500))}")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..utils.narration import tell
+from ..utils.terminal import folded
 from .option_names import options_named
 from .prune_arguments import PruneArguments
 
@@ -49,7 +51,7 @@ def drop_layers_as_asked(number: int | None, model, batches) -> LayerDropping | 
     if number is None:
         return None
     dropping = keep_layers(model, batches, number)
-    print(dropping, flush=True)
+    tell(folded(str(dropping)))
     return dropping
 
 
@@ -68,7 +70,7 @@ def trim_as_asked(
     if not args.trim_vocabulary:
         return tokenizer, None
     tokenizer, trimming = trim_vocabulary(model, tokenizer, data.texts("train"), data.texts(held_out))
-    print(trimming, flush=True)
+    tell(folded(str(trimming)))
     return tokenizer, trimming
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from ..utils.narration import tell
 from .classifier_checks import position_limit
 from .option_names import options_named
 from .prune_arguments import PruneArguments
@@ -47,11 +48,11 @@ def search_as_asked(args: PruneArguments, model, max_length: int) -> SpeedupSear
     if args.speedup is None:
         return None
     rows, tokens = args.latency_batch_size[0], args.latency_tokens or max_length
-    print(f"Timing passes of {rows:,} x {tokens:,} tokens for a network {args.speedup:g} times faster:", flush=True)
+    tell(f"Timing passes of {rows:,} x {tokens:,} tokens for a network {args.speedup:g} times faster:")
     with options_named(type(args)):
         found = search_speedup(model, args.speedup, layers=args.keep_layers, batch_size=rows, tokens=tokens)
-    print(found, flush=True)
-    print(f"Took the last: {found.taken.width:,} neurons in each of {found.taken.layers:,} layers.", flush=True)
+    tell(str(found))
+    tell(f"Took the last: {found.taken.width:,} neurons in each of {found.taken.layers:,} layers.")
     return found
 
 

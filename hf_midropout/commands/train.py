@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from contextlib import ExitStack
 from dataclasses import fields, replace
@@ -13,13 +14,17 @@ from ..training.launcher import check_processes, launch
 from ..training.output_folder import OutputFolder
 from ..training.output_place import check_place
 from ..utils.listing import listed
-from ..utils.processes import disconnect, is_alone, is_main_process, on_main_process
+from ..utils.narration import tell
+from ..utils.processes import disconnect, is_alone, on_main_process
+from ..utils.terminal import folded
 from .data_arguments import load_data
 from .ending import Progress, ending_told
+from .narrating import narrate
 from .option_checks import check_options
 from .option_names import options_named
 from .parser import command_parser, training_option_names
 from .train_arguments import TrainArguments
+from .train_dense import check_comparison
 
 
 HIDDEN = ("MIDropoutConfig.seed", "MIDropoutConfig.eval_dataset", "TrainArguments.training_options")
@@ -53,6 +58,8 @@ def main(args: TrainArguments, config: MIDropoutConfig) -> Path | None:
         `OSError`: for a model or dataset that cannot be read, or an output folder that cannot be written.
     """
     check_options(args)
+    check_comparison(args, config)
+    narrate(args)
     config = replace(config, seed=args.seed)
     given = {f"--{name}": getattr(args, name) for name in ("model", "dataset", "accelerate_config")}
     path = check_place(args.output_dir, given)
@@ -94,7 +101,10 @@ def train(args: TrainArguments, config, output: OutputFolder, progress: Progress
 
     from ..metrics import compute_metrics
     from ..training.callback import MIDropoutCallback
+    from ..training.dense_run import SharedPhase
     from .checkpoint_names import CheckpointNames, check_checkpoint_fits
+    from .train_dense import check_trainer, train_dense
+    from .train_lines import show_lines
 
     with arguments.main_process_first(desc="loading the data"):
         data = load_data(
@@ -104,23 +114,27 @@ def train(args: TrainArguments, config, output: OutputFolder, progress: Progress
             max_eval_samples=args.max_eval_samples,
             seed=args.seed,
         )
-    if is_main_process():
-        print_data(data)
-        for name, reason in skipped.items():
-            print(f"{name} is skipped: {reason}")
-        if checkpoint:
-            print(f"Going on from {checkpoint}.")
+    tell_data(data)
+    for name, reason in skipped.items():
+        tell(f"{name} is skipped: {reason}")
+    if checkpoint:
+        tell(f"Going on from {checkpoint}.")
     with options_named(type(args), type(config)):
         config.check_classes(len(data.label_names))
 
-    set_seed(args.seed)
-    tokenizer, model = tokenizer_and_model(args, model_folder, data)
+    def make_model():
+        set_seed(args.seed)
+        return tokenizer_and_model(args, model_folder, data)
+
+    tokenizer, model = make_model()
+    tell(f"Model: {args.model or 'a tiny ALBERT, made on the spot'}, {model.num_parameters():,} parameters")
     with arguments.main_process_first(desc="tokenizing"):
         tokenized = data.tokenize(tokenizer, args.max_length)
     if checkpoint:
         check_checkpoint_fits(Path(checkpoint), model, config.targets)
 
     callback = MIDropoutCallback(config)
+    shared = [SharedPhase(callback, output)] if args.compare else []
     trainer = Trainer(
         model=model,
         args=arguments,
@@ -129,8 +143,11 @@ def train(args: TrainArguments, config, output: OutputFolder, progress: Progress
         eval_dataset=tokenized["validation"],
         processing_class=tokenizer,
         compute_metrics=compute_metrics,
-        callbacks=[callback, CheckpointNames(output)],
+        callbacks=[callback, *shared, CheckpointNames(output)],
     )
+    show_lines(trainer, "training")
+    if args.compare:
+        check_trainer(trainer)
     on_main_process(output.begin)
     progress.trainer = trainer
     training_started = time.perf_counter()
@@ -139,17 +156,43 @@ def train(args: TrainArguments, config, output: OutputFolder, progress: Progress
     seconds = {"preparation": training_started - started, "training": time.perf_counter() - training_started}
     if callback.record is None:
         raise ValueError(f"Training ended without a record of scores in {args.output_dir}: give a smaller --start.")
+    dense = None
+    if args.compare and callback.record.selection is None:
+        tell("No neuron was dropped, so there is no dense training to compare with: it would be the same.")
+    elif args.compare:
+        training_started = time.perf_counter()
+        dense = train_dense(args, config, output, lambda: make_model()[1], trainer, progress)
+        seconds["dense training"] = time.perf_counter() - training_started
     from .train_finish import finish
 
-    return finish(args, model_source, output, data, tokenized, trainer, callback.record, seconds)
+    command = published_command(args, config, model_source, data.source)
+    return finish(args, model_source, output, data, tokenized, trainer, callback.record, seconds, dense, command)
 
 
-def print_data(data) -> None:
+def tell_data(data) -> None:
     """What was loaded."""
     rows = ", ".join(f"{len(split):,} {name}" for name, split in data.splits.items())
-    print(f"Data: {data.name}, {len(data.label_names):,} classes ({listed(data.label_names)}); rows: {rows}")
+    told = f"Data: {data.name}, {len(data.label_names):,} classes ({listed(data.label_names)}); rows: {rows}"
+    tell(folded(told, "  "))
     for note in data.notes:
-        print(f"  {note}")
+        tell(folded(f"  {note}", "    "))
+
+
+def published_command(args: TrainArguments, config: MIDropoutConfig, model_source: str, data_source: str) -> str:
+    """The command line without where files lie on someone's machine, and without tokens."""
+    from ..reporting.building import without_tokens
+    from ..reporting.card_facts import public_name
+
+    shown = replace(
+        args,
+        model=public_name(args.model, model_source),
+        dataset=public_name(args.dataset, data_source),
+        output_dir=str(public_name(args.output_dir, None)),
+        overwrite_output_dir=False,
+        resume=False,
+        training_options=without_tokens({"training_options": args.training_options})["training_options"],
+    )
+    return shlex.join(["hf-midropout", "train", *command_line(shown, config)])
 
 
 def command_line(args: TrainArguments, config: MIDropoutConfig) -> list[str]:

@@ -37,6 +37,11 @@ class TrainArguments(DataArguments):
     resume: bool = option(
         False, "Go on from the last whole checkpoint in output_dir.", aliases=["--resume_from_checkpoint"]
     )
+    compare: str | None = option(
+        None,
+        "dense: also train without pruning, with the same seed and steps, from the initial phase that both share, and "
+        "time both networks: what pruning cost is then known. It takes the time of the second phase once more.",
+    )
 
     head_widths: list[int] | None = field(
         default=None,
@@ -91,4 +96,9 @@ class TrainArguments(DataArguments):
         default=None,
         metadata={"help": "Settings of `accelerate launch` that go before the file's, such as num_processes=4."},
     )
+    language: list[str] | None = field(
+        default=None,
+        metadata={"help": "Language of the texts, for the model card, such as en. None: not said."},
+    )
+    quiet: bool = option(False, "Print the verdict and errors only, without bars.")
     training_options: list[str] = field(default_factory=list)

@@ -37,6 +37,8 @@ def training_arguments(args: TrainArguments):
         "gradient_accumulation_steps", "bf16", "fp16", "seed",
     ):  # fmt: skip
         values[name] = getattr(args, name)
+    if args.quiet:
+        values |= {"disable_tqdm": True, "log_level": "error"}
     values |= given_options(args.training_options)
     try:
         arguments = TrainingArguments(**values)

@@ -18,42 +18,47 @@ if TYPE_CHECKING:
 
 def architecture(record: PruningRecord, config: dict[str, Any]) -> str:
     """Of `page_figures.architecture`."""
-    parts = [
-        f"layer {index} with {layer.kept} of {layer.neurons} neurons kept"
-        for index, layer in enumerate(record.layers(), 1)
-    ]
+    parts = [f"{layer.name} with {layer.kept} of {layer.neurons} neurons kept" for layer in record.layers()]
     name, num_layers, width = encoder_of(config)
     return (
         f"From top to bottom: the text's tokens, the {name} encoder ({num_layers} layers of {width} units), "
         f"{', '.join(parts)}, "
         f"and {len(config.get('id2label') or [0, 1])} classes. "
-        "Every neuron is a dot, dark if it was kept, pale if it was dropped."
+        "Every neuron is a dot, blue if it was kept, grey if it was dropped."
     )
 
 
 def bits_per_layer(record: PruningRecord) -> str:
     """Of `figures.bits_per_layer`."""
     parts = []
-    for index, layer in enumerate(record.layers(), 1):
+    for layer in record.layers():
         after = layer.mean_bits_after_of_kept
         parts.append(
-            f"layer {index}: {layer.mean_bits_before:.2f} for all neurons before pruning, "
+            f"{layer.name}: {layer.mean_bits_before:.2f} for all neurons before pruning, "
             f"{layer.mean_bits_before_of_kept:.2f} for the kept ones"
             + (f", {after:.2f} for these after retraining" if after is not None else "")
         )
     return (
-        f"Bar chart of the mean bits per neuron. {'; '.join(parts)}. The label has "
-        f"{record.before.label_entropy:.2f} bits."
-    ).replace("chart of the mean bits per neuron. layer", "chart of the mean bits per neuron. Layer")
+        f"Dots for the mean bits per neuron. {'; '.join(parts)}. The label has {record.before.label_entropy:.2f} bits."
+    )
+
+
+def bits_strips(record: PruningRecord) -> str:
+    """Of `encoder_figures.bits_strips`."""
+    parts = [f"{layer.name}: {layer.kept:,} of {layer.neurons:,} neurons kept" for layer in record.layers()]
+    return (
+        "A strip for each layer, its neurons from the most to the fewest bits, with a line where those kept end. "
+        f"{'; '.join(parts)}."
+    )
 
 
 def bits_per_neuron(record: PruningRecord) -> str:
     """Of `figures.histogram_of_bits`."""
     parts = []
-    for index, (layer, scores) in enumerate(zip(record.layers(), record.before.layers.values(), strict=True), 1):
+    for layer, scores in zip(record.layers(), record.before.layers.values(), strict=True):
         cut = layer.lowest_bits_kept
         parts.append(
-            f"layer {index}: {len(scores.bits)} neurons from {scores.bits.min():.2f} to {scores.bits.max():.2f} bits"
+            f"{layer.name}: {len(scores.bits)} neurons from {scores.bits.min():.2f} to {scores.bits.max():.2f} bits"
             + (f", the lowest kept with {cut:.2f}" if isinstance(cut, float) else "")
         )
     return f"Histograms of the bits of each neuron when neurons were dropped. {'; '.join(parts)}."
@@ -124,9 +129,9 @@ def information_lost(report: Report) -> str:
 def neurons_kept(encoder: PrunedEncoder) -> str:
     """Of `encoder_figures.neurons_kept`."""
     parts = [
-        f"layer {place}: {group.kept:,} of {group.neurons:,} neurons kept"
+        f"{name}: {group.kept:,} of {group.neurons:,} neurons kept"
         + (f", {percent(group.unexplained)} unexplained" if group.unexplained is not None else "")
-        for place, group in enumerate(encoder.groups.values(), 1)
+        for name, group in encoder.groups.items()
     ]
     return (
         "A strip for each layer of the encoder, its neurons from the most to the least important, with a line where "

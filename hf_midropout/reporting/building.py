@@ -100,9 +100,12 @@ def source_of(model_name: str | None) -> str:
 
 def model_sizes(masked: PreTrainedModel, compact: PreTrainedModel, record: PruningRecord) -> dict[str, Any]:
     """Parameters and widths of the model before any neuron was dropped, and after compaction."""
+    before, after = num_parameters(masked) + parameters_cut(masked, record), num_parameters(compact)
     sizes: dict[str, Any] = {
-        "parameters_before": num_parameters(masked) + parameters_cut(masked, record),
-        "parameters_after": num_parameters(compact),
+        "parameters_before": before,
+        "parameters_after": after,
+        "bytes_before": before * compact.dtype.itemsize,
+        "bytes_after": after * compact.dtype.itemsize,
     }
     if hasattr(masked, "masked_layers"):
         sizes |= {

@@ -8,8 +8,12 @@ from typing import Any
 
 from ..model_types import brings_code, is_own
 from ..pruning.record_schema import Validation
+from ..utils.terminal import one_line
+from .citation import CITATION
+from .examples import example_texts
 from .parts import HUB_ID, MADE_HERE, MUTUAL_INFORMATION, NAMES, criterion_name, encoder_of, read_baselines
-from .report import Report
+from .report import Example, Report
+from .verdict import sizes, verdict
 
 
 MOMENTS = {
@@ -22,8 +26,6 @@ SETTINGS = (
     "weight_decay", "max_length", "seed",
 )  # fmt: skip
 PLACES = {"head": "classification head", "encoder": "encoder", "all": "encoder and classification head"}
-PAIR = {"text": "The first text of a pair.", "text_pair": "The second text of it."}
-EXAMPLES = {"python-docs": "Opens a socket and listens for connections."}
 
 
 def common_facts(report: Report, config: dict[str, Any]) -> dict[str, Any]:
@@ -55,13 +57,21 @@ def common_facts(report: Report, config: dict[str, Any]) -> dict[str, Any]:
         "encoder": encoder_of(config)[0],
         "regression": kind == "regression",
         "multi_label": kind == "multi_label_classification",
+        "verdict": verdict(report) if report.test and (report.encoder or report.pruning) else [],
         "model": vars(model),
         "test": vars(report.test) if report.test else None,
         "dense_test": vars(report.dense_test) if report.dense_test else None,
         "rows": ", ".join(f"{count:,} {split}" for split, count in data.rows.items()),
         "notes": data.notes,
         "versions": versions(report),
-        "example": PAIR if data.pairs else EXAMPLES.get(data.name or "", "A text to classify."),
+        "example": example_of(report),
+        "answer": answer_of(report),
+        "widget": widget_of(report),
+        "language": report.language,
+        "sizes": sizes(report),
+        "command": command_of(report),
+        "citation": CITATION,
+        "named": not all(re.fullmatch(r"LABEL_\d+|\d+", str(label)) for label in labels),
     }
 
 
@@ -105,6 +115,49 @@ def head_facts(report: Report, config: dict[str, Any]) -> dict[str, Any]:
         "rule": rule(settings_of_it),
         "settings": settings(report.training_arguments),
     }
+
+
+def example_of(report: Report) -> str | dict[str, str]:
+    """What the snippet classifies."""
+    text, pair = next(
+        ((each.text, each.text_pair) for each in plain_examples(report)),
+        example_texts(report.data.name, report.data.pairs)[0],
+    )
+    return text if pair is None else {"text": text, "text_pair": pair}
+
+
+def answer_of(report: Report) -> str | None:
+    """What it prints, if that is known."""
+    first = next(iter(plain_examples(report)), None)
+    if first is None:
+        return None
+    answer = {"label": one_line(first.label, 80), "score": round(first.score, 4)}
+    return repr(answer if first.text_pair is not None else [answer])
+
+
+def widget_of(report: Report) -> list[dict[str, str]]:
+    """Examples for the Hub's page."""
+    return [
+        {"text": one_line(each.text, 500)}
+        | ({"text_pair": one_line(each.text_pair, 500)} if each.text_pair is not None else {})
+        for each in plain_examples(report)
+    ]
+
+
+def command_of(report: Report) -> str:
+    """That made the checkpoint; "" if it is not known."""
+    command = report.encoder.command if report.encoder else report.command
+    return command if is_plain(command) else ""
+
+
+def plain_examples(report: Report) -> list[Example]:
+    """Those that hold nothing that could be taken for markup or a link, in a card that escapes nothing in them."""
+    return [each for each in report.examples if is_plain(f"{each.text} {each.text_pair} {each.label}")]
+
+
+def is_plain(text: str) -> bool:
+    """Whether `text` can stand in a block of code: of a stranger's report it may be anything."""
+    return text.isprintable() and not any(sign in text.lower() for sign in ("`", "<", ">", "://", "www.", "@"))
 
 
 def hub_link(name: str | None, source: str | None) -> str | None:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from ..pruning.encoder_schema import Difference
 from ..pruning.record_schema import Metrics
-from .parts import encoder_criterion_name
+from .parts import encoder_criterion_name, in_order
 from .report import Report
 from .verdict import is_noise
 
@@ -39,6 +39,7 @@ def compared(report: Report) -> list[Compared]:
             Compared(
                 encoder_criterion_name(name), each, each.to_dense, noise=is_noise(each.to_chosen.accuracy, test.rows)
             )
-            for name, each in encoder.controls.items()
+            for name in in_order(encoder.controls, encoder.criterion)
+            for each in (encoder.controls[name],)
         ),
     ]

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import os
+import re
 import textwrap
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup, escape
+
 from ..utils import plotting
+from ..utils.figure_style import AFTER, BEFORE, GREY, INK, KEPT
 from ..utils.plotting import plt
 from .figure_list import FIGURES, Drawable, FigureEntry
 from .page_figures import WIDTH
@@ -22,7 +25,16 @@ PAGE_STYLE = plotting.STYLE | {
     "font.size": 10.5,
     "text.parse_math": False,  # a dollar sign in someone's words is one
     "svg.hashsalt": "hf_midropout",  # the same input gives the same file
+    "svg.fonttype": "none",  # words stay words: they can be searched, copied and read aloud
+    "font.sans-serif": ["system-ui", "DejaVu Sans", "sans-serif"],
+    **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
 }
+
+# Of the page, which has other colours in the dark.
+VARIABLES = {
+    INK: "--ink", GREY: "--soft", BEFORE: "--before", KEPT: "--kept", AFTER: "--after", "#d9d9d9": "--dropped",
+    "#ffffff": "--paper",
+}  # fmt: skip
 
 
 @dataclass
@@ -37,9 +49,19 @@ class PageFigure:
     png: bytes
 
     @property
-    def data_uri(self) -> str:
-        """The figure as the `src` of an image."""
-        return "data:image/svg+xml;base64," + base64.b64encode(self.svg).decode()
+    def inline(self) -> Markup:
+        """The figure as a part of the page, in the colours of the page; its names are unlike those of others."""
+        text = self.svg.decode()
+        text = text[text.index("<svg") :]
+        for colour, variable in VARIABLES.items():
+            text = text.replace(f": {colour}", f": var({variable})")
+        text = re.sub(r'(id="|xlink:href="#|url\(#)', rf"\g<1>{self.name}-", text)
+        text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", text, flags=re.S)
+        text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
+        text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
+        text = re.sub(r' xmlns(:xlink)?="[^"]*"', "", text)  # which an HTML page does without
+        text = text.replace("<svg ", f'<svg role="img" aria-label="{escape(self.alt)}" ', 1)
+        return Markup(text)  # matplotlib has escaped the words in it
 
 
 def draw_figures(report: Report, folder: str | os.PathLike) -> list[Path]:
@@ -74,7 +96,9 @@ def _page_figure(entry: FigureEntry, it: Drawable) -> PageFigure:
         files = {}
         for kind in ("svg", "png"):
             file = io.BytesIO()
-            figure.savefig(file, format=kind, metadata={"Date": None} if kind == "svg" else None)
+            figure.savefig(
+                file, format=kind, transparent=kind == "svg", metadata={"Date": None} if kind == "svg" else None
+            )
             files[kind] = file.getvalue()
         plt.close(figure)
     return PageFigure(entry.name, entry.title, entry.caption(it), entry.alt(it), files["svg"], files["png"])

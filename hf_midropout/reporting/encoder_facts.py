@@ -11,7 +11,7 @@ from .card_facts import common_facts
 from .compared import compared
 from .parts import encoder_criterion_name
 from .report import Report
-from .verdict import place, plus_minus, verdict
+from .verdict import place, plus_minus
 
 
 def encoder_facts(report: Report, config: dict[str, Any]) -> dict[str, Any]:
@@ -28,7 +28,6 @@ def encoder_facts(report: Report, config: dict[str, Any]) -> dict[str, Any]:
     encoder = report.encoder
     assert encoder is not None  # of this kind
     return common_facts(report, config) | {
-        "verdict": verdict(report),
         "criterion": encoder_criterion_name(encoder.criterion),
         "neurons_before": encoder.neurons,
         "neurons_after": encoder.kept,
@@ -48,7 +47,6 @@ def encoder_facts(report: Report, config: dict[str, Any]) -> dict[str, Any]:
             for each in compared(report)
         ],
         "has_controls": bool(encoder.controls),
-        "command": encoder.command,
     }
 
 

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from ..pruning.encoder_schema import PrunedEncoder, array_name
+from ..pruning.record import PruningRecord
 from ..pruning.record_arrays import IMPORTANCE, KEPT, Arrays
 from ..utils.plotting import AFTER, BEFORE, GREY, plt
 from .compared import compared
@@ -18,7 +19,7 @@ from .report import Report
 COLUMNS = 256
 """Of the strip of a layer: a neuron more or less is not seen."""
 
-MOST_TICKS = 16
+MOST_TICKS = 24
 
 
 def information_lost(report: Report) -> Figure:
@@ -51,6 +52,41 @@ def information_lost(report: Report) -> Figure:
     return figure
 
 
+def bits_strips(record: PruningRecord) -> Figure:
+    """A strip a layer: its neurons by their bits, those kept first; for more neurons than dots can show."""
+    layers = record.layers()
+    kept = record.selection.kept if record.selection else {}
+    rows = []
+    for layer in layers:
+        values = record.before.layers[layer.name].bits.cpu().numpy()
+        mask = kept[layer.name].cpu().numpy() if layer.name in kept else np.ones(len(values), dtype=bool)
+        places = ((np.arange(COLUMNS) + 0.5) / COLUMNS * len(values)).astype(int)
+        rows.append(values[np.lexsort((-values, ~mask))][places])
+    figure, axes = plt.subplots(figsize=(5.2, min(1.3 + 0.26 * len(layers), 8.0)), layout="constrained")
+    image = axes.imshow(
+        np.array(rows), aspect="auto", cmap="Blues", extent=(0, 1, len(layers) - 0.5, -0.5), interpolation="nearest"
+    )
+    places = np.arange(len(layers))
+    axes.vlines(
+        [layer.kept / layer.neurons for layer in layers], places - 0.5, places + 0.5, color="#d55e00", linewidth=2
+    )
+    axes.hlines(places + 0.5, 0, 1, color="white", linewidth=min(2.0, 20 / len(layers)))
+    _name_rows(axes, [layer.name for layer in layers])
+    axes.set_xlim(0, 1)
+    axes.xaxis.set_major_formatter(PercentFormatter(1, 0))
+    axes.set_xlabel("neurons, those kept first, by their bits")
+    axes.spines[:].set_visible(False)
+    figure.colorbar(image, ax=axes, label="bits", shrink=0.9, pad=0.02)
+    return figure
+
+
+def _name_rows(axes, names: list[str]) -> None:
+    """The names of the layers beside their rows; of many, every second or third."""
+    step = -(-len(names) // MOST_TICKS)
+    axes.set_yticks(range(0, len(names), step), names[::step], fontsize=7.5)
+    axes.tick_params(axis="y", length=0)
+
+
 def neurons_kept(encoder: PrunedEncoder, arrays: Arrays) -> Figure:
     """A strip a layer: its neurons, those kept first, by importance; beside it what the refit left unexplained."""
     layers = len(encoder.groups)
@@ -65,9 +101,7 @@ def neurons_kept(encoder: PrunedEncoder, arrays: Arrays) -> Figure:
     shares = [group.kept / group.neurons for group in encoder.groups.values()]
     strips.vlines(shares, places - 0.5, places + 0.5, color="#d55e00", linewidth=2)
     strips.hlines(places + 0.5, 0, 1, color="white", linewidth=min(2.0, 20 / layers))
-    step = -(-layers // MOST_TICKS)
-    strips.set_yticks(range(0, layers, step), [f"{place + 1}" for place in range(0, layers, step)])
-    strips.set_ylabel("layer")
+    _name_rows(strips, list(encoder.groups))
     strips.set_xlim(0, 1)
     strips.xaxis.set_major_formatter(PercentFormatter(1, 0))
     strips.set_xlabel("neurons, by importance")
@@ -77,8 +111,7 @@ def neurons_kept(encoder: PrunedEncoder, arrays: Arrays) -> Figure:
     left.barh(places, unexplained, 0.7, color=BEFORE)
     left.xaxis.set_major_formatter(PercentFormatter(1, 0))
     left.set_xlabel("unexplained")
-    for axes in (strips, left):
-        axes.tick_params(axis="y", length=0)
+    left.tick_params(axis="y", length=0)
     return figure
 
 

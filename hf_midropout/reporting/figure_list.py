@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     from ..pruning.record import PruningRecord
 
 
+MANY = 1_000
+"""Neurons of which not each is a dot."""
+
+FEW = 6
+"""Layers up to which each has its own histogram."""
+
+
 @dataclass
 class Drawable:
     """What figures are drawn from: `report` ([`Report`], with arrays), and the checkpoint's `config` (`dict`)."""
@@ -48,6 +55,11 @@ class Drawable:
     def encoder(self) -> Any:
         """[`PrunedEncoder`], if there is one."""
         return self.report.encoder
+
+    @property
+    def neurons(self) -> int:
+        """Before any was dropped."""
+        return sum(layer.neurons for layer in self.report.pruning.layers) if self.report.pruning else 0
 
     @property
     def of_head(self) -> bool:
@@ -85,6 +97,12 @@ def _figures() -> Any:
     return figures
 
 
+def _accuracy_figure() -> Any:
+    from . import accuracy_figure
+
+    return accuracy_figure
+
+
 def _page_figures() -> Any:
     from . import page_figures
 
@@ -98,6 +116,18 @@ def _encoder_figures() -> Any:
 
 
 FIGURES = (
+    FigureEntry(
+        "accuracy",
+        "Accuracy",
+        caption=lambda it: (
+            "Lines are two standard errors: of the difference from the dense network where that stands above, else "
+            "of the accuracy itself."
+        ),
+        alt=lambda it: _accuracy_figure().accuracy_in_words(it.report),
+        draw=lambda it: _accuracy_figure().accuracy(it.report),
+        shown=lambda it: it.test is not None and it.test.accuracy is not None,
+        card="Accuracy beside that of the dense network and of the controls, with error bars",
+    ),
     FigureEntry(
         "information_lost",
         "Information lost",
@@ -125,21 +155,32 @@ FIGURES = (
     FigureEntry(
         "architecture",
         "Architecture",
-        caption=lambda it: "A dot is a neuron of the head: dark ones were kept, pale ones dropped.",
+        caption=lambda it: "A dot is a neuron: blue ones were kept, grey ones dropped.",
         alt=lambda it: alt_texts.architecture(it.record, it.config),
         draw=lambda it: _page_figures().architecture(it.record, it.config),
+        shown=lambda it: it.of_head and it.neurons <= MANY,
+        page_only=True,
+    ),
+    FigureEntry(
+        "bits_strips",
+        "Neurons kept",
+        caption=lambda it: (
+            "A strip a layer, dark where neurons carry many bits; left of the orange line they were kept."
+        ),
+        alt=lambda it: alt_texts.bits_strips(it.record),
+        draw=lambda it: _encoder_figures().bits_strips(it.record),
+        shown=lambda it: it.of_head and it.neurons > MANY,
         page_only=True,
     ),
     FigureEntry(
         "bits_per_layer",
         "Bits per layer",
         caption=lambda it: (
-            "Grey and light bars differ by arithmetic alone, as dropping the lowest raises a mean; light and dark "
+            "Grey and light dots differ by arithmetic alone, as dropping the lowest raises a mean; light and dark "
             "ones by training."
         ),
         alt=lambda it: alt_texts.bits_per_layer(it.record),
         draw=lambda it: _figures().bits_per_layer(it.record),
-        height=3.6,
         card="Mean bits per neuron of each layer, before pruning and after retraining",
     ),
     FigureEntry(
@@ -158,6 +199,7 @@ FIGURES = (
         caption=lambda it: "Mutual information with the label when neurons were dropped.",
         alt=lambda it: alt_texts.bits_per_neuron(it.record),
         draw=lambda it: _figures().bits_per_neuron(it.record),
+        shown=lambda it: it.of_head and len(it.record.layers()) <= FEW,
     ),
     FigureEntry(
         "sweep",

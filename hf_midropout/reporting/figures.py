@@ -10,32 +10,38 @@ from ..pruning.record import PruningRecord
 from ..pruning.record_schema import Sweep
 from ..scoring.histogram import histogram_of_bits
 from ..utils.plotting import AFTER, BEFORE, GREY, KEPT, plt
+from .figure_list import FEW
 
 
 def bits_per_layer(record: PruningRecord) -> Figure:
     """Mean bits of each layer: all neurons before, the kept ones before, the kept ones after retraining."""
     layers = record.layers()
-    series = [
-        ("before pruning, all neurons", "mean_bits_before", BEFORE),
-        ("before pruning, the kept neurons", "mean_bits_before_of_kept", KEPT),
-        ("after retraining, the kept neurons", "mean_bits_after_of_kept", AFTER),
+    series: list[tuple[str, str, str, float]] = [
+        ("all neurons, before pruning", "mean_bits_before", BEFORE, 30),
+        ("kept neurons, before pruning", "mean_bits_before_of_kept", KEPT, 45),
+        ("kept neurons, after retraining", "mean_bits_after_of_kept", AFTER, 60),
     ]
-    figure, axes = plt.subplots(figsize=(6.4, 3.4), layout="constrained")
-    for offset, (label, key, colour) in zip((-0.27, 0.0, 0.27), series, strict=True):
-        values = [getattr(layer, key) or 0.0 for layer in layers]
-        bars = axes.bar([index + offset for index in range(len(layers))], values, 0.25, label=label, color=colour)
-        axes.bar_label(bars, fmt="%.2f", padding=2, fontsize=8)
-    axes.axhline(record.before.label_entropy, color=GREY, linestyle=":", linewidth=1)
-    axes.annotate(
-        f"entropy of the label, {record.before.label_entropy:.2f} bits",
-        (1, record.before.label_entropy), xycoords=("axes fraction", "data"),
-        xytext=(0, 3), textcoords="offset points", ha="right", fontsize=8, color=GREY,
-    )  # fmt: skip
-    axes.set_ylim(0, record.before.label_entropy * 1.12)
-    axes.set_xticks(
-        range(len(layers)), [f"layer {i}\n{row.kept} of {row.neurons} kept" for i, row in enumerate(layers, 1)]
-    )
-    axes.set_ylabel("mean mutual information\nwith the label (bits)")
+    few = len(layers) <= FEW
+    figure, axes = plt.subplots(figsize=(6.4, 1.5 + (0.5 if few else 0.22) * len(layers)), layout="constrained")
+    for label, key, colour, size in series:
+        points = [(getattr(layer, key), place) for place, layer in enumerate(layers)]
+        points = [(value, place) for value, place in points if value is not None]
+        if not points:
+            continue
+        axes.scatter(*zip(*points, strict=True), s=size, color=colour, label=label, zorder=3)
+        for value, place in points if few else []:
+            axes.annotate(f"{value:.2f}", (value, place), xytext=(0, 6), textcoords="offset points", ha="center",
+                          fontsize=8)  # fmt: skip
+    for place, layer in enumerate(layers):
+        values = [getattr(layer, key) for _, key, _, _ in series if getattr(layer, key) is not None]
+        axes.plot([min(values), max(values)], [place, place], color=GREY, alpha=0.35, linewidth=1, zorder=2)
+    names = [f"{row.name}\n{row.kept:,} of {row.neurons:,} kept" if few else row.name for row in layers]
+    axes.set_yticks(range(len(layers)), names, fontsize=8.5 if few else 7.5)
+    axes.set_ylim(len(layers) - 0.5, -0.7)
+    axes.set_xlim(left=0)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x", color=GREY, alpha=0.15)
+    axes.set_xlabel(f"mean mutual information with the label (bits; the label has {record.before.label_entropy:.2f})")
     figure.legend(loc="outside upper center", ncols=1, fontsize=8.5)
     return figure
 

@@ -96,6 +96,9 @@ def compose(report: Report, config: dict[str, Any], existing: str, name: str, fi
                 escaped(values),
                 name=name,
                 example=values["example"],
+                answer=values["answer"],
+                citation=values["citation"],
+                command_text=values["command"],
                 install=INSTALL,
                 figures=[{"path": path, "alt": CARD_FIGURES[path]} for path in figures],
             )
@@ -155,6 +158,8 @@ def hub_metadata(values: dict[str, Any], model_name: str):
         pipeline_tag="text-classification",
         tags=TAGS if values["own"] or values["layers"] else TAGS[-1:],
         metrics=["accuracy", "f1"] if results else None,
+        language=[one_line(each, 20) for each in values["language"]] or None,
+        widget=values["widget"] or None,
         model_name=model_name,
         eval_results=results or None,
     )

@@ -15,6 +15,7 @@ from ..utils.safe_paths import write_inside
 from .drawing import PageFigure, page_figures
 from .kinds import Kind, kind_of
 from .report import Report
+from .tiles import tiles
 
 
 PAGE_NAME = "midropout_report.html"
@@ -45,7 +46,7 @@ def write_page(
     # Whatever fails in drawing is due to the report: anything may be in it.
     with loading(REPORT_NAME):
         kind = kind_of(report)
-        values = kind.facts(report, config) | {"seconds": report.seconds.get("total")}
+        values = kind.facts(report, config) | {"seconds": report.seconds.get("total"), "tiles": tiles(report)}
         drawn = page_figures(report, config)
         text = render(kind, values, drawn, name or folder.absolute().name)
     written = [write_inside(page.parent, page.name, text)]

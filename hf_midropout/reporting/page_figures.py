@@ -18,8 +18,6 @@ DROPPED = "#d9d9d9"
 WIDTH = 5.2
 """Inches: on a phone's screen the letters are still letters."""
 
-MANY = 5_000
-
 
 def architecture(record: PruningRecord, config: dict[str, Any]) -> Figure:
     """
@@ -31,7 +29,7 @@ def architecture(record: PruningRecord, config: dict[str, Any]) -> Figure:
     """
     layers = record.layers()
     columns = max(32, math.ceil(math.sqrt(2 * max(layer.neurons for layer in layers)) / 8) * 8)
-    left, right = 21.0, 77.0
+    left, right = 25.0, 80.0
     pitch = (right - left) / columns
     heights = [max(math.ceil(layer.neurons / columns) * pitch, 5) for layer in layers]
     gap, box = 4.5, 7.0
@@ -47,15 +45,14 @@ def architecture(record: PruningRecord, config: dict[str, Any]) -> Figure:
     y = _arrow(axes, y, gap)
     name, num_layers, hidden_size = encoder_of(config)
     y = _box(axes, y, box, f"{name} encoder: {num_layers} layers of {hidden_size} units", left, right)
-    for index, (layer, height) in enumerate(zip(layers, heights, strict=True), 1):
+    for layer, height in zip(layers, heights, strict=True):
         y = _arrow(axes, y, gap)
         kept = record.selection.kept[layer.name].tolist() if record.selection else [True] * layer.neurons
         places = [(left + pitch * (n % columns + 0.5), y - pitch * (n // columns + 0.5)) for n in range(len(kept))]
         colours = [AFTER if keep else DROPPED for keep in kept]
-        # As an image within the SVG where there are many: each dot would be a hundred bytes of it.
-        axes.scatter(*zip(*places, strict=True), s=size, c=colours, linewidths=0, rasterized=len(kept) > MANY)
+        axes.scatter(*zip(*places, strict=True), s=size, c=colours, linewidths=0)
         middle = y - height / 2
-        axes.text(left - 2, middle, f"layer {index}", ha="right", va="center")
+        axes.text(left - 2, middle, layer.name, ha="right", va="center", fontsize=8.5)
         counts = f"{layer.neurons} → {layer.kept}" if layer.kept < layer.neurons else f"{layer.neurons}"
         axes.text(right + 2, middle, f"{counts}\nneurons", ha="left", va="center")
         y -= height

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ..model_types import HEAD_ARCHITECTURES, stock_type
@@ -27,6 +28,14 @@ NAMES = {
 ENCODER_NAMES = NAMES | {"random": "random", "brain_surgeon": "structured OBS", "mask_fisher": "mask Fisher"}
 
 
+ORDER = ("std_times_norm", "magnitude", "taylor", "random")
+
+
+def in_order(names: Iterable[str], used: str) -> list[str]:
+    """Criteria as tables and figures have them: the one that was used, others, and controls down to chance."""
+    return sorted(names, key=lambda name: (name != used, ORDER.index(name) if name in ORDER else -1))
+
+
 def read_baselines(report: Report) -> dict[str, Any] | None:
     """
     What each criterion gave at the same budget right after pruning: `"rows"`, `"one_shot"`, a list of `name`, `used`
@@ -42,7 +51,8 @@ def read_baselines(report: Report) -> dict[str, Any] | None:
             "used": name == used,
             **vars(metrics),
         }
-        for name, metrics in found.one_shot.items()
+        for name in in_order(found.one_shot, used)
+        for metrics in (found.one_shot[name],)
     ]
     in_bits = all(each["bits_lost"] is not None for each in one_shot)
     return {"rows": found.rows, "one_shot": one_shot, "in_bits": in_bits} if len(one_shot) > 1 else None

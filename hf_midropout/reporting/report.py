@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from ..pruning.encoder_schema import PrunedEncoder, check_encoder
+from ..pruning.encoder_schema import Estimate, Fraction, PrunedEncoder, check_encoder
+from ..pruning.latency_schema import Latency
 from ..pruning.record_arrays import Arrays, ArraySets, named_arrays, read_arrays, save_with_arrays
 from ..pruning.record_schema import FORMAT_VERSION, Count, Metrics, Pruning, check_pruning, check_version
 from ..utils.json_files import read_json
@@ -89,6 +90,37 @@ class Tested(Metrics):
 
 
 @dataclass(kw_only=True)
+class Example:
+    """
+    What the model answers to a text that is no one's: `text`, `text_pair` (`str`, *optional*), `label` (`str`), and
+    its probability, `score` (`float`).
+    """
+
+    text: str
+    text_pair: str | None = None
+    label: str
+    score: Fraction
+
+
+@dataclass(kw_only=True)
+class Beside:
+    """
+    What an accuracy of a training has to be compared with, on the rows of its `test`.
+
+    Args:
+        largest_class (`float`): Share of the rows that are of the most frequent class.
+        to_dense ([`Estimate`], *optional*): Accuracy less that of the same training without pruning, row against row.
+        shared_steps (`int`, *optional*): Optimizer steps that the two have in common.
+        latency ([`Latency`], *optional*): Time of the dense and of the saved network.
+    """
+
+    largest_class: Fraction
+    to_dense: Estimate | None = None
+    shared_steps: Count | None = None
+    latency: Latency | None = None
+
+
+@dataclass(kw_only=True)
 class Report:
     """
     What is known of a training, or of a pruning without one; any part may be absent.
@@ -98,8 +130,12 @@ class Report:
         model ([`Model`]), data ([`Data`]): What was trained or pruned, and on what.
         test ([`Tested`], *optional*): The compact model.
         dense_test ([`Tested`], *optional*): The same training without pruning, or the network that was pruned.
-        pruning ([`Pruning`], *optional*): What happened to the neurons of the head in a training.
+        beside ([`Beside`], *optional*): Of a training: what the accuracy has to be compared with.
+        pruning ([`Pruning`], *optional*): What happened to the neurons in a training.
         encoder ([`PrunedEncoder`], *optional*): What happened to those of the encoder, without a training.
+        command (`str`): That made it, of a training, as it may be published.
+        examples (`list[Example]`): Answers of the saved model.
+        language (`list[str]`): Of the texts, as ISO 639 codes, if that is known.
         training_arguments (`dict`): The arguments of the run.
         training_log (`list[dict[str, float]]`): Losses and accuracies by step.
         seconds (`dict[str, float]`): Wall time by phase.
@@ -112,8 +148,12 @@ class Report:
     data: Data = field(default_factory=Data)
     test: Tested | None = None
     dense_test: Tested | None = None
+    beside: Beside | None = None
     pruning: Pruning | None = None
     encoder: PrunedEncoder | None = None
+    command: str = ""
+    examples: Annotated[list[Example], AtMost(20)] = field(default_factory=list)
+    language: Annotated[list[str], AtMost(20)] = field(default_factory=list)
     training_arguments: Annotated[dict[str, Any], AtMost(1_000)] = field(default_factory=dict)
     training_log: list[Annotated[dict[str, float], AtMost(10)]] = field(default_factory=list)
     seconds: Annotated[dict[str, float], AtMost(100)] = field(default_factory=dict)
@@ -145,7 +185,7 @@ class Report:
     def save(self, folder: str | os.PathLike, stem: str = REPORT) -> None:
         """Writes both files into `folder`; see `record_arrays`."""
         content: dict[str, Any] = {"format_version": FORMAT_VERSION}
-        if self.encoder is not None:
+        if self.test is not None and (self.encoder is not None or self.pruning is not None):
             content["verdict"] = verdict(self)  # for people: whoever reads the file makes it anew
         save_with_arrays(Path(folder), stem, content | to_json(self), self.arrays)
 
@@ -177,8 +217,18 @@ class Report:
                 check_pruning(report.pruning)
             if report.encoder is not None:
                 check_encoder(report.encoder, report.test, report.dense_test)
+            if report.beside is not None:
+                check_beside(report.beside, report.dense_test)
             sets = list(report.array_sets())
             report.arrays = read_arrays(folder, stem, sets) if arrays and sets else {}
         except ValueError as error:
             raise ValueError(f"{path.name} is not a report of this package, or not whole: {error}.") from error
         return report
+
+
+def check_beside(beside: Beside, dense: Tested | None) -> None:
+    """`ValueError` for parts that do not fit each other."""
+    if beside.to_dense is not None and (dense is None or dense.accuracy is None):
+        raise ValueError("it lacks the accuracy of dense_test, which beside.to_dense is about")
+    if beside.latency is not None and not beside.latency.timings:
+        raise ValueError("beside.latency.timings is empty")

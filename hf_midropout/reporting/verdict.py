@@ -1,4 +1,4 @@
-"""What came of a pruning, in two sentences: the same on the terminal, the page, the card and in the report."""
+"""What came of a run, in two sentences: the same on the terminal, the page, the card and in the report."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from ..utils.terminal import one_line
-from .parts import encoder_criterion_name
+from .parts import encoder_criterion_name, in_order, read_baselines
 
 
 if TYPE_CHECKING:
@@ -15,13 +15,22 @@ if TYPE_CHECKING:
     from .report import Report
 
 
+OF_PLACES = {"head": "head", "encoder": "encoder", "all": "encoder and the head"}
+
+
 def verdict(report: Report) -> list[str]:
     """
-    What was lost and what was gained by pruning an encoder, a sentence each.
+    What was lost and what was gained by pruning, a sentence each: accuracy beside what it has to be compared with, and
+    size and speed. A comparison that was not made is named as missing.
 
     Args:
-        report ([`Report`]): With an `encoder`, and with the accuracies that go with it.
+        report ([`Report`]): With a `test`, and an `encoder` or a `pruning`.
     """
+    return of_encoder(report) if report.encoder is not None else of_training(report)
+
+
+def of_encoder(report: Report) -> list[str]:
+    """The sentences on an encoder that was pruned without training."""
     encoder, test, dense = report.encoder, report.test, report.dense_test
     assert encoder is not None and test is not None and dense is not None  # as the reader checks
     share = f"{100 * encoder.kept / encoder.neurons:.3g}% of the feed-forward neurons"
@@ -30,7 +39,8 @@ def verdict(report: Report) -> list[str]:
     others = [
         f"{encoder_criterion_name(name)} {percent(control.accuracy)}"
         + (chance(report, control.accuracy) or (" (within noise)" * is_noise(control.to_chosen.accuracy, test.rows)))
-        for name, control in encoder.controls.items()
+        for name in in_order(encoder.controls, encoder.criterion)
+        for control in (encoder.controls[name],)
     ]
     return [
         f"{one_line(test.split, 40).capitalize()} accuracy {percent(test.accuracy)}{chance(report, test.accuracy)} "
@@ -40,6 +50,78 @@ def verdict(report: Report) -> list[str]:
         + ".",
         "; ".join([sizes(report), *([faster(encoder.latency)] if encoder.latency is not None else [])]) + ".",
     ]
+
+
+def of_training(report: Report) -> list[str]:
+    """The sentences on a training that scored neurons, and perhaps dropped some."""
+    test, pruning, beside = report.test, report.pruning, report.beside
+    assert test is not None and pruning is not None
+    kept, neurons = (sum(getattr(layer, name) for layer in pruning.layers) for name in ("kept", "neurons"))
+    place = OF_PLACES.get(str(pruning.config.get("targets", "head")), OF_PLACES["head"])
+    removed = kept < neurons and pruning.config.get("action", "prune") == "prune"
+    with_what = f"with {100 * kept / neurons:.3g}% of the neurons of the {place}" if removed else "with all neurons"
+    first = (
+        f"{one_line(test.split, 40).capitalize()} accuracy {percent(test.accuracy)}{chance(report, test.accuracy)} "
+        f"{with_what}"
+    )
+    if report.dense_test is not None:
+        to_dense, paired = difference_from_dense(report)
+        first += (
+            f", dense {percent(report.dense_test.accuracy)}{chance(report, report.dense_test.accuracy)} "
+            f"({difference(to_dense, test.rows)}{'' if paired else ', not paired'})"
+        )
+    elif removed:
+        first += "; no dense training of the same seed to compare with (--compare dense gives one)"
+    else:
+        first += "; none was dropped"
+    if beside is not None:
+        first += f"; largest class {percent(beside.largest_class)}"
+    second = sizes(report)
+    if beside is not None and beside.latency is not None:
+        second += f"; {faster(beside.latency)}"
+    elif removed:
+        second += "; speed was not measured"
+    controls = after_pruning(report) if removed else ""
+    return [f"{first}.", f"{second}. {controls}".strip() if controls else f"{second}."]
+
+
+def after_pruning(report: Report) -> str:
+    """What other criteria gave at the same budget, before retraining; "" if that is not known."""
+    found = read_baselines(report)
+    if found is None:
+        return "No control was measured: neurons at random, or by magnitude, might have done as well."
+    used = next((each for each in found["one_shot"] if each["used"]), None)
+    if used is None or used["accuracy"] is None:
+        return ""
+    rows = found["rows"] or 0
+    told = []
+    for each in found["one_shot"]:
+        if not each["used"] and each["accuracy"] is not None:
+            noise = rows > 0 and is_noise(unpaired(used["accuracy"], each["accuracy"], rows, rows), rows)
+            told.append(f"{each['name'].split(' (')[0]} {percent(each['accuracy'])}{' (within noise)' * noise}")
+    return (
+        f"Right after pruning, before retraining, on {rows:,} validation rows: {used['name']} "
+        f"{percent(used['accuracy'])}, {', '.join(told)}."
+    )
+
+
+def difference_from_dense(report: Report) -> tuple[Estimate, bool]:
+    """Accuracy less that of the dense network, and whether the two were compared row against row."""
+    test, dense = report.test, report.dense_test
+    assert test is not None and dense is not None
+    if report.encoder is not None:
+        return report.encoder.to_dense.accuracy, True
+    if report.beside is not None and report.beside.to_dense is not None:
+        return report.beside.to_dense, True
+    return unpaired(test.accuracy or 0.0, dense.accuracy or 0.0, test.rows, dense.rows), False
+
+
+def unpaired(one: float, other: float, rows: int, rows_of_other: int) -> Estimate:
+    """A difference of accuracies with the error it has if nothing is known of single rows: larger than if paired."""
+    from ..pruning.encoder_schema import Estimate
+
+    variance = one * (1 - one) / max(rows, 1) + other * (1 - other) / max(rows_of_other, 1)
+    return Estimate(one - other, math.sqrt(max(variance, 0.0)))
 
 
 def is_noise(estimate: Estimate, rows: int) -> bool:
@@ -57,8 +139,10 @@ def is_chance(accuracy: float, largest_class: float, rows: int) -> bool:
 
 def chance(report: Report, accuracy: float | None) -> str:
     """A remark on an accuracy, if it takes one."""
-    assert report.encoder is not None and report.test is not None and accuracy is not None
-    return " (chance)" if is_chance(accuracy, report.encoder.largest_class, report.test.rows) else ""
+    part = report.encoder or report.beside
+    if part is None or report.test is None or accuracy is None:
+        return ""
+    return " (chance)" if is_chance(accuracy, part.largest_class, report.test.rows) else ""
 
 
 def difference(accuracy: Estimate, rows: int) -> str:
@@ -79,10 +163,10 @@ def percent(share: float | None) -> str:
 
 
 def sizes(report: Report) -> str:
-    """Parameters and bytes, before and after."""
+    """Parameters and bytes, before and after, and the percentage by which they are less."""
     model = report.model
     counts = [
-        f"{before} -> {after} {unit}"
+        f"{before} -> {after} {unit}" if before != after else f"{after} {unit} as before"
         for before, after, unit in (
             in_unit(model.parameters_before, model.parameters_after, ("parameters", "thousand parameters",
                                                                       "million parameters", "billion parameters")),
@@ -90,6 +174,9 @@ def sizes(report: Report) -> str:
         )
         if unit
     ]  # fmt: skip
+    if len(counts) and model.parameters_before and model.parameters_after is not None:
+        less = 1 - model.parameters_after / model.parameters_before
+        counts[-1] += f" ({100 * less:.3g}% less)" if less >= 0.0005 else ""
     return ", ".join(counts) or "Sizes are not known"
 
 

@@ -28,7 +28,7 @@ def histogram_of_bits(
     )
     ceiling = max(float(values.max()) for values in bits.values()) or 1.0
     edges = [ceiling * step / 60 for step in range(61)]
-    for index, (axes, (name, values)) in enumerate(zip(all_axes.flat, bits.items(), strict=True), 1):
+    for axes, (name, values) in zip(all_axes.flat, bits.items(), strict=True):
         values = values.cpu()
         if kept is None:
             axes.hist(values.numpy(), edges, color=AFTER)
@@ -39,7 +39,8 @@ def histogram_of_bits(
         if thresholds is not None:
             axes.axvline(thresholds[name], color=GREY, linestyle="--", linewidth=1,
                          label="lowest bits kept")  # fmt: skip
-        axes.set_ylabel(f"layer {index}\nneurons")
+        axes.set_ylabel("neurons")
+        axes.set_title(name, fontsize=9, loc="left")
     if kept is not None:
         figure.legend(*all_axes.flat[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=8.5)
     moment = " when neurons were dropped" if kept is not None else ""

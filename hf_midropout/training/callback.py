@@ -20,9 +20,11 @@ from ..pruning.prune_model import check_prunable, prune_once, score_again, valid
 from ..pruning.record import PruningRecord
 from ..scoring.inference import Batches
 from .distillation import Distillation, check_can_distill, check_place, load_teacher, save_teacher
+from .events import bars_shown, scored, tell_event
 from .learning_rate import rewind_learning_rate
 from .live_cutting import after_cutting, check_can_cut
 from .narrow_checkpoints import fit_to_checkpoints
+from .trackers import log_bits, log_config, log_to_trackers
 from .trainer_access import TrainerReference
 from .trainer_data import training_batches, validation_batches
 
@@ -69,11 +71,17 @@ class MIDropoutCallback(TrainerCallback, ExportableState):
         self._validation: Batches | None = None
         self._distillation: Distillation | None = None
         self._running = False
+        self._config_logged = False
 
     @property
     def record(self) -> PruningRecord | None:
         """What happened in the last training, or up to now; `None` if no neuron was scored."""
         return self._progress.record if self._progress else None
+
+    @property
+    def first_step(self) -> int | None:
+        """The optimizer step after which neurons are first scored; `None` before training began."""
+        return self._progress.steps[0] if self._progress else None
 
     def state(self) -> dict[str, Any]:
         # The masks and drop rates are in the weights; this is what else a resumed training has to know.
@@ -105,7 +113,7 @@ class MIDropoutCallback(TrainerCallback, ExportableState):
         self._progress = self._begin(trainer, state, steps_per_epoch, pruned)
         teacher = self._progress.teacher
         self._distil(model, None if teacher is None else load_teacher(model, args.output_dir, teacher))
-        self._running = True
+        self._running, self._config_logged = True, False
         if self.config.rewind_learning_rate:
             rewind_learning_rate(lr_scheduler, self._progress.steps, state.max_steps)
         # The Trainer fails at its next checkpoint if the state it resumed from lacks one of its callbacks.
@@ -154,10 +162,13 @@ class MIDropoutCallback(TrainerCallback, ExportableState):
         return PruningProgress.begin(self.config, state.max_steps, steps_per_epoch)
 
     def on_epoch_begin(self, args, state, control, model=None, **kwargs):
+        if not self._config_logged:  # by now the trackers have begun
+            log_config(self._trainer.get(), self.config)
+            self._config_logged = True
         # Not where an epoch ends: a training that goes on from there has to do it too, but from within an epoch not.
         if state.global_step > 0 and float(state.epoch).is_integer() and self.config.targets != "encoder":
             assert self._training is not None  # since training began
-            refresh_information(model, self._training, progress=not args.disable_tqdm)
+            refresh_information(model, self._training, progress=bars_shown(args))
 
     def on_step_end(self, args, state, control, model=None, optimizer=None, **kwargs):
         progress = self._progress
@@ -177,7 +188,7 @@ class MIDropoutCallback(TrainerCallback, ExportableState):
             step=state.global_step,
             optimizer=optimizer,
             previous=progress.record.selection if progress.record else None,
-            progress=not args.disable_tqdm,
+            progress=bars_shown(args),
         )
         if result.selection is not None:
             after_cutting(trainer)
@@ -194,6 +205,7 @@ class MIDropoutCallback(TrainerCallback, ExportableState):
         progress.record.pruning_steps.append(result)
         progress.record.max_steps = state.max_steps
         self._publish(trainer, progress.record)
+        tell_event(trainer, scored(result))
 
     def on_train_end(self, args, state, control, model=None, **kwargs):
         self._running = False
@@ -208,7 +220,7 @@ class MIDropoutCallback(TrainerCallback, ExportableState):
             )  # fmt: skip
             return
         assert self._training is not None
-        trainer, show = self._trainer.get(), not args.disable_tqdm
+        trainer, show = self._trainer.get(), bars_shown(args)
         progress.record.after = score_again(model, self._training, self.config, progress.record.selection, show)
         progress.record.after_retraining = validation_metrics(model, self._validation, self.config, show)
         self._publish(trainer, progress.record)
@@ -227,7 +239,8 @@ class MIDropoutCallback(TrainerCallback, ExportableState):
         for moment, values in moments.items():
             if isinstance(values, dict):
                 logs |= {f"midropout/{moment}/{name}": value for name, value in values.items()}
-        trainer.log(logs)
+        log_to_trackers(trainer, logs)
+        log_bits(trainer, record.after if record.after is not None else record.pruning_steps[-1].scores)
 
     def on_push_begin(self, args, state, control, **kwargs):
         from .pushes import prepare_push

@@ -23,6 +23,7 @@ from .resuming import CHECKPOINT, STATE
 RECORD = "_midropout_run.json"
 LOCK = "_midropout_run.lock"
 COMPACT = "compact"
+DENSE = "_dense_run"
 LOGS = "runs"
 
 # Files of a checkpoint, of the compact model with what `report` and `export` add, of TensorBoard's logs: names at the
@@ -83,7 +84,7 @@ class RunRecord:
 
 def is_result(name: str) -> bool:
     """Whether a run of `hf-midropout train` gives files or folders this name."""
-    return CHECKPOINT.fullmatch(name) is not None or name in (COMPACT, *RECORD_FILES, LOGS)
+    return CHECKPOINT.fullmatch(name) is not None or name in (COMPACT, DENSE, *RECORD_FILES, LOGS)
 
 
 def _is_ours(path: Path) -> bool:
@@ -119,7 +120,10 @@ def remove_written(path: Path) -> list[str]:
     for folder, folders, files in os.walk(path, topdown=False):
         for name in [*files, *(name for name in folders if Path(folder, name).is_symlink())]:
             file = Path(folder, name)
-            if not file.is_symlink() and _is_written(file.relative_to(path).as_posix()):
+            inside = file.relative_to(path).as_posix()
+            if path.name == DENSE and CHECKPOINT.fullmatch(inside.partition("/")[0]):
+                inside = inside.partition("/")[2]
+            if not file.is_symlink() and _is_written(inside):
                 file.unlink()
             else:
                 left.append(file.relative_to(path.parent).as_posix())

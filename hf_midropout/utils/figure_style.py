@@ -6,6 +6,8 @@ from __future__ import annotations
 # Okabe and Ito's palette: told apart by colour-blind readers and in grey print.
 BEFORE, KEPT, AFTER, GREY = "#9a9a9a", "#56b4e9", "#0072b2", "#444444"
 
+INK = "#1d2329"
+
 STYLE = {
     "figure.dpi": 150,
     "font.size": 10,

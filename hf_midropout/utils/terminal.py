@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
+
+WIDTH = 79
+"""Columns of what commands print."""
 
 LIMIT = 1_000
 """Characters of a message; a path or a list of files fits."""
@@ -32,3 +36,10 @@ def printable(text: Any, limit: int = LIMIT) -> str:
 def one_line(text: Any, limit: int = 200) -> str:
     """[`printable`] without line ends: for a value quoted inside a message."""
     return " ".join(printable(str(text)[: 4 * limit], 4 * limit).split())[:limit]
+
+
+def folded(text: str, indent: str = "") -> str:
+    """`text` in lines of [`WIDTH`] columns, those after the first with `indent` before them; words stay whole."""
+    return textwrap.fill(
+        text, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False, drop_whitespace=True
+    )

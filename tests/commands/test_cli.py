@@ -97,7 +97,8 @@ def test_compact_checkpoint_is_whole_and_holds_no_pickle(run):
         "README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json",
         "midropout_report.json", "midropout_report.safetensors",
         *code_files("albert"),
-        "figures/bits_per_layer.png", "figures/bits_per_neuron.png", "figures/training_curve.png",
+        "figures/accuracy.png", "figures/bits_per_layer.png",
+        "figures/bits_per_neuron.png", "figures/training_curve.png",
     }  # fmt: skip
     for figure in (folder / "figures").iterdir():
         assert figure.read_bytes().startswith(b"\x89PNG")

@@ -70,7 +70,7 @@ def interrupted(options: list[str], folder: Path) -> None:
 def test_while_training(data_folder, tmp_path):
     options = ["--dataset", str(data_folder), "--num_train_epochs", "1000"]
     assert exit_code(tmp_path / "log", interrupted, options, tmp_path / "out") == 130
-    (line,) = [each for each in lines((tmp_path / "log").read_text()) if each.startswith("hf-midropout")]
+    (line,) = [each for each in lines((tmp_path / "log").read_text()) if each.startswith("hf-midropout train: ")]
     assert line.startswith("hf-midropout train: stopped at step ")
     assert "; continue with --resume (from checkpoint-" in line
 

@@ -45,7 +45,10 @@ def test_a_training_on_pairs(trained):
     assert report.data.pairs and report.data.labels == ["other", "same"]
     card = (trained / "README.md").read_text()
     assert "A text classifier (2 classes: other, same)" in card
-    assert 'classify({"text": "The first text of a pair.", "text_pair": "The second text of it."})' in card
+    assert (
+        'classify({"text": "The first text of a pair.", "text_pair": "The second text of it."}, truncation=True)'
+        in card
+    )
     assert "pairs of texts in the columns" in card and "labels are named as told: 0 is other, 1 is same" in card
 
 

@@ -88,7 +88,9 @@ def test_what_the_report_tells(small, classifier, data_folder):
         "README.md", "config.json", "model.safetensors", "tokenizer.json", "midropout_report.json",
         "midropout_report.safetensors", "figures",
     }  # fmt: skip
-    assert {path.name for path in (folder / "figures").iterdir()} == {"information_lost.png", "neurons_kept.png"}
+    assert {path.name for path in (folder / "figures").iterdir()} == {
+        "accuracy.png", "information_lost.png", "neurons_kept.png",
+    }  # fmt: skip
     report = Report.load(folder)
     encoder = report.encoder
     assert {name: (group.neurons, group.kept) for name, group in encoder.groups.items()} == {

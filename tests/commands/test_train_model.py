@@ -88,7 +88,7 @@ def test_what_is_told_names_the_architecture(trained):
     folder = trained / "compact"
     config = json.loads((folder / "config.json").read_text())
     report = Report.load(folder)
-    assert "the BERT encoder (2 layers of 32 units), layer 1 with 32 of 64 neurons kept" in architecture(
+    assert "the BERT encoder (2 layers of 32 units), encoder.layer.0.ffn with 32 of 64 neurons kept" in architecture(
         PruningRecord.load(trained), config
     )
     assert head_facts(report, config)["encoder"] == "BERT" and "ALBERT" not in (folder / "README.md").read_text()

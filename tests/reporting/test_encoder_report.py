@@ -173,12 +173,16 @@ def test_numbers_that_no_network_gives_are_drawn_or_refused(folder):
 
 def test_the_page(folder, capsys):
     assert main(["report", str(folder)]) == 0
-    assert "and 6 figures in" in capsys.readouterr().out
+    assert "and 8 figures in" in capsys.readouterr().out
     page, words = words_of(folder)
     assert all(source.startswith("data:") for source in page.sources) and "script" not in page.tags
-    lost, kept, calibration = (image["alt"] for image in page.images)
+    accuracy, lost, kept, calibration = (image["alt"] for image in page.images)
     assert "prediction information: 0.000 ± 0.000 bits lost, accuracy 80.0%; std × norm:" in lost
-    assert "layer 2: 32 of 64 neurons kept, 11.0% unexplained" in kept and "400 test rows" in calibration
+    assert "encoder.layer.1.ffn: 32 of 64 neurons kept, 11.0% unexplained" in kept and "400 test rows" in calibration
+    assert "accuracy on 400 test rows: dense 80.0% ± 0.0, prediction information 80.0% ± 0.0" in accuracy
+    names = ("std × norm", "weight magnitude", "random")
+    for text in (accuracy, lost, words.split("Results")[-1], words.split("Verdict")[1]):
+        assert sorted(names, key=text.index) == list(names), "one order everywhere"
     for sentence in verdict(Report.load(folder)):
         assert sentence in words
     assert "lost 64 of 128 feed-forward neurons, chosen by prediction information" in words

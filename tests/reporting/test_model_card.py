@@ -1,5 +1,6 @@
 import json
 import re
+from pathlib import Path
 
 import pytest
 import yaml
@@ -7,6 +8,7 @@ from huggingface_hub import ModelCard
 from test_report_page import BASELINES, hostile_words
 
 from hf_midropout.reporting.building import source_of
+from hf_midropout.reporting.citation import CITATION
 from hf_midropout.reporting.model_card import card_text, write_card
 
 
@@ -173,6 +175,38 @@ def test_controls_are_shown_where_a_report_has_them(folder):
     assert "| mutual information (used here) | 0.6950 | 0.6800 | 0.9000 |" in text
     assert "| random (mean of several draws) | 0.6100 ± 0.0200 |" in text
     assert "None: no neurons" not in text
+
+
+def test_answers_language_command_and_citation(folder):
+    path = folder / "midropout_report.json"
+    report = json.loads(path.read_text())
+    report["examples"] = [
+        {"text": "Opens a socket.", "label": "b", "score": 0.91234}, {"text": "Reads it.", "label": "a", "score": 0.5},
+    ]  # fmt: skip
+    report |= {"language": ["en"], "command": "hf-midropout train --keep 0.5"}
+    path.write_text(json.dumps(report))
+    text = card_text(folder, repo_id="me/tiny")
+    metadata = yaml.safe_load(re.match(r"---\n(.*?)\n---\n", text, re.S)[1])
+    assert metadata["widget"] == [{"text": "Opens a socket."}, {"text": "Reads it."}]
+    assert metadata["language"] == ["en"]
+    assert "print(classify(\"Opens a socket.\", truncation=True))\n# [{'label': 'b', 'score': 0.9123}]\n" in text
+    assert "```bash\nhf-midropout train --keep 0.5\n```" in text
+    assert text.count("@article{") == text.count("@software{") == 1 and "## Intended use" in text
+    for part in ("LABEL", "Its classes have no names", "Test accuracy 75.0% with 50% of the neurons of the head"):
+        assert part in text
+    # of a stranger's report nothing becomes markup, and what could is left out
+    report["examples"][0]["label"] = report["command"] = "```\n# H\n[l](http://evil.org)"
+    path.write_text(json.dumps(report))
+    text = card_text(folder, repo_id="me/tiny")
+    assert "evil" not in text and "## Command" not in text and 'classify("Reads it.", truncation=True)' in text
+    (snippet,) = re.findall(r"```python\n(.*?)```", text, re.S)
+    compile(snippet, "card", "exec")
+
+
+def test_the_citation_is_that_of_the_package():
+    cited = yaml.safe_load((Path(__file__).parents[2] / "CITATION.cff").read_text(encoding="utf-8"))
+    assert cited["title"] in CITATION and cited["references"][0]["title"] in CITATION
+    assert all(author["family-names"] in CITATION for author in cited["references"][0]["authors"])
 
 
 README = """---

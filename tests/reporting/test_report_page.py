@@ -22,14 +22,16 @@ class Page(HTMLParser):
         self.tags: list[str] = []
         self.sources: list[str] = []
         self.words: list[str] = []
+        self.names: list[str] = []
         self.feed(text)
 
     def handle_starttag(self, tag, attributes):
         values = dict(attributes)
         self.tags.append(tag)
         self.sources += [values[key] for key in ("src", "href") if key in values]
-        if tag == "img":
-            self.images.append(values)
+        if tag == "svg":
+            self.images.append({"alt": values["aria-label"], "role": values["role"]})
+        self.names += [values["id"]] if "id" in values else []
 
     def handle_data(self, data):
         self.words.append(data)
@@ -61,17 +63,23 @@ def test_the_command_makes_a_page_without_network_and_figures(folder, capsys):
     assert all(source.startswith("data:") for source in page.sources)
     assert "script" not in page.tags and not re.search(r"https?://", re.sub(r"base64,[\w+/=]+", "", text))
     assert 'name="viewport"' in text and "@media print" in text
-    names = ["architecture", "bits_per_layer", "training_curve", "bits_per_neuron", "calibration"]
+    names = ["accuracy", "architecture", "bits_per_layer", "training_curve", "bits_per_neuron", "calibration"]
     assert len(page.images) == len(names)
     for name in names:
         assert (folder / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         assert b"<svg" in (folder / "figures" / f"{name}.svg").read_bytes()
-    architecture, layers, training, _, calibration = (image["alt"] for image in page.images)
-    assert "layer 1 with 6 of 12 neurons kept" in architecture and "3 classes" in architecture
-    assert "Layer 1: 0.5" in layers and "The label has 1.50 bits" in layers
+    assert len(page.names) == len(set(page.names)) > 100, "names in one figure are not those of another"
+    accuracy, architecture, layers, training, _, calibration = (image["alt"] for image in page.images)
+    assert "accuracy on 40 test rows: this model 75.0% ± 6.8" in accuracy
+    assert "classifier.layers.0 with 6 of 12 neurons kept" in architecture and "3 classes" in architecture
+    assert "classifier.layers.0: 0.5" in layers and "The label has 1.50 bits" in layers
     assert "after step 50" in training and "Training loss goes from 1.00 to 0.10" in training
     assert "40 test rows" in calibration and "confidence 0.90, accuracy 0.80" in calibration
     words = " ".join(" ".join(page.words).split())
+    assert "accuracy on 40 test rows" in words.split("Verdict")[0], "the answer comes first"
+    assert words.index("Verdict") < words.index("this model") < words.index("Results") < words.index("Layers")
+    assert "optimizer step" in page.words, "the words of figures are words"
+    assert "Test accuracy 75.0% with 50% of the neurons of the head; no dense training of the same seed" in words
     assert "test, this model 13 0.7500" in words and "None: nothing was dropped at random" in words
 
 
@@ -103,7 +111,7 @@ def test_a_run_that_dropped_nothing_and_knows_little(folder):
     report = {key: report[key] for key in ("format_version", "hf_midropout_version", "environment")}
     path.write_text(json.dumps(report | {"pruning": pruning}))
     page = Page(write_page(folder)[0].read_text())
-    assert len(page.images) == 3
+    assert len(page.images) == 3 and "No rows were kept aside" in " ".join(page.words)
     assert "threshold=2 bits would drop all." in " ".join(page.words)
 
 
@@ -143,7 +151,7 @@ def test_it_renders_without_console_errors(hostile_page, tmp_path, width):
     assert open_page(hostile_page, tmp_path / "page.png", width) == []
     pixels = imread(tmp_path / "page.png")[..., :3]
     blue = (abs(pixels - [0, 0x72 / 255, 0xB2 / 255]) < 0.02).all(-1)
-    assert blue.sum() > 500  # bars and dots of the figures, drawn from their data URIs
+    assert blue.sum() > 200  # bars and dots of the figures
 
 
 @needs_browser

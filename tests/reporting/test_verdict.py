@@ -1,6 +1,8 @@
 """What came of a pruning in two sentences, and that noise and chance are called by their names."""
 
+import json
 import math
+from dataclasses import replace
 
 import pytest
 from checkpoints import made_up_encoder_report
@@ -9,6 +11,8 @@ from hypothesis import strategies as st
 
 from hf_midropout.pruning.encoder_schema import Estimate
 from hf_midropout.pruning.latency_schema import BatchTiming, Latency
+from hf_midropout.pruning.record_schema import Baselines, Metrics
+from hf_midropout.reporting.report import Beside, Report
 from hf_midropout.reporting.verdict import in_unit, is_chance, is_noise, plus_minus, verdict
 
 
@@ -19,7 +23,7 @@ def test_what_it_says():
         "shown on 400 rows); std × norm 79.8% (within noise), weight magnitude 67.5%, random 30.0% (chance), largest "
         "class 33.5%."
     )
-    assert size == "22.9 -> 17.5 million parameters, 91.6 -> 70.0 MB."
+    assert size == "22.9 -> 17.5 million parameters, 91.6 -> 70.0 MB (23.6% less)."
 
 
 def test_a_loss_that_is_shown_and_a_network_at_chance():
@@ -38,7 +42,7 @@ def test_without_controls_and_sizes():
     report = made_up_encoder_report(controls=False)
     report.model.bytes_after = None
     assert verdict(report)[0].endswith("on 400 rows); largest class 33.5%.")
-    assert verdict(report)[1] == "22.9 -> 17.5 million parameters."
+    assert verdict(report)[1] == "22.9 -> 17.5 million parameters (23.6% less)."
     report.model.parameters_before = None
     assert verdict(report)[1] == "Sizes are not known."
 
@@ -48,7 +52,7 @@ def test_time_that_was_measured():
     timings = [BatchTiming(batch_size=1, dense=19.0, pruned=10.0), BatchTiming(batch_size=32, dense=900, pruned=880)]
     latency = Latency(device="cpu", threads=2, dtype="float32", tokens=128, timings=timings[:1])
     report.encoder.latency = latency
-    sizes = "22.9 -> 17.5 million parameters, 91.6 -> 70.0 MB; "
+    sizes = "22.9 -> 17.5 million parameters, 91.6 -> 70.0 MB (23.6% less); "
     assert verdict(report)[1] == f"{sizes}1.9 times faster (batch 1, 128 tokens, 2 threads)."
     latency.timings, latency.threads = timings, 1
     assert verdict(report)[1] == (
@@ -56,6 +60,73 @@ def test_time_that_was_measured():
     )
     latency.device = "NVIDIA\nH100"
     assert "(batch 1, 128 tokens, NVIDIA H100)" in verdict(report)[1]
+
+
+def report_of_training(folder):
+    """The made-up one, with the controls of a search that was none."""
+    report = Report.load(folder)
+    report.beside = Beside(largest_class=0.3)
+    return report
+
+
+def test_a_training_beside_a_dense_one(folder):
+    report = report_of_training(folder)
+    report.dense_test = replace(report.test, accuracy=0.8)
+    report.beside.to_dense = Estimate(-0.05, 0.05)
+    latency = Latency(device="cpu", threads=1, dtype="float32", tokens=64)
+    latency.timings = [BatchTiming(batch_size=1, dense=2.0, pruned=1.0)]
+    report.beside.latency = latency
+    accuracy, size = verdict(report)
+    assert accuracy == (
+        "Test accuracy 75.0% with 50% of the neurons of the head, dense 80.0% (-5.0 ± 5.0 points: no difference shown "
+        "on 40 rows); largest class 30.0%."
+    )
+    assert "2.0 times faster (batch 1, 64 tokens, 1 thread). No control was measured" in size
+    report.beside.to_dense = Estimate(-0.05, 0.01)
+    assert "dense 80.0% (difference -5.0 ± 1.0 points);" in verdict(report)[0]
+    report.beside.to_dense = None  # compared with a run whose rows are not known: a wider error, and said so
+    assert "(-5.0 ± 9.3 points: no difference shown on 40 rows, not paired)" in verdict(report)[0]
+    report.beside.largest_class = 0.7
+    assert verdict(report)[0].startswith("Test accuracy 75.0% (chance) with")
+
+
+def test_a_training_without_one_says_so(folder):
+    report = report_of_training(folder)
+    accuracy, size = verdict(report)
+    assert "; no dense training of the same seed to compare with (--compare dense gives one); largest" in accuracy
+    assert "speed was not measured" in size
+    for layer in report.pruning.layers:
+        layer.kept = layer.neurons
+    accuracy, size = verdict(report)
+    assert accuracy.startswith("Test accuracy 75.0% with all neurons; none was dropped;") and "speed" not in size
+
+
+def test_controls_of_a_training_and_their_noise(folder):
+    report = report_of_training(folder)
+    report.pruning.pruning_steps[0].baselines = Baselines(
+        {"random": Metrics(accuracy=0.5, accuracy_std=0.1), "magnitude": Metrics(accuracy=0.7),
+         "mutual_information": Metrics(accuracy=0.71)}, rows=900,
+    )  # fmt: skip
+    assert verdict(report)[1].endswith(
+        "Right after pruning, before retraining, on 900 validation rows: mutual information 71.0%, weight magnitude "
+        "70.0% (within noise), random 50.0%."
+    )
+
+
+@pytest.mark.parametrize(
+    ("beside", "message"),
+    [
+        ({"largest_class": 2}, "beside.largest_class=2: must be 0 to 1"),
+        ({"largest_class": 0.5, "to_dense": {"value": 0.1, "stderr": 0.1}}, "lacks the accuracy of dense_test"),
+        ({"largest_class": 0.5, "latency": {"device": "cpu", "threads": 1, "dtype": "float32", "tokens": 8}},
+         "beside.latency.timings is empty"),
+    ],
+)  # fmt: skip
+def test_what_stands_beside_is_checked(folder, beside, message):
+    path = folder / "midropout_report.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"beside": beside}))
+    with pytest.raises(ValueError, match=message):
+        Report.load(folder)
 
 
 @given(st.integers(0, 50), st.integers(0, 50), st.integers(0, 500))

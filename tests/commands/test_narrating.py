@@ -1,0 +1,101 @@
+"""What commands say while they work: lines, bars beneath, or nothing."""
+
+import contextlib
+import io
+import logging
+import subprocess
+import sys
+
+import datasets
+import pytest
+from runs import train
+from tqdm import tqdm
+from transformers.utils import logging as transformers_logging
+
+from hf_midropout.cli import main
+from hf_midropout.reporting.report import Report
+from hf_midropout.reporting.verdict import verdict
+from hf_midropout.utils.narration import bars_are_wanted, be_quiet, is_quiet, tell
+from hf_midropout.utils.terminal import WIDTH, folded
+
+
+@pytest.fixture(autouse=True)
+def as_before():
+    """Levels and bars are those of the whole process."""
+    level, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
+    silent = datasets.are_progress_bars_disabled()
+    package = logging.getLogger("hf_midropout")
+    yield
+    be_quiet(False)
+    transformers_logging.set_verbosity(level)
+    (transformers_logging.enable_progress_bar if bars else transformers_logging.disable_progress_bar)()
+    package.setLevel(logging.NOTSET)
+    package.handlers.clear()
+    if not silent:
+        datasets.enable_progress_bars()
+
+
+def test_one_line_for_each_phase_and_event_in_80_columns(data_folder, tmp_path, capsys):
+    assert train(data_folder, tmp_path / "out", "--disable_tqdm", "false") == 0
+    told = capsys.readouterr()
+    lines = told.out.splitlines()
+    assert lines[0].startswith("hf-midropout ") and lines[0].endswith(" train") and lines[1].startswith("Data: ")
+    events = ["Model: ", "step 2: scored 24 neurons in ", "step 5 of 5: validation accuracy ", "Compact model: "]
+    places = [next(place for place, line in enumerate(lines) if line.startswith(event)) for event in events]
+    assert places == sorted(places)
+    assert "{" not in told.out and "'loss'" not in told.err
+    assert [line for line in lines if len(line) > WIDTH and "/" not in line] == []
+    assert "training: " in told.err  # the Trainer's bar
+    said = " ".join(told.out.split())
+    assert all(sentence in said for sentence in verdict(Report.load(tmp_path / "out" / "compact")))
+    assert lines[-1] == f"Next: hf-midropout report {tmp_path / 'out' / 'compact'}"
+
+
+def test_quiet_leaves_the_verdict(data_folder, tmp_path, capsys):
+    assert train(data_folder, tmp_path / "out", "--quiet", "--disable_tqdm", "false") == 0
+    told = capsys.readouterr()
+    assert told.out.split() == " ".join(verdict(Report.load(tmp_path / "out" / "compact"))).split()
+    assert told.err == ""
+    assert train(data_folder, tmp_path / "out", "--quiet") == 1  # errors are told
+    assert "is not empty" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("options", [["train"], ["prune", "nowhere", "--output_dir", "small"]])
+def test_levels(options, capsys):
+    assert main([*options, "--log_level", "loud"]) in (1, 2)
+    assert "--log_level" in capsys.readouterr().err
+
+
+def test_bars_as_transformers_logging_says():
+    assert bars_are_wanted()
+    transformers_logging.disable_progress_bar()
+    assert not bars_are_wanted()
+    transformers_logging.enable_progress_bar()
+    be_quiet(True)
+    assert is_quiet() and not bars_are_wanted()
+
+
+def test_lines_stand_above_a_bar(capsys):
+    terminal = io.StringIO()
+    with contextlib.redirect_stdout(terminal), tqdm(total=3, file=terminal) as bar:
+        bar.update()
+        tell("a line")
+        bar.update()
+    pieces = [piece for piece in terminal.getvalue().replace("\n", "\r").split("\r") if piece.strip()]
+    assert pieces.index("a line") < len(pieces) - 1 and "%" in pieces[-1]
+
+
+def test_the_first_line_comes_before_libraries_are_loaded():
+    code = (
+        "import sys, builtins; from hf_midropout import cli\n"
+        "def told(*values, **_): print_(*values, bool({'torch', 'transformers'} & set(sys.modules))); sys.exit(0)\n"
+        "print_ = print; builtins.print = told; cli.main(['train'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.split()[-2:] == ["train", "False"], done
+
+
+def test_folded():
+    text = folded("word " * 40, "  ")
+    assert all(len(line) <= WIDTH for line in text.splitlines()) and text.split() == ["word"] * 40
+    assert text.splitlines()[1].startswith("  word")
