@@ -40,6 +40,7 @@ hypothesis.settings.load_profile("repeatable")
 NUM_LABELS = 3
 ON_GPU = os.environ.get("MIDROPOUT_TEST_DEVICE") == "cuda"
 """Whether trainings of the tests run on a GPU: `scripts/gpu_checks.sh` says so."""
+GPU_TESTS_ON = os.environ.get("MIDROPOUT_GPU_TESTS_ON", "cuda")
 WORDS = {"sport": "ball goal team match coach", "money": "bank stock price market trade"}
 
 
@@ -115,9 +116,29 @@ def unrendered_figures(monkeypatch):
     from matplotlib.figure import Figure
 
     def save(figure, file, **options):
-        file.write_bytes(b"figure") if isinstance(file, Path) else file.write(b"figure")
+        file.write_bytes(b"<svg/>") if isinstance(file, Path) else file.write(b"<svg/>")
 
     monkeypatch.setattr(Figure, "savefig", save)
+
+
+def pytest_collection_modifyitems(items):
+    """What is in `gpu/` needs one; MIDROPOUT_GPU_TESTS_ON=cpu shows that the tests themselves run."""
+    gpu = [item for item in items if item.path.parent == Path(__file__).parent / "gpu"]
+    if not gpu:
+        return
+    import torch
+
+    for item in gpu:
+        item.add_marker(pytest.mark.gpu)
+        if GPU_TESTS_ON == "cuda" and not torch.cuda.is_available():
+            item.add_marker(pytest.mark.skip(reason="no GPU here"))
+
+
+@pytest.fixture(scope="session")
+def device():
+    import torch
+
+    return torch.device(GPU_TESTS_ON)
 
 
 @pytest.fixture(scope="session", autouse=ON_GPU)

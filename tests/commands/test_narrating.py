@@ -25,6 +25,7 @@ def as_before():
     level, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
     silent = datasets.are_progress_bars_disabled()
     package = logging.getLogger("hf_midropout")
+    transformers_logging.enable_progress_bar()  # commands in other tests disable it
     yield
     be_quiet(False)
     transformers_logging.set_verbosity(level)
