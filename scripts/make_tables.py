@@ -56,64 +56,91 @@ def spread(values: list[float], digits: int, scale: float = 1.0) -> str:
     return text if len(values) < 2 else f"{text} ± {scale * statistics.stdev(values):.{digits}f}"
 
 
-def of_encoder(dataset: str) -> list[dict[str, Any]]:
-    """The runs of the encoder benchmark on one dataset, a seed each, that have the default criterion's results."""
-    runs = results("encoder")["runs"]
+FEW = ("prediction_information", "std_times_norm", "magnitude", "random")
+"""Criteria that the README shows: the default and three controls."""
+FRACTIONS = ("0.5", "0.25", "0.125", "0.0625")
+
+
+def of_encoder(dataset: str, file: str = "encoder") -> list[dict[str, Any]]:
+    """The runs of an encoder benchmark on one dataset, a seed each, that were pruned at all."""
+    runs = results(file)["runs"]
     names = sorted(name for name in runs if name.startswith(f"{dataset}/"))
-    return [runs[name] for name in names if "prediction_information/0.25" in runs[name]]
+    return [runs[name] for name in names if any(key.startswith("prediction_information/") for key in runs[name])]
 
 
-def encoder_datasets() -> list[str]:
-    return [name for name in DATASETS if of_encoder(name)]
+def encoder_datasets(file: str = "encoder") -> list[str]:
+    return [name for name in DATASETS if of_encoder(name, file)]
 
 
-def encoder_rows(dataset: str, fractions: Iterable[str], criteria: Iterable[str], fields: Iterable[str]):
-    """A row for each criterion that has results, then one for the dense network."""
-    runs, rows = of_encoder(dataset), []
-    cells = [(fraction, field) for fraction in fractions for field in fields]
-    for criterion in criteria:
-        row = [CRITERIA[criterion]]
-        for fraction, field in cells:
-            found = [run[f"{criterion}/{fraction}"][field] for run in runs if f"{criterion}/{fraction}" in run]
-            row.append(spread(found, *FORMATS[field]) if found else "")
-        if any(row[1:]):
-            rows.append(row)
-    dense = spread([run["dense"]["accuracy"] for run in runs], 2, 100)
-    rows.append(["all neurons (dense)", *[dense if field == "accuracy" else "0" for _, field in cells]])
-    return rows
+def cell(runs: list[dict[str, Any]], key: str, field: str) -> str:
+    """The mean of `field` over the runs that have `key`."""
+    found = [run[key][field] for run in runs if key in run]
+    return spread(found, *FORMATS[field]) if found else ""
 
 
-def encoder_short() -> str:
-    """For the README."""
-    criteria = ("prediction_information", "std_times_norm", "magnitude", "random")
-    tables = []
-    for name in encoder_datasets():
-        columns = ("25% kept: accuracy", "bits lost", "6.25% kept: accuracy", "bits lost")
-        rows = encoder_rows(name, ("0.25", "0.0625"), criteria, FORMATS)
-        tables.append(table([f"{DATASETS[name]}: neurons chosen by", *columns], rows))
+def rows_by_criterion(
+    criteria: Iterable[str], columns: list[tuple[list[dict[str, Any]], str, str]]
+) -> list[list[str]]:
+    """Columns are runs, a fraction and a field; then a row for the dense network."""
+    rows = [
+        [CRITERIA[criterion], *[cell(runs, f"{criterion}/{fraction}", field) for runs, fraction, field in columns]]
+        for criterion in criteria
+    ]
+    dense = [cell(runs, "dense", field) if field == "accuracy" else "0" for runs, _, field in columns]
+    return [*[row for row in rows if any(row[1:])], ["all neurons (dense)", *dense]]
+
+
+def by_fraction(dataset: str, file: str, criteria: Iterable[str] = tuple(CRITERIA)) -> str:
+    """Accuracy, then bits lost, at all fractions that there are."""
+    runs, tables = of_encoder(dataset, file), []
+    fractions = [each for each in FRACTIONS if any(f"prediction_information/{each}" in run for run in runs)]
+    for field, label in (("accuracy", "test accuracy"), ("bits_lost", "bits lost")):
+        header = [f"{DATASETS[dataset]}, {label}", *[f"{100 * float(each):g}% kept" for each in fractions]]
+        tables.append(table(header, rows_by_criterion(criteria, [(runs, each, field) for each in fractions])))
     return "\n\n".join(tables)
+
+
+def encoder_half() -> str:
+    """Of all datasets at half of the neurons, for the README."""
+    names = encoder_datasets()
+    columns = [(of_encoder(name), "0.5", field) for name in names for field in FORMATS]
+    header = ["half kept, chosen by"]
+    for name in names:
+        header += [f"{DATASETS[name]}: accuracy", "bits lost"]
+    return table(header, rows_by_criterion(FEW, columns))
+
+
+def encoder_quarter() -> str:
+    """Of the classifier that was trained longest, for the README."""
+    runs = of_encoder("ag_news", "encoder_ag_news_20000_rows")
+    columns = [(runs, fraction, field) for fraction in ("0.25", "0.125") for field in FORMATS]
+    header = ["AG News, chosen by", "25% kept: accuracy", "bits lost", "12.5% kept: accuracy", "bits lost"]
+    return table(header, rows_by_criterion(FEW, columns))
 
 
 def encoder() -> str:
-    fractions, tables = ("0.5", "0.25", "0.125", "0.0625"), []
-    for name in encoder_datasets():
-        for field, label in (("accuracy", "test accuracy"), ("bits_lost", "bits lost")):
-            header = [f"{DATASETS[name]}, {label}", *[f"{100 * float(fraction):g}% kept" for fraction in fractions]]
-            tables.append(table(header, encoder_rows(name, fractions, CRITERIA, (field,))))
-    return "\n\n".join(tables)
+    return "\n\n".join(by_fraction(name, "encoder") for name in encoder_datasets())
+
+
+def encoder_longest() -> str:
+    return by_fraction("ag_news", "encoder_ag_news_20000_rows")
+
+
+def encoder_shortest() -> str:
+    return by_fraction("ag_news", "encoder_ag_news_2560_rows")
 
 
 def encoder_retrained() -> str:
     """What is left of the differences after retraining, where there was any."""
     rows = []
-    for name in encoder_datasets():
-        runs = of_encoder(name)
-        for key in sorted({key for run in runs for key in run if key.endswith("/retrained")}):
-            criterion, fraction, _ = key.split("/")
-            before = [run[f"{criterion}/{fraction}"]["accuracy"] for run in runs if key in run]
-            after = [run[key]["accuracy"] for run in runs if key in run]
-            kept = f"{100 * float(fraction):g}%"
-            rows.append([DATASETS[name], CRITERIA[criterion], kept, spread(before, 2, 100), spread(after, 2, 100)])
+    for file in ("encoder", "encoder_ag_news_20000_rows", "encoder_ag_news_2560_rows"):
+        for name in encoder_datasets(file):
+            runs = of_encoder(name, file)
+            for key in sorted({key for run in runs for key in run if key.endswith("/retrained")}):
+                criterion, fraction, _ = key.split("/")
+                having = [run for run in runs if key in run]
+                before, after = cell(having, f"{criterion}/{fraction}", "accuracy"), cell(having, key, "accuracy")
+                rows.append([DATASETS[name], CRITERIA[criterion], f"{100 * float(fraction):g}%", before, after])
     if not rows:
         return "No run was retrained yet."
     return table(["dataset", "neurons chosen by", "kept", "accuracy, one shot", "after retraining"], rows)
@@ -121,8 +148,9 @@ def encoder_retrained() -> str:
 
 def encoder_runs() -> str:
     """How many seeds there are of each dataset."""
+    options = results("encoder")["options"]
     seeds = [f"{DATASETS[name]} {len(of_encoder(name))}" for name in encoder_datasets()]
-    return f"Seeds so far: {', '.join(seeds)}; {results('encoder')['options']['test_rows']:,} test rows of each."
+    return f"Seeds: {', '.join(seeds)}; {options['train_rows']:,} training and {options['test_rows']:,} test rows of each."
 
 
 def encoder_latency() -> str:
@@ -249,8 +277,8 @@ def estimator_speed() -> str:
 TABLES = {
     function.__name__.replace("_", "-"): function
     for function in (
-        encoder_short, encoder, encoder_retrained, encoder_runs, encoder_latency, encoder_sizes, head_training,
-        head_criteria, demo_accuracy, demo_bits, demo_controls, search_time, estimator_error, estimator_speed,
+        encoder, encoder_half, encoder_quarter, encoder_longest, encoder_shortest, encoder_retrained, encoder_runs,
+        encoder_latency, encoder_sizes, head_training, head_criteria, demo_accuracy, demo_bits, demo_controls, search_time, estimator_error, estimator_speed,
     )
 }  # fmt: skip
 
