@@ -71,7 +71,7 @@ def first_look():
     left.set_xticks(range(len(fractions)), [f"{100 * float(fraction):g}%" for fraction in fractions])
     left.set_xlabel("feed-forward neurons kept, one shot, refitted")
     left.set_ylabel("test accuracy (%)")
-    left.legend(loc="lower left")
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4)
     widths = ["dense", "0.5", "0.25", "0.125"]
     bars = right.bar(range(len(widths)), [latency[width]["times_faster"] for width in widths], color=KEPT, width=0.7)
     bars[0].set_color(BEFORE)

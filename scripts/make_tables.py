@@ -103,11 +103,8 @@ def by_fraction(dataset: str, file: str, criteria: Iterable[str] = tuple(CRITERI
 def encoder_half() -> str:
     """Of all datasets at half of the neurons, for the README."""
     names = encoder_datasets()
-    columns = [(of_encoder(name), "0.5", field) for name in names for field in FORMATS]
-    header = ["half kept, chosen by"]
-    for name in names:
-        header += [f"{DATASETS[name]}: accuracy", "bits lost"]
-    return table(header, rows_by_criterion(FEW, columns))
+    columns = [(of_encoder(name), "0.5", "accuracy") for name in names]
+    return table(["half kept, chosen by", *[DATASETS[name] for name in names]], rows_by_criterion(FEW, columns))
 
 
 def encoder_quarter() -> str:
@@ -150,7 +147,8 @@ def encoder_runs() -> str:
     """How many seeds there are of each dataset."""
     options = results("encoder")["options"]
     seeds = [f"{DATASETS[name]} {len(of_encoder(name))}" for name in encoder_datasets()]
-    return f"Seeds: {', '.join(seeds)}; {options['train_rows']:,} training and {options['test_rows']:,} test rows of each."
+    rows = f"{options['train_rows']:,} training and {options['test_rows']:,} test rows of each"
+    return f"Seeds: {', '.join(seeds)}; {rows}."
 
 
 def encoder_latency() -> str:
@@ -278,7 +276,8 @@ TABLES = {
     function.__name__.replace("_", "-"): function
     for function in (
         encoder, encoder_half, encoder_quarter, encoder_longest, encoder_shortest, encoder_retrained, encoder_runs,
-        encoder_latency, encoder_sizes, head_training, head_criteria, demo_accuracy, demo_bits, demo_controls, search_time, estimator_error, estimator_speed,
+        encoder_latency, encoder_sizes, head_training, head_criteria, demo_accuracy, demo_bits, demo_controls,
+        search_time, estimator_error, estimator_speed,
     )
 }  # fmt: skip
 
