@@ -36,6 +36,8 @@ CRITERIA = {
 FORMATS = {"accuracy": (2, 100), "bits_lost": (4, 1)}
 """Of what is measured of an encoder: digits, and what to multiply by."""
 DATASETS = {"ag_news": "AG News", "imdb": "IMDB", "yelp": "Yelp polarity"}
+LARGER = "encoder_ag_news_20000_rows"
+"""The result of an AG News classifier that was fine-tuned on more rows, at more widths."""
 
 
 def results(name: str) -> dict[str, Any]:
@@ -56,20 +58,19 @@ def spread(values: list[float], digits: int, scale: float = 1.0) -> str:
     return text if len(values) < 2 else f"{text} ± {scale * statistics.stdev(values):.{digits}f}"
 
 
-def of_encoder(dataset: str) -> list[dict[str, Any]]:
-    """The runs of the encoder benchmark on one dataset, a seed each, that have the default criterion's results."""
-    runs = results("encoder")["runs"]
-    names = sorted(name for name in runs if name.startswith(f"{dataset}/"))
-    return [runs[name] for name in names if "prediction_information/0.25" in runs[name]]
+def of_encoder(dataset: str, file: str = "encoder") -> list[dict[str, Any]]:
+    """The runs of the encoder benchmark on one dataset, a seed each."""
+    runs = results(file)["runs"]
+    return [runs[name] for name in sorted(runs) if name.startswith(f"{dataset}/")]
 
 
 def encoder_datasets() -> list[str]:
     return [name for name in DATASETS if of_encoder(name)]
 
 
-def encoder_rows(dataset: str, fractions: Iterable[str], criteria: Iterable[str], fields: Iterable[str]):
+def encoder_rows(runs: list[dict[str, Any]], fractions: Iterable[str], criteria: Iterable[str], fields: Iterable[str]):
     """A row for each criterion that has results, then one for the dense network."""
-    runs, rows = of_encoder(dataset), []
+    rows = []
     cells = [(fraction, field) for fraction in fractions for field in fields]
     for criterion in criteria:
         row = [CRITERIA[criterion]]
@@ -86,20 +87,29 @@ def encoder_rows(dataset: str, fractions: Iterable[str], criteria: Iterable[str]
 def encoder_short() -> str:
     """For the README."""
     criteria = ("prediction_information", "std_times_norm", "magnitude", "random")
-    tables = []
-    for name in encoder_datasets():
-        columns = ("25% kept: accuracy", "bits lost", "6.25% kept: accuracy", "bits lost")
-        rows = encoder_rows(name, ("0.25", "0.0625"), criteria, FORMATS)
-        tables.append(table([f"{DATASETS[name]}: neurons chosen by", *columns], rows))
-    return "\n\n".join(tables)
+    rows = [[CRITERIA[name]] for name in criteria] + [["all neurons (dense)"]]
+    for dataset in encoder_datasets():
+        for row, more in zip(rows, encoder_rows(of_encoder(dataset), ("0.5",), criteria, ("accuracy",)), strict=True):
+            row += more[1:]
+    every = [run for dataset in encoder_datasets() for run in of_encoder(dataset)]
+    for row, more in zip(rows, encoder_rows(every, ("0.5",), criteria, ("bits_lost",)), strict=True):
+        row += more[1:]
+    half = table(["half of the neurons, chosen by", *map(DATASETS.get, encoder_datasets()), "bits lost"], rows)
+    larger = encoder_rows(of_encoder("ag_news", LARGER), ("0.25",), criteria, ("accuracy",))
+    quarter = ", ".join(f"{name.removesuffix(' (default)')} {value}" for name, value in larger)
+    return f"{half}\n\nA quarter, AG News: {quarter}."
 
 
 def encoder() -> str:
-    fractions, tables = ("0.5", "0.25", "0.125", "0.0625"), []
-    for name in encoder_datasets():
-        for field, label in (("accuracy", "test accuracy"), ("bits_lost", "bits lost")):
-            header = [f"{DATASETS[name]}, {label}", *[f"{100 * float(fraction):g}% kept" for fraction in fractions]]
-            tables.append(table(header, encoder_rows(name, fractions, CRITERIA, (field,))))
+    tables = []
+    files = [(DATASETS[name], of_encoder(name), ("0.5",)) for name in encoder_datasets()]
+    larger = "AG News, fine-tuned on 20,000 rows"
+    files.append((larger, of_encoder("ag_news", LARGER), ("0.5", "0.25", "0.125")))
+    for name, runs, fractions in files:
+        columns = [
+            f"{100 * float(fraction):g}% kept: {what}" for fraction in fractions for what in ("accuracy", "bits lost")
+        ]
+        tables.append(table([name, *columns], encoder_rows(runs, fractions, CRITERIA, FORMATS)))
     return "\n\n".join(tables)
 
 
@@ -120,15 +130,19 @@ def encoder_retrained() -> str:
 
 
 def encoder_runs() -> str:
-    """How many seeds there are of each dataset."""
-    seeds = [f"{DATASETS[name]} {len(of_encoder(name))}" for name in encoder_datasets()]
-    return f"Seeds so far: {', '.join(seeds)}; {results('encoder')['options']['test_rows']:,} test rows of each."
+    """How many seeds and test rows there are."""
+    seeds = {len(of_encoder(name)) for name in encoder_datasets()}
+    rows, larger = results("encoder")["options"]["test_rows"], results(LARGER)["options"]["test_rows"]
+    return (
+        f"Three datasets: {'/'.join(map(str, sorted(seeds)))} seeds of each, {rows:,} test rows. AG News with fewer "
+        f"neurons: 1 seed, {larger:,} test rows, fine-tuned on {results(LARGER)['options']['train_rows']:,} rows."
+    )
 
 
 def encoder_latency() -> str:
     rows = []
     for name, model in results("encoder_latency")["models"].items():
-        layers = "ALBERT, one layer applied six times" if name == "own" else "BERT, six layers"
+        layers = "ALBERT, six layers" if name == "own" else "BERT, six layers"
         for batch, each in model["batches"].items():
             for engine, label in (("pytorch", "PyTorch"), ("onnxruntime", "ONNX Runtime")):
                 times = each[engine]
