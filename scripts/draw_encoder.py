@@ -1,5 +1,5 @@
 """
-Draws docs/encoder_pruning.png from the committed result of scripts/benchmarks/encoder.py, and prints its table.
+Draws docs/encoder_pruning.png from a committed result of scripts/benchmarks/encoder.py, and prints its table.
 
     python scripts/draw_encoder.py
 """
@@ -17,7 +17,7 @@ from hf_midropout.utils.plotting import AFTER, BEFORE, GREY, KEPT, draw, plt
 
 
 ROOT = Path(__file__).parents[1]
-RESULT = ROOT / "scripts" / "benchmarks" / "results" / "encoder.json"
+RESULT = ROOT / "scripts" / "benchmarks" / "results" / "encoder_ag_news_20000_rows.json"
 LINES = {
     "prediction_information": (AFTER, "o-", "prediction information (the default)"),
     "brain_surgeon": ("#009e73", "s--", "optimal brain surgeon"),

@@ -36,6 +36,8 @@ CRITERIA = {
 FORMATS = {"accuracy": (2, 100), "bits_lost": (4, 1)}
 """Of what is measured of an encoder: digits, and what to multiply by."""
 DATASETS = {"ag_news": "AG News", "imdb": "IMDB", "yelp": "Yelp polarity"}
+LARGER = "encoder_ag_news_20000_rows"
+"""The result of an AG News classifier that was fine-tuned on more rows, at more widths."""
 
 
 def results(name: str) -> dict[str, Any]:
@@ -56,105 +58,91 @@ def spread(values: list[float], digits: int, scale: float = 1.0) -> str:
     return text if len(values) < 2 else f"{text} ± {scale * statistics.stdev(values):.{digits}f}"
 
 
-FEW = ("prediction_information", "std_times_norm", "magnitude", "random")
-"""Criteria that the README shows: the default and three controls."""
-FRACTIONS = ("0.5", "0.25", "0.125", "0.0625")
-
-
 def of_encoder(dataset: str, file: str = "encoder") -> list[dict[str, Any]]:
-    """The runs of an encoder benchmark on one dataset, a seed each, that were pruned at all."""
+    """The runs of the encoder benchmark on one dataset, a seed each."""
     runs = results(file)["runs"]
-    names = sorted(name for name in runs if name.startswith(f"{dataset}/"))
-    return [runs[name] for name in names if any(key.startswith("prediction_information/") for key in runs[name])]
+    return [runs[name] for name in sorted(runs) if name.startswith(f"{dataset}/")]
 
 
-def encoder_datasets(file: str = "encoder") -> list[str]:
-    return [name for name in DATASETS if of_encoder(name, file)]
+def encoder_datasets() -> list[str]:
+    return [name for name in DATASETS if of_encoder(name)]
 
 
-def cell(runs: list[dict[str, Any]], key: str, field: str) -> str:
-    """The mean of `field` over the runs that have `key`."""
-    found = [run[key][field] for run in runs if key in run]
-    return spread(found, *FORMATS[field]) if found else ""
+def encoder_rows(runs: list[dict[str, Any]], fractions: Iterable[str], criteria: Iterable[str], fields: Iterable[str]):
+    """A row for each criterion that has results, then one for the dense network."""
+    rows = []
+    cells = [(fraction, field) for fraction in fractions for field in fields]
+    for criterion in criteria:
+        row = [CRITERIA[criterion]]
+        for fraction, field in cells:
+            found = [run[f"{criterion}/{fraction}"][field] for run in runs if f"{criterion}/{fraction}" in run]
+            row.append(spread(found, *FORMATS[field]) if found else "")
+        if any(row[1:]):
+            rows.append(row)
+    dense = spread([run["dense"]["accuracy"] for run in runs], 2, 100)
+    rows.append(["all neurons (dense)", *[dense if field == "accuracy" else "0" for _, field in cells]])
+    return rows
 
 
-def rows_by_criterion(
-    criteria: Iterable[str], columns: list[tuple[list[dict[str, Any]], str, str]]
-) -> list[list[str]]:
-    """Columns are runs, a fraction and a field; then a row for the dense network."""
-    rows = [
-        [CRITERIA[criterion], *[cell(runs, f"{criterion}/{fraction}", field) for runs, fraction, field in columns]]
-        for criterion in criteria
-    ]
-    dense = [cell(runs, "dense", field) if field == "accuracy" else "0" for runs, _, field in columns]
-    return [*[row for row in rows if any(row[1:])], ["all neurons (dense)", *dense]]
-
-
-def by_fraction(dataset: str, file: str, criteria: Iterable[str] = tuple(CRITERIA)) -> str:
-    """Accuracy, then bits lost, at all fractions that there are."""
-    runs, tables = of_encoder(dataset, file), []
-    fractions = [each for each in FRACTIONS if any(f"prediction_information/{each}" in run for run in runs)]
-    for field, label in (("accuracy", "test accuracy"), ("bits_lost", "bits lost")):
-        header = [f"{DATASETS[dataset]}, {label}", *[f"{100 * float(each):g}% kept" for each in fractions]]
-        tables.append(table(header, rows_by_criterion(criteria, [(runs, each, field) for each in fractions])))
-    return "\n\n".join(tables)
-
-
-def encoder_half() -> str:
-    """Of all datasets at half of the neurons, for the README."""
-    names = encoder_datasets()
-    columns = [(of_encoder(name), "0.5", "accuracy") for name in names]
-    return table(["half kept, chosen by", *[DATASETS[name] for name in names]], rows_by_criterion(FEW, columns))
-
-
-def encoder_quarter() -> str:
-    """Of the classifier that was trained longest, for the README."""
-    runs = of_encoder("ag_news", "encoder_ag_news_20000_rows")
-    columns = [(runs, fraction, field) for fraction in ("0.25", "0.125") for field in FORMATS]
-    header = ["AG News, chosen by", "25% kept: accuracy", "bits lost", "12.5% kept: accuracy", "bits lost"]
-    return table(header, rows_by_criterion(FEW, columns))
+def encoder_short() -> str:
+    """For the README."""
+    criteria = ("prediction_information", "std_times_norm", "magnitude", "random")
+    rows = [[CRITERIA[name]] for name in criteria] + [["all neurons (dense)"]]
+    for dataset in encoder_datasets():
+        for row, more in zip(rows, encoder_rows(of_encoder(dataset), ("0.5",), criteria, ("accuracy",)), strict=True):
+            row += more[1:]
+    every = [run for dataset in encoder_datasets() for run in of_encoder(dataset)]
+    for row, more in zip(rows, encoder_rows(every, ("0.5",), criteria, ("bits_lost",)), strict=True):
+        row += more[1:]
+    half = table(["half of the neurons, chosen by", *map(DATASETS.get, encoder_datasets()), "bits lost"], rows)
+    larger = encoder_rows(of_encoder("ag_news", LARGER), ("0.25",), criteria, ("accuracy",))
+    quarter = ", ".join(f"{name.removesuffix(' (default)')} {value}" for name, value in larger)
+    return f"{half}\n\nA quarter, AG News: {quarter}."
 
 
 def encoder() -> str:
-    return "\n\n".join(by_fraction(name, "encoder") for name in encoder_datasets())
-
-
-def encoder_longest() -> str:
-    return by_fraction("ag_news", "encoder_ag_news_20000_rows")
-
-
-def encoder_shortest() -> str:
-    return by_fraction("ag_news", "encoder_ag_news_2560_rows")
+    tables = []
+    files = [(DATASETS[name], of_encoder(name), ("0.5",)) for name in encoder_datasets()]
+    larger = "AG News, fine-tuned on 20,000 rows"
+    files.append((larger, of_encoder("ag_news", LARGER), ("0.5", "0.25", "0.125")))
+    for name, runs, fractions in files:
+        columns = [
+            f"{100 * float(fraction):g}% kept: {what}" for fraction in fractions for what in ("accuracy", "bits lost")
+        ]
+        tables.append(table([name, *columns], encoder_rows(runs, fractions, CRITERIA, FORMATS)))
+    return "\n\n".join(tables)
 
 
 def encoder_retrained() -> str:
     """What is left of the differences after retraining, where there was any."""
     rows = []
-    for file in ("encoder", "encoder_ag_news_20000_rows", "encoder_ag_news_2560_rows"):
-        for name in encoder_datasets(file):
-            runs = of_encoder(name, file)
-            for key in sorted({key for run in runs for key in run if key.endswith("/retrained")}):
-                criterion, fraction, _ = key.split("/")
-                having = [run for run in runs if key in run]
-                before, after = cell(having, f"{criterion}/{fraction}", "accuracy"), cell(having, key, "accuracy")
-                rows.append([DATASETS[name], CRITERIA[criterion], f"{100 * float(fraction):g}%", before, after])
+    for name in encoder_datasets():
+        runs = of_encoder(name)
+        for key in sorted({key for run in runs for key in run if key.endswith("/retrained")}):
+            criterion, fraction, _ = key.split("/")
+            before = [run[f"{criterion}/{fraction}"]["accuracy"] for run in runs if key in run]
+            after = [run[key]["accuracy"] for run in runs if key in run]
+            kept = f"{100 * float(fraction):g}%"
+            rows.append([DATASETS[name], CRITERIA[criterion], kept, spread(before, 2, 100), spread(after, 2, 100)])
     if not rows:
         return "No run was retrained yet."
     return table(["dataset", "neurons chosen by", "kept", "accuracy, one shot", "after retraining"], rows)
 
 
 def encoder_runs() -> str:
-    """How many seeds there are of each dataset."""
-    options = results("encoder")["options"]
-    seeds = [f"{DATASETS[name]} {len(of_encoder(name))}" for name in encoder_datasets()]
-    rows = f"{options['train_rows']:,} training and {options['test_rows']:,} test rows of each"
-    return f"Seeds: {', '.join(seeds)}; {rows}."
+    """How many seeds and test rows there are."""
+    seeds = {len(of_encoder(name)) for name in encoder_datasets()}
+    rows, larger = results("encoder")["options"]["test_rows"], results(LARGER)["options"]["test_rows"]
+    return (
+        f"Three datasets: {'/'.join(map(str, sorted(seeds)))} seeds of each, {rows:,} test rows. AG News with fewer "
+        f"neurons: 1 seed, {larger:,} test rows, fine-tuned on {results(LARGER)['options']['train_rows']:,} rows."
+    )
 
 
 def encoder_latency() -> str:
     rows = []
     for name, model in results("encoder_latency")["models"].items():
-        layers = "ALBERT, one layer applied six times" if name == "own" else "BERT, six layers"
+        layers = "ALBERT, six layers" if name == "own" else "BERT, six layers"
         for batch, each in model["batches"].items():
             for engine, label in (("pytorch", "PyTorch"), ("onnxruntime", "ONNX Runtime")):
                 times = each[engine]
@@ -275,9 +263,8 @@ def estimator_speed() -> str:
 TABLES = {
     function.__name__.replace("_", "-"): function
     for function in (
-        encoder, encoder_half, encoder_quarter, encoder_longest, encoder_shortest, encoder_retrained, encoder_runs,
-        encoder_latency, encoder_sizes, head_training, head_criteria, demo_accuracy, demo_bits, demo_controls,
-        search_time, estimator_error, estimator_speed,
+        encoder_short, encoder, encoder_retrained, encoder_runs, encoder_latency, encoder_sizes, head_training,
+        head_criteria, demo_accuracy, demo_bits, demo_controls, search_time, estimator_error, estimator_speed,
     )
 }  # fmt: skip
 

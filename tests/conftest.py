@@ -116,7 +116,8 @@ def unrendered_figures(monkeypatch):
     from matplotlib.figure import Figure
 
     def save(figure, file, **options):
-        file.write_bytes(b"<svg/>") if isinstance(file, Path) else file.write(b"<svg/>")
+        empty = b"<svg ></svg>"
+        file.write_bytes(empty) if isinstance(file, Path) else file.write(empty)
 
     monkeypatch.setattr(Figure, "savefig", save)
 
