@@ -3,7 +3,8 @@ Draws the pictures of README.md and `docs/` into `docs/images/`, from the packag
 
     python scripts/draw_docs.py
 
-`first_look` is for the README; `information`, `copies`, `refit`, `refit_accuracy` and `search` are for the concepts.
+`first_look` is for the README, `encoder_criteria` for the benchmarks; `information`, `copies`, `refit`,
+`refit_accuracy` and `search` are for the concepts.
 """
 
 from __future__ import annotations
@@ -79,6 +80,36 @@ def first_look():
     right.set_xticks(range(len(widths)), ["100%", "50%", "25%", "12.5%"])
     right.set_xlabel("neurons kept")
     right.set_ylabel("times faster")
+    return figure
+
+
+def encoder_criteria():
+    """Bits and points of accuracy that an encoder loses by each criterion, against the fraction of neurons kept."""
+    (run,) = results("encoder_ag_news_20000_rows")["runs"].values()
+    fractions = ["0.5", "0.25", "0.125"]
+    lines = {
+        "prediction_information": (AFTER, "o-", "prediction information (the default)"),
+        "brain_surgeon": (GREEN, "s--", "optimal brain surgeon"),
+        "std_times_norm": (KEPT, "^--", "std × norm"),
+        "taylor": ("#cc79a7", "v:", "Taylor"),
+        "magnitude": (GREY, "d:", "magnitude"),
+        "mutual_information": (ORANGE, "P:", "mutual information with the label"),
+        "random": (BEFORE, "x:", "random"),
+    }
+    figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 3.4), layout="constrained")
+    for criterion, (colour, style, label) in lines.items():
+        measured = [run[f"{criterion}/{fraction}"] for fraction in fractions]
+        bits = [each["bits_lost"] for each in measured]
+        points = [100 * (run["dense"]["accuracy"] - each["accuracy"]) for each in measured]
+        left.plot(range(len(fractions)), bits, style, color=colour, label=label, ms=5)
+        right.plot(range(len(fractions)), points, style, color=colour, ms=5)
+    left.set_yscale("log")
+    left.set_title("bits lost about the prediction")
+    right.set_title("points of accuracy lost")
+    for axes in (left, right):
+        axes.set_xticks(range(len(fractions)), [f"{100 * float(fraction):g}%" for fraction in fractions])
+        axes.set_xlabel("feed-forward neurons kept")
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8.5)
     return figure
 
 
@@ -202,7 +233,8 @@ def search():
 
 
 PICTURES: dict[str, Callable] = {
-    function.__name__: function for function in (first_look, information, copies, refit, refit_accuracy, search)
+    function.__name__: function
+    for function in (first_look, encoder_criteria, information, copies, refit, refit_accuracy, search)
 }
 
 
