@@ -54,16 +54,7 @@ class Classifier:
         Raises:
             `ValueError`: for a checkpoint that is refused or broken.
         """
-        import torch
-        from accelerate import PartialState
-        from transformers.utils import logging as transformers_logging
-
-        from ..checkpoints.loading import load_checked_model, load_checked_tokenizer
-
-        tokenizer = load_checked_tokenizer(self.folder, trust_remote_code=self.trust_remote_code)
-        transformers_logging.disable_progress_bar()
-        model = load_checked_model(self.folder, trust_remote_code=self.trust_remote_code, dtype=torch.float32)
-        return tokenizer, model.to(PartialState().device)
+        return load(self.folder, self.trust_remote_code)
 
     def predict(self, data: TextClassificationData, batch_size: int) -> tuple[Predictions, Any]:
         """
@@ -80,6 +71,20 @@ class Classifier:
         batches = batches_for(model, rows, batch_size, processing_class=tokenizer)
         progress = f"Running {one_line(self.title, 40)}" if len(rows) > batch_size else None
         return predict(model, batches, progress=progress), model
+
+
+def load(folder: Path, trust_remote_code: bool) -> tuple[Any, Any]:
+    """As [`Classifier.load`], of what is in `folder`."""
+    import torch
+    from accelerate import PartialState
+    from transformers.utils import logging as transformers_logging
+
+    from ..checkpoints.loading import load_checked_model, load_checked_tokenizer
+
+    tokenizer = load_checked_tokenizer(folder, trust_remote_code=trust_remote_code)
+    transformers_logging.disable_progress_bar()
+    model = load_checked_model(folder, trust_remote_code=trust_remote_code, dtype=torch.float32)
+    return tokenizer, model.to(PartialState().device)
 
 
 def find_classifier(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..utils.narration import tell
 from ..utils.terminal import folded, one_line
+from .classifier import load
 from .classifier_checks import check_label_names, find_checkpoint, skeleton_of, tokens_to_cut_to
 from .data_arguments import load_data
 from .narrating import narrate
@@ -64,12 +65,9 @@ def main(args: PruneArguments) -> None:
     started = time.perf_counter()
     checkpoint = find_checkpoint(args.checkpoint, args.trust_remote_code)
 
-    import torch
-    from accelerate import PartialState
     from transformers import AutoConfig
-    from transformers.utils import logging as transformers_logging
 
-    from ..checkpoints.loading import load_checked_model, load_checked_tokenizer, loading
+    from ..checkpoints.loading import loading
 
     with loading(checkpoint):
         config = AutoConfig.from_pretrained(checkpoint, trust_remote_code=args.trust_remote_code)
@@ -83,11 +81,9 @@ def main(args: PruneArguments) -> None:
     data = load_data(args)
     check_label_names(config.id2label, data.label_names)
     check_split(args.split, data.splits)
-    tokenizer = load_checked_tokenizer(checkpoint, trust_remote_code=args.trust_remote_code)
-    transformers_logging.disable_progress_bar()
     tell(f"Loading {one_line(args.checkpoint)}")
-    model = load_checked_model(checkpoint, trust_remote_code=args.trust_remote_code, dtype=torch.float32).eval()
-    model.to(PartialState().device)
+    tokenizer, model = load(checkpoint, args.trust_remote_code)
+    model.eval()
     if args.label_names is not None:  # of a model that has none, or has the same
         model.config.id2label = dict(enumerate(data.label_names))
         model.config.label2id = {name: number for number, name in enumerate(data.label_names)}

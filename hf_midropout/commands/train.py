@@ -161,7 +161,8 @@ def train(args: TrainArguments, config, output: OutputFolder, progress: Progress
         tell("No neuron was dropped, so there is no dense training to compare with: it would be the same.")
     elif args.compare:
         training_started = time.perf_counter()
-        dense = train_dense(args, config, output, lambda: make_model()[1], trainer, progress)
+        assert callback.first_step is not None  # of a training that is over
+        dense = train_dense(args, config, output, lambda: make_model()[1], trainer, callback.first_step, progress)
         seconds["dense training"] = time.perf_counter() - training_started
     from .train_finish import finish
 

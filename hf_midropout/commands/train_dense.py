@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,7 +45,13 @@ def check_trainer(trainer) -> None:
 
 
 def train_dense(
-    args: TrainArguments, config: MIDropoutConfig, output: OutputFolder, make_model, trainer, progress
+    args: TrainArguments,
+    config: MIDropoutConfig,
+    output: OutputFolder,
+    make_model: Callable[[], Any],
+    trainer,
+    first_step: int,
+    progress,
 ) -> Dense:
     """
     Trains without pruning, from the checkpoint that the two trainings share if there is one, or from the last of an
@@ -53,6 +60,7 @@ def train_dense(
     Args:
         make_model (`Callable`): Gives the model that training starts from, as the other training had it.
         trainer ([`~transformers.Trainer`]): Of the other training, which is over.
+        first_step (`int`): The step after which that one first scored neurons.
         progress ([`Progress`]): Is told of the new Trainer.
     """
     from transformers import Trainer
@@ -91,18 +99,8 @@ def train_dense(
     tell(f"Dense training, to compare with: without pruning, from step {done:,} of {trainer.state.max_steps:,}")
     progress.trainer, progress.what = dense, "the dense training"
     dense.train(resume_from_checkpoint=checkpoint)
-    shared = min(done, trainer_first_step(trainer) - 1)
     model = dense.accelerator.unwrap_model(dense.model, keep_fp32_wrapper=False)
-    return Dense(model.eval(), shared)
-
-
-def trainer_first_step(trainer) -> int:
-    """The step after which the callback of a pruned training first scored neurons."""
-    from ..training.callback import MIDropoutCallback
-
-    (callback,) = (each for each in trainer.callback_handler.callbacks if isinstance(each, MIDropoutCallback))
-    assert callback.first_step is not None  # of a training that is over
-    return callback.first_step
+    return Dense(model.eval(), min(done, first_step - 1))
 
 
 def predictions_of(model, batches) -> Predictions:

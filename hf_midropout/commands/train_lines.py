@@ -5,6 +5,7 @@ from __future__ import annotations
 from transformers import Trainer
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
+from ..training.events import bars_shown
 from ..utils.narration import tell
 
 
@@ -61,8 +62,6 @@ class TrainingLines(ProgressCallback):
 
 def show_lines(trainer: Trainer, what: str) -> None:
     """Puts lines and a bar in place of what `trainer` would print."""
-    from ..utils.narration import bars_are_wanted
-
     for kind in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(kind)
-    trainer.add_callback(TrainingLines(what, bar=not trainer.args.disable_tqdm and bars_are_wanted()))
+    trainer.add_callback(TrainingLines(what, bar=bars_shown(trainer.args)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +12,7 @@ from ..utils.plotting import AFTER, BEFORE, GREY, KEPT, plt
 from .compared import compared
 from .parts import criterion_name, read_baselines
 from .report import Report
-from .verdict import difference_from_dense
+from .verdict import difference_from_dense, standard_error
 
 
 @dataclass
@@ -37,8 +36,7 @@ def panels(report: Report) -> list[tuple[str, list[Dot]]]:
             for each in compared(report)
         ]  # fmt: skip
         return [(f"accuracy on {test.rows:,} {test.split} rows (%)", dots)]
-    spread = math.sqrt(test.accuracy * (1 - test.accuracy) / max(test.rows, 1))
-    dots = [Dot("this model", test.accuracy, spread, True)]
+    dots = [Dot("this model", test.accuracy, standard_error(test.accuracy, test.rows), True)]
     if dense is not None and dense.accuracy is not None:
         dots = [
             Dot("dense", dense.accuracy, 0.0),
@@ -49,7 +47,7 @@ def panels(report: Report) -> list[tuple[str, list[Dot]]]:
     if baselines is not None and baselines["rows"]:
         rows = baselines["rows"]
         others = [
-            Dot(each["name"].split(" (")[0], share, math.sqrt(share * (1 - share) / rows), each["used"])
+            Dot(each["name"].split(" (")[0], share, standard_error(share, rows), each["used"])
             for each in baselines["one_shot"]
             if (share := each["accuracy"]) is not None
         ]

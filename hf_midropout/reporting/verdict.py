@@ -134,7 +134,12 @@ def is_noise(estimate: Estimate, rows: int) -> bool:
 
 def is_chance(accuracy: float, largest_class: float, rows: int) -> bool:
     """Whether an accuracy is not above that of always answering the largest class by two standard errors or more."""
-    return accuracy - 2 * math.sqrt(accuracy * (1 - accuracy) / max(rows, 1)) <= largest_class
+    return accuracy - 2 * standard_error(accuracy, rows) <= largest_class
+
+
+def standard_error(accuracy: float, rows: int) -> float:
+    """Of an accuracy on so many rows."""
+    return math.sqrt(accuracy * (1 - accuracy) / max(rows, 1))
 
 
 def chance(report: Report, accuracy: float | None) -> str:

@@ -187,13 +187,12 @@ def main() -> None:
     }
     content["options"].pop("work_dir"), content["options"].pop("data"), content["options"].pop("result")
     content["options"]["model"] = Path(options.model).name
-    on_gpu = PartialState().device.type == "cuda"
-    content["environment"] = environment() | ({"device": torch.cuda.get_device_name()} if on_gpu else {})
+    content["environment"] = environment()
     for name in options.datasets:
         for seed in options.seeds:
             done = content["runs"].setdefault(f"{name}/{seed}", {})
             measured(options, name, seed, done, lambda: write_json(options.result, content))
-    if on_gpu:
+    if torch.cuda.is_available():
         content["peak_gpu_memory_mib"] = round(torch.cuda.max_memory_allocated() / 2**20)
         write_json(options.result, content)
     print_table(options, content["runs"])
