@@ -4,7 +4,7 @@ import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from hf_midropout.pruning.predictions import divergence
-from hf_midropout.scoring.inference import FixedBatches
+from hf_midropout.scoring.batches import FixedBatches
 
 
 SIZES = {

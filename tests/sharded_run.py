@@ -23,7 +23,7 @@ from transformers import AutoModelForSequenceClassification, Trainer, TrainingAr
 from hf_midropout import MIDropoutAlbertForSequenceClassification, MIDropoutCallback, MIDropoutConfig
 from hf_midropout.groups.sharding import full_module
 from hf_midropout.pruning.apply import verify_compaction
-from hf_midropout.scoring.inference import batches_for
+from hf_midropout.scoring.batches import batches_for
 
 
 # accelerate shards only what runs on GPUs. What does the sharding runs on the CPU, too, if told to.

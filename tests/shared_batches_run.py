@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 from transformers import default_data_collator
 
 from hf_midropout import MIDropoutAlbertForSequenceClassification, score_neurons
-from hf_midropout.scoring.inference import FixedBatches, LoaderBatches, StreamedBatches
+from hf_midropout.scoring.batches import FixedBatches, LoaderBatches, StreamedBatches
 from hf_midropout.scoring.shared_batches import shared_batches
 
 

@@ -64,7 +64,7 @@ class Classifier:
             `ValueError`: for a checkpoint that is refused or broken.
         """
         from ..pruning.predictions import predict
-        from ..scoring.inference import batches_for
+        from ..scoring.batches import batches_for
 
         tokenizer, model = self.load()
         (rows,) = data.tokenize(tokenizer, self.max_length).values()

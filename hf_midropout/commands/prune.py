@@ -114,7 +114,7 @@ def prune_and_compare(
     from ..pruning.predictions import predict
     from ..reporting.building import num_parameters
     from ..reporting.encoder_building import DENSE
-    from ..scoring.inference import batches_for
+    from ..scoring.batches import batches_for
 
     held_out = "test" if "test" in data.splits else "validation"
     # Drawn first: tokenizing all rows of a large dataset takes longer than the pruning.

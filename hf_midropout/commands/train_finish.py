@@ -48,7 +48,7 @@ def finish(
     from ..reporting.model_card import write_card
     from ..reporting.parts import MADE_HERE, training_log
     from ..reporting.report import Beside
-    from ..scoring.inference import batches_for
+    from ..scoring.batches import batches_for
     from ..utils.files import new_folder
 
     started = time.perf_counter()

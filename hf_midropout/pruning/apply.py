@@ -10,7 +10,8 @@ from torch import nn
 
 from ..groups import find_groups
 from ..groups.sharding import forget_rows, full_value, overwrite, parts
-from ..scoring.inference import Batches, frozen_inference, to_device
+from ..scoring.batches import Batches
+from ..scoring.inference import frozen_inference, to_device
 from ..scoring.passes import forward_passes
 from .config import MIDropoutConfig
 from .criteria import Importance

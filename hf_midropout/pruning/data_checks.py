@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from ..information.checks import IGNORE_INDEX, check_labels
-from ..scoring.inference import Batches, FixedBatches, frozen_inference, to_device
+from ..scoring.batches import Batches, FixedBatches
+from ..scoring.inference import frozen_inference, to_device
 from ..scoring.label_checks import classes_in_column, columns_of
 from ..scoring.passes import labelled_batches
 from ..scoring.problem_types import check_dataset

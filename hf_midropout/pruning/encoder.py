@@ -16,7 +16,8 @@ from ..choices import Scope
 from ..groups import Groups, cut_groups, find_groups, linear_of
 from ..model_types import is_uneven
 from ..models.uneven_widths import write_widths
-from ..scoring.inference import Batches, frozen_inference
+from ..scoring.batches import Batches
+from ..scoring.inference import frozen_inference
 from ..scoring.passes import LabelledBatch, labelled_batches, rounds
 from .config_checks import FEWEST_ROWS
 from .criteria import Importance, importance

@@ -13,7 +13,7 @@ from accelerate.utils import extract_model_from_parallel
 
 from ..choices import SEARCH
 from ..groups import Groups, cut_groups, find_groups, linear_of
-from ..scoring.inference import Batches
+from ..scoring.batches import Batches
 from ..scoring.neurons import score_neurons
 from ..scoring.taps import uncompiled
 from ..utils.broadcasting import from_main_process

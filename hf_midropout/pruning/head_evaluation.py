@@ -16,7 +16,8 @@ from ..information.checks import IGNORE_INDEX
 from ..metrics.calibration import reliability
 from ..metrics.text_classification import classification_metrics
 from ..models.modeling_midropout import text_vector
-from ..scoring.inference import Batches, frozen_inference
+from ..scoring.batches import Batches
+from ..scoring.inference import frozen_inference
 from ..scoring.passes import forward_passes, gather_numbered, rounds
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from accelerate import PartialState
 
 from ..groups.sharding import full_module
-from ..scoring.inference import Batches, frozen_inference
+from ..scoring.batches import Batches
+from ..scoring.inference import frozen_inference
 from ..scoring.neurons import score_neurons
 from .apply import act
 from .config import MIDropoutConfig

@@ -11,7 +11,8 @@ from torch import nn
 
 from ..groups.dropping import only_layers
 from ..groups.layers import check_number, encoder_layers
-from ..scoring.inference import Batches, frozen_inference, to_device
+from ..scoring.batches import Batches
+from ..scoring.inference import frozen_inference, to_device
 from ..scoring.passes import labelled_batches
 from .predictions import divergence
 

@@ -13,7 +13,8 @@ from torch import nn
 
 from ..groups import Groups, drop_layers, find_groups
 from ..groups.layers import encoder_layers
-from ..scoring.inference import Batches, frozen_inference, to_device
+from ..scoring.batches import Batches
+from ..scoring.inference import frozen_inference, to_device
 from ..scoring.passes import labelled_batches
 from .layer_calls import LayerCalls
 from .layer_choice import choose_layers

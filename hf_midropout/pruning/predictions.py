@@ -14,7 +14,8 @@ from ..information.checks import IGNORE_INDEX
 from ..metrics.calibration import reliability
 from ..metrics.classification import metric_and_influence
 from ..metrics.text_classification import classification_metrics
-from ..scoring.inference import Batches, frozen_inference
+from ..scoring.batches import Batches
+from ..scoring.inference import frozen_inference
 from ..scoring.passes import forward_passes, rounds
 from .encoder_schema import Difference, Estimate
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from ..groups.sharding import full_module
-from ..scoring.inference import Batches, batches_for
+from ..scoring.batches import Batches, batches_for
 from ..scoring.neurons import score_neurons
 from ..scoring.problem_types import find_problem_type
 from ..scoring.scores import NeuronScores

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..choices import Metric, Scope
 from ..metrics.classification import metrics
-from ..scoring.inference import Batches
+from ..scoring.batches import Batches
 from .encoder import Budget, EncoderPruning, prune_with
 from .encoder_evidence import EncoderEvidence
 from .noninferiority import compare

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from ..utils.listing import listed
-from .inference import LABEL_NAMES, Batches, FixedBatches, LoaderBatches, inner_model
+from .batches import LABEL_NAMES, Batches, FixedBatches, LoaderBatches
+from .inference import inner_model
 from .label_checks import check_class_values, columns_of
 
 

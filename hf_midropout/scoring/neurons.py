@@ -16,6 +16,7 @@ from ..information import MultiLabelStatistics, NeuronStatistics, RegressionStat
 from ..information.copies import Copies
 from ..information.reduction import all_reduce
 from ..information.targets import TARGET_BINS, check_problem_type
+from .batches import Batches, LoaderBatches, batches_for
 from .checks import (
     check_batch_labels,
     check_columns,
@@ -25,7 +26,7 @@ from .checks import (
     rows_of,
     run,
 )
-from .inference import Batches, LoaderBatches, batches_for, frozen_inference, to_device
+from .inference import frozen_inference, to_device
 from .passes import gather_numbered, rounds
 from .problem_types import check_dataset, find_problem_type
 from .scores import NeuronScores

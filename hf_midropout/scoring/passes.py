@@ -10,7 +10,8 @@ from accelerate import PartialState
 from accelerate.utils import gather_object, send_to_device
 from torch import nn
 
-from .inference import Batches, split_labels, to_device
+from .batches import Batches, split_labels
+from .inference import to_device
 
 
 class LabelledBatch(NamedTuple):

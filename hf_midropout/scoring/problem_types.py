@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .inference import LABEL_NAMES
+from .batches import LABEL_NAMES
 from .label_checks import (
     check_binary_column,
     check_classes_column,

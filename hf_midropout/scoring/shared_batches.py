@@ -17,7 +17,7 @@ from ..information.copies import Copies
 from ..information.reduction import check_same
 from ..information.row_keys import row_keys
 from ..information.rows_seen import RowsSeen
-from .inference import Batches, FixedBatches, LoaderBatches, StreamedBatches, split_labels
+from .batches import Batches, FixedBatches, LoaderBatches, StreamedBatches, split_labels
 from .passes import gather_numbered, labelled_batches
 
 

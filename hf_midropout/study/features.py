@@ -15,7 +15,7 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from ..pruning.head_evaluation import HeadInputs, collect_head_inputs
-from ..scoring.inference import batches_for
+from ..scoring.batches import batches_for
 from ..utils.files import write_bytes
 
 

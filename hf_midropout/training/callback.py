@@ -18,7 +18,7 @@ from ..pruning.head_step import refresh_information
 from ..pruning.progress import PruningProgress
 from ..pruning.prune_model import check_prunable, prune_once, score_again, validation_metrics
 from ..pruning.record import PruningRecord
-from ..scoring.inference import Batches
+from ..scoring.batches import Batches
 from .distillation import Distillation, check_can_distill, check_place, load_teacher, save_teacher
 from .events import bars_shown, scored, tell_event
 from .learning_rate import rewind_learning_rate

@@ -9,7 +9,7 @@ from transformers import Trainer
 
 from ..pruning.config import MIDropoutConfig
 from ..pruning.data_checks import UnusableData, read_only_once
-from ..scoring.inference import LABEL_NAMES, Batches, FixedBatches, LoaderBatches, StreamedBatches, batches_for
+from ..scoring.batches import LABEL_NAMES, Batches, FixedBatches, LoaderBatches, StreamedBatches, batches_for
 
 
 logger = logging.getLogger(__name__)

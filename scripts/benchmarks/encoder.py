@@ -34,7 +34,7 @@ from transformers import (
 from hf_midropout.pruning.encoder import Budget, measure_encoder, prune_with
 from hf_midropout.pruning.predictions import predict
 from hf_midropout.reporting.building import environment
-from hf_midropout.scoring.inference import batches_for
+from hf_midropout.scoring.batches import batches_for
 from hf_midropout.training.distillation import Distillation
 from hf_midropout.utils.files import write_json
 

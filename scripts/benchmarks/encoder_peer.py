@@ -32,7 +32,7 @@ from hf_midropout.pruning.encoder import Budget, measure_encoder, prune_with
 from hf_midropout.pruning.predictions import Predictions, predict
 from hf_midropout.pruning.width_allocation import width_for
 from hf_midropout.reporting.building import environment
-from hf_midropout.scoring.inference import Batches, batches_for
+from hf_midropout.scoring.batches import Batches, batches_for
 from hf_midropout.utils.files import write_json
 
 

@@ -22,7 +22,7 @@ from transformers import AutoTokenizer, DataCollatorWithPadding, Trainer, Traine
 
 from hf_midropout import MIDropoutAlbertForSequenceClassification, MIDropoutCallback, MIDropoutConfig, prune
 from hf_midropout.reporting.building import environment
-from hf_midropout.scoring.inference import batches_for
+from hf_midropout.scoring.batches import batches_for
 from hf_midropout.utils.files import write_json
 
 

@@ -25,7 +25,8 @@ from hf_midropout import MIDropoutAlbertForSequenceClassification, score_neurons
 from hf_midropout.data.datasets import load_text_classification
 from hf_midropout.groups import find_groups
 from hf_midropout.reporting.building import environment
-from hf_midropout.scoring.inference import batches_for, frozen_inference
+from hf_midropout.scoring.batches import batches_for
+from hf_midropout.scoring.inference import frozen_inference
 from hf_midropout.scoring.passes import forward_passes as run_over
 from hf_midropout.utils.files import write_json
 

@@ -25,7 +25,7 @@ from hf_midropout.pruning.reconstruction import Reconstruction
 from hf_midropout.pruning.search import sweep
 from hf_midropout.pruning.selection import nested_selections
 from hf_midropout.reporting.building import environment
-from hf_midropout.scoring.inference import batches_for
+from hf_midropout.scoring.batches import batches_for
 from hf_midropout.utils.files import write_json
 
 

@@ -12,7 +12,7 @@ from transformers import AutoModelForSequenceClassification, Trainer, TrainingAr
 
 from hf_midropout import MIDropoutCallback, MIDropoutConfig
 from hf_midropout.pruning.apply import verify_compaction
-from hf_midropout.scoring.inference import batches_for
+from hf_midropout.scoring.batches import batches_for
 from hf_midropout.training.distillation import Distillation
 
 

@@ -7,7 +7,7 @@ from hf_midropout.pruning.criteria import BASELINES, CRITERIA, ENCODER_CRITERIA,
 from hf_midropout.pruning.evidence import Evidence
 from hf_midropout.pruning.head import HeadNetwork
 from hf_midropout.pruning.head_evaluation import collect_head_inputs
-from hf_midropout.scoring.inference import batches_for
+from hf_midropout.scoring.batches import batches_for
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import torch
 from conftest import make_rows
 
 from hf_midropout import MIDropoutCallback, MIDropoutConfig, prune
-from hf_midropout.scoring.inference import batches_for
+from hf_midropout.scoring.batches import batches_for
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ import torch
 
 from hf_midropout.pruning.apply import CompactionError, apply_selection, is_pruned, verify_compaction
 from hf_midropout.pruning.selection import Selection
-from hf_midropout.scoring.inference import batches_for
+from hf_midropout.scoring.batches import batches_for
 
 
 def selection_for(model, dropped: int) -> Selection:

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from transformers import default_data_collator
 
 from hf_midropout import score_neurons
-from hf_midropout.scoring.inference import FixedBatches, LoaderBatches, StreamedBatches
+from hf_midropout.scoring.batches import FixedBatches, LoaderBatches, StreamedBatches
 from hf_midropout.scoring.shared_batches import Digest, input_keys, shared_batches
 
 

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hf_midropout.scoring.inference import FixedBatches, StreamedBatches
+from hf_midropout.scoring.batches import FixedBatches, StreamedBatches
 from hf_midropout.utils.random_state import preserved_random_state
 
 

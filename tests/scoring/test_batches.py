@@ -9,7 +9,7 @@ from conftest import make_rows
 from torch.utils.data import get_worker_info
 
 from hf_midropout.pruning.data_checks import UnusableData, check_batches
-from hf_midropout.scoring.inference import FixedBatches
+from hf_midropout.scoring.batches import FixedBatches
 
 
 class Drawn:
@@ -61,7 +61,7 @@ def test_an_error_of_a_worker_is_raised_here():
 
 
 def test_the_first_batch_is_tried_without_workers(tiny_model, monkeypatch):
-    monkeypatch.setattr("hf_midropout.scoring.inference.DataLoader", lambda *_, **__: pytest.fail("started"))
+    monkeypatch.setattr("hf_midropout.scoring.batches.DataLoader", lambda *_, **__: pytest.fail("started"))
     rows = make_rows(20, seed=1).with_format("torch")
     check_batches(FixedBatches(rows, 4, collate_rows, num_workers=2), tiny_model, 3)
     with pytest.raises(UnusableData, match="no rows"):
