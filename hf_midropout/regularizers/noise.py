@@ -79,7 +79,10 @@ class DropConnect(Regularizer):
     def read(self, consumer: nn.Linear, neurons: torch.Tensor) -> torch.Tensor:
         if not self.training:
             return consumer(neurons)
-        ones = neurons.new_ones((*neurons.shape[:-1], *consumer.weight.shape))
-        weight = consumer.weight * functional.dropout(ones, self.rate, training=True)
-        outputs = (weight @ neurons[..., None])[..., 0]
-        return outputs + consumer.bias * functional.dropout(torch.ones_like(outputs), self.rate, training=True)
+        outputs = (consumer.weight * self._mask(neurons, *consumer.weight.shape)) @ neurons[..., None]
+        return outputs[..., 0] + consumer.bias * self._mask(neurons, *consumer.bias.shape)
+
+    def _mask(self, neurons: torch.Tensor, *shape: int) -> torch.Tensor:
+        """Of each row. Drawn in place: it has as many numbers as all rows' weights."""
+        kept = 1 - self.rate
+        return neurons.new_empty((*neurons.shape[:-1], *shape)).bernoulli_(kept).div_(kept)
