@@ -23,7 +23,7 @@ from hf_midropout.groups import Groups, PrunableGroup, Rows
 from hf_midropout.information import mutual_information
 from hf_midropout.information.joint import greedy_log_determinant
 from hf_midropout.information.moments import SecondMoments
-from hf_midropout.pruning.reconstruction import Reconstruction
+from hf_midropout.pruning.head.reconstruction import Reconstruction
 from hf_midropout.reporting.figure_list import FIGURES, Drawable
 from hf_midropout.reporting.report import Report
 from hf_midropout.utils.plotting import AFTER, BEFORE, GREY, KEPT, STYLE, plt

@@ -15,9 +15,9 @@ from ..models.configuration_midropout_bert import MIDropoutBertConfig
 from ..models.head_loss import HeadLoss
 from ..models.modeling_midropout import MIDropoutHead
 from ..pruning.config import MIDropoutConfig
-from ..pruning.head import HeadNetwork
-from ..pruning.head_evaluation import HeadInputs
-from ..pruning.head_step import HEAD_ROWS
+from ..pruning.head.inputs import HeadInputs
+from ..pruning.head.network import HeadNetwork
+from ..pruning.steps.head import HEAD_ROWS
 from ..regularizers.base import default_weight
 from .methods import Method, Setting
 from .pruning import prune, score_head
