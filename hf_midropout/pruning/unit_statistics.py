@@ -21,7 +21,7 @@ def random_draws(groups: Groups, seed: int) -> dict[str, torch.Tensor]:
 @dataclass(frozen=True)
 class UnitStatistics(ABC):
     """
-    What was measured of one group; `head/evidence.py` and `encoder/token_statistics.py` say how.
+    What was measured of one group, as in `head/evidence.py` or `encoder/token_statistics.py`.
 
     Args:
         evidence (`Any`): What was measured of all groups: with a `network`, and `random` as [`random_draws`] gives.
