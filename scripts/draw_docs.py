@@ -4,7 +4,7 @@ Draws the pictures of README.md and `docs/` into `docs/images/`, from the packag
     python scripts/draw_docs.py
 
 `first_look` is for the README, `encoder_criteria` for the benchmarks; `information`, `copies`, `refit`,
-`refit_accuracy` and `search` are for the concepts.
+`refit_accuracy` and `search` are for the concepts; those of the study are in `study_pictures.py`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import statistics
 from collections.abc import Callable
 from pathlib import Path
 
+import study_pictures
 import torch
 from torch import nn
 
@@ -235,7 +236,7 @@ def search():
 PICTURES: dict[str, Callable] = {
     function.__name__: function
     for function in (first_look, encoder_criteria, information, copies, refit, refit_accuracy, search)
-}
+} | study_pictures.PICTURES
 
 
 def main() -> None:
