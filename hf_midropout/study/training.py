@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -117,7 +118,8 @@ def train_heads(
     chosen = torch.stack([_chosen(schedule, len(train.labels), seed) for seed in seeds])  # [S, rows]
     optimizer = torch.optim.Adam(heads.parameters.values(), lr=setting.learning_rate)
     evaluated, half, order = schedule.evaluated(), schedule.steps // 2, _Order(schedule, seeds)
-    noise, asks_for_information = SeededNoise(seeds), method.head.get("head_regularizer") == "drop_mi"
+    noise = SeededNoise(seeds) if method.draws else nullcontext()
+    asks_for_information = method.head.get("head_regularizer") == "drop_mi"
 
     def rows_of(number: int) -> HeadInputs:
         """What its neurons are scored with, as many as in a Trainer."""
