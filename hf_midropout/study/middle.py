@@ -26,7 +26,7 @@ def middle(
     optimizer: torch.optim.Optimizer,
     measure_bits: bool,
 ) -> None:
-    """Scores head `number` on `rows` and does to it, and to what the optimizer remembers of it, what the method says."""
+    """Scores head `number` on `rows` and does to it, and to the optimizer's state of it, what the method says."""
     if method.pruning is None and not measure_bits:
         return
     head = heads.head(number)
