@@ -302,6 +302,28 @@ def folder(checkpoint, tmp_path):
 
 
 @pytest.fixture(scope="session")
+def study_encoder(tmp_path_factory):
+    """A stock encoder, without a classifier, and its tokenizer."""
+    import torch
+    from transformers import AlbertConfig, AlbertModel
+
+    from hf_midropout.models.builtin import train_tokenizer
+
+    folder = tmp_path_factory.mktemp("encoder")
+    tokenizer = train_tokenizer(
+        ["ball goal team match coach bank stock price market trade item 0123456789"] * 9, vocab_size=60
+    )
+    config = tiny_config(vocab_size=len(tokenizer)).to_dict()
+    torch.manual_seed(0)
+    fields = ("embedding_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
+    AlbertModel(AlbertConfig(vocab_size=len(tokenizer), **{name: config[name] for name in fields})).save_pretrained(
+        folder
+    )
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def study_features():
     """What a frozen encoder might give for rows of three classes."""
     import torch

@@ -26,6 +26,8 @@ def check_arguments(args: ReproduceArguments) -> None:
         raise ValueError(f"--method {', '.join(unknown)}: must be among {', '.join(METHODS)}.")
     if args.seeds is not None and not 2 <= args.seeds <= MOST_SEEDS:
         raise ValueError(f"--seeds {args.seeds}: must be 2 to {MOST_SEEDS}; differences of one seed have no interval.")
+    if args.tuning_seeds is not None and not 0 <= args.tuning_seeds <= MOST_SEEDS:
+        raise ValueError(f"--tuning_seeds {args.tuning_seeds}: must be 0 to {MOST_SEEDS}.")
     if args.workers is not None and args.workers < 1:
         raise ValueError(f"--workers {args.workers}: must be 1 or more.")
     if args.max_length is not None and args.max_length < 3:
@@ -41,10 +43,18 @@ def check_arguments(args: ReproduceArguments) -> None:
             raise ValueError(f"--{option} {twice[0]}: comes {named.count(twice[0])} times; results are kept by name.")
 
 
-def check_output_folder(folder: Path) -> None:
-    """`ValueError` if there is something in the folder that no study wrote: results would be mixed with it."""
+def mark(fine_tuned: bool) -> str:
+    """What is in a study's `MARK`: results of one regime are not mixed with the other's."""
+    return "fine-tuned\n" if fine_tuned else ""
+
+
+def check_output_folder(folder: Path, fine_tuned: bool = False) -> None:
+    """`ValueError` if there is something in the folder that no such study wrote: results would be mixed with it."""
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise ValueError(f"--output_dir {folder}: must be a folder, and no link.")
     if folder.is_dir() and not (folder / MARK).is_file() and any(folder.iterdir()):
         other = min(path.name for path in folder.iterdir())
         raise ValueError(f"--output_dir {folder}: holds {other}, and no study; name another folder.")
+    if (folder / MARK).is_file() and (folder / MARK).read_text(encoding="utf-8") != mark(fine_tuned):
+        there = "frozen" if fine_tuned else "fine-tuned"
+        raise ValueError(f"--output_dir {folder}: holds a study with a {there} encoder; name another folder.")

@@ -29,13 +29,15 @@ def new_head_is_meant() -> Iterator[None]:
         logging.set_verbosity(level)
 
 
-def load_encoder(name: str) -> tuple[Any, Any]:
+def load_encoder(name: str, seed: int = 0, **options: Any) -> tuple[Any, Any]:
     """
     The tokenizer and, in float32 and on this machine's first accelerator, a model with a new head on the encoder of a
     checkpoint.
 
     Args:
         name (`str`): A folder, or an id on the Hub.
+        seed (`int`, *optional*, defaults to 0): Of what is new: the head, and a pooler that the checkpoint lacks.
+        options (`dict`): Of `from_pretrained`, such as fields of the configuration.
 
     Raises:
         `ValueError`: for an architecture that no MI-Dropout head can be put on, or weights that lack a part.
@@ -48,8 +50,8 @@ def load_encoder(name: str) -> tuple[Any, Any]:
         raise ValueError(f"{name}: its model_type is {kind!r}; must be one of {', '.join(HEAD_ARCHITECTURES)}.")
     tokenizer = load_checked_tokenizer(folder)
     with torch.random.fork_rng(devices=[]), new_head_is_meant():
-        torch.manual_seed(0)  # a pooler that the checkpoint lacks is drawn; the same one every time
-        model, lacking = load_with_head(folder, stock)
+        torch.manual_seed(seed)
+        model, lacking = load_with_head(folder, stock, **options)
     if lacking:
         raise ValueError(f"{name}: its weights lack {len(lacking)} of the encoder's, such as {lacking[0]}.")
     return tokenizer, model.eval().to(PartialState().device)

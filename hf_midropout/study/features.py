@@ -63,12 +63,7 @@ def encode(
     Raises:
         `ValueError`: for a dataset without a test split.
     """
-    check_splits(data)
-    digest = hashlib.sha256(f"{weights_digest(model)} {max_length}".encode())
-    for name in SPLITS:
-        for text, label in zip(data.splits[name]["text"], data.splits[name]["label"], strict=True):
-            digest.update(f"{name} {len(text)} {label} {text}".encode("utf-8", "surrogatepass"))
-    path = folder / f"{digest.hexdigest()[:16]}.safetensors"
+    path = folder / f"{digest_of(model, data, max_length)}.safetensors"
     if path.exists():
         return path
     folder.mkdir(parents=True, exist_ok=True)
@@ -85,6 +80,16 @@ def encode(
                 shard.unlink()
             parts.rmdir()
     return path
+
+
+def digest_of(model: nn.Module, data: TextClassificationData, max_length: int) -> str:
+    """Of the encoder's weights, texts, labels and `max_length`. Raises `ValueError` without a test split."""
+    check_splits(data)
+    digest = hashlib.sha256(f"{weights_digest(model)} {max_length}".encode())
+    for name in SPLITS:
+        for text, label in zip(data.splits[name]["text"], data.splits[name]["label"], strict=True):
+            digest.update(f"{name} {len(text)} {label} {text}".encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()[:16]
 
 
 def check_splits(data: TextClassificationData) -> None:

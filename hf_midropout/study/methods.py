@@ -52,11 +52,15 @@ class Method:
         """Whether a forward pass in training draws random numbers."""
         return bool(self.head) or (self.pruning or {}).get("action") == "dropout"
 
-    def settings(self) -> Iterator[Setting]:
-        """The grid."""
+    def settings(self, factor: float = 1.0) -> Iterator[Setting]:
+        """The grid, its learning rates times `factor`."""
         for learning_rate in self.learning_rates:
             for value in self.values or (None,):
-                yield Setting(learning_rate, value)
+                yield Setting(learning_rate * factor, value)
+
+    def middle(self, factor: float = 1.0) -> Setting:
+        """The point that is taken where nothing is chosen: the same learning rate for all methods."""
+        return Setting(LEARNING_RATES[0] * factor, self.values[len(self.values) // 2] if self.values else None)
 
 
 @dataclass(frozen=True)

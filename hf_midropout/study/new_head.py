@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -13,14 +15,20 @@ from .methods import Method, Setting
 from .schedule import Schedule
 
 
-def make_head(
-    method: Method, setting: Setting, schedule: Schedule, train: HeadInputs, num_classes: int, seed: int
-) -> MIDropoutHead:
-    """A new head, its weights drawn as a model's are."""
+def head_fields(method: Method, setting: Setting, schedule: Schedule) -> dict[str, Any]:
+    """What a method sets in the configuration of a model."""
     fields = dict(method.head)
     if method.pruning is None and setting.value is not None:
         fields["head_dropout"] = setting.value
     fields["head_regularizer_weight"] = default_weight(fields.get("head_regularizer", "none"), schedule.rows)
+    return fields
+
+
+def make_head(
+    method: Method, setting: Setting, schedule: Schedule, train: HeadInputs, num_classes: int, seed: int
+) -> MIDropoutHead:
+    """A new head, its weights drawn as a model's are."""
+    fields = head_fields(method, setting, schedule)
     config = MIDropoutBertConfig(
         hidden_size=train.hidden_states.shape[1],
         head_widths=list(schedule.head_widths),

@@ -29,11 +29,15 @@ class Suite:
         datasets (`tuple[str, ...]`): Ids on the Hub, or folders.
         sizes (`tuple[int, ...]`): Training rows; 0 for all.
         seeds (`int`): Of the runs that are compared, from 0 on.
-        tuning_seeds (`int`): Of each point of a grid, counted from 1,000 on.
+        tuning_seeds (`int`): Of each point of a grid, counted from 1,000 on; 0 for no choice, but the grid's middle.
         steps (`dict[int, int]`): Optimizer steps by training size.
         batch_sizes (`dict[int, int]`): Rows of a step by training size.
         max_length (`int`): Tokens of a text.
         max_test_samples (`int`): The most rows of validation and test splits, drawn at random once.
+        fine_tuned (`bool`): Whether the encoder is trained too, and not frozen.
+        methods (`tuple[str, ...]`): Keys of `METHODS`; all, if there are none.
+        learning_rate_factor (`float`): On the learning rates of the grids, which are for heads.
+        evaluations (`int`): Of validation rows in a training.
     """
 
     name: str
@@ -45,6 +49,10 @@ class Suite:
     batch_sizes: dict[int, int] = field(default_factory=lambda: {200: 32, 2000: 32, ALL_ROWS: 128})
     max_length: int = 128
     max_test_samples: int = 10_000
+    fine_tuned: bool = False
+    methods: tuple[str, ...] = ()
+    learning_rate_factor: float = 1.0
+    evaluations: int = 10
 
     def schedule(self, size: int, available: int) -> Schedule:
         """
@@ -54,7 +62,7 @@ class Suite:
         if size > available:
             raise ValueError(f"size {size}: the training split has {available} rows.")
         nearest = min(self.steps, key=lambda known: (abs(known - size), known)) if size not in self.steps else size
-        return Schedule(size or available, self.steps[nearest], self.batch_sizes[nearest])
+        return Schedule(size or available, self.steps[nearest], self.batch_sizes[nearest], self.evaluations)
 
 
 SUITES = {
@@ -62,7 +70,23 @@ SUITES = {
     "quick": Suite(
         "quick", sizes=(200,), seeds=5, tuning_seeds=1, steps={200: 100}, batch_sizes={200: 32}, max_test_samples=1000
     ),
-}
+    "finetuned": Suite(
+        "finetuned",
+        sizes=(200, 2000),
+        seeds=3,
+        tuning_seeds=0,
+        steps={200: 130, 2000: 250, ALL_ROWS: 1000},
+        batch_sizes={200: 16, 2000: 16, ALL_ROWS: 32},
+        max_test_samples=2000,
+        fine_tuned=True,
+        methods=(
+            "none", "rewound", "dropout", "multi_sample", "mi_prune", "mi_reinitialize", "mi_refit", "random_prune",
+            "random_reinitialize", "random_refit", "magnitude_prune",
+        ),
+        learning_rate_factor=0.1,
+        evaluations=5,
+    ),
+}  # fmt: skip
 """By name."""
 
 
@@ -100,10 +124,13 @@ def plan(datasets: Sequence[str], sizes: Sequence[int], methods: Sequence[str]) 
     return [Run(dataset, size, method) for size in ordered for dataset in datasets for method in methods]
 
 
-def fingerprint(method: Method, suite: Suite, features: str) -> dict[str, Any]:
+def fingerprint(method: Method, suite: Suite, source: str) -> dict[str, Any]:
     """What a result depends on: one that was made otherwise is made again."""
-    budget = {key: value for key, value in asdict(suite).items() if key not in ("name", "datasets", "sizes")}
-    return json.loads(json.dumps({"format": FORMAT, "method": asdict(method), "budget": budget, "features": features}))
+    names = ["seeds", "tuning_seeds", "steps", "batch_sizes", "max_length", "max_test_samples"]
+    if suite.fine_tuned:
+        names += ["learning_rate_factor", "evaluations"]
+    budget = {name: getattr(suite, name) for name in names}
+    return json.loads(json.dumps({"format": FORMAT, "method": asdict(method), "budget": budget, "features": source}))
 
 
 def read_result(path: Path, expected: dict[str, Any]) -> dict[str, Any] | None:

@@ -14,35 +14,31 @@ from typing import Any
 import torch
 from tqdm.auto import tqdm
 
-from .features import Features, load_features
 from .methods import METHODS, Setting
 from .plan import Run, Suite, fingerprint, read_result, write_result
-from .training import train_heads
+from .sources import Source, Trainings
 
 
 FIRST_TUNING_SEED = 1_000
 
 
-def run_one(run: Run, suite: Suite, features: Features) -> dict[str, Any]:
+def run_one(run: Run, suite: Suite, trainings: Trainings) -> dict[str, Any]:
     """
     Chooses a point of the method's grid by the mean accuracy, then the loss, on validation rows, of seeds that are not
     compared, and trains with it; test rows are looked at once, at the end of that.
     """
     method, started = METHODS[run.method], time.perf_counter()
-    schedule = suite.schedule(run.size, len(features.train.labels))
+    schedule = suite.schedule(run.size, trainings.rows["train"])
     seeds = [FIRST_TUNING_SEED + number for number in range(suite.tuning_seeds)]
     grid: list[tuple[Setting, float, float]] = []
-    for setting in method.settings():
-        last = [
-            outcome.curve[-1]
-            for outcome in train_heads(method, setting, schedule, seeds, features.train, features.validation)
-        ]
+    for setting in method.settings(suite.learning_rate_factor) if seeds else ():
+        last = [outcome.curve[-1] for outcome in trainings.train(method, setting, schedule, seeds, False)]
         accuracy, loss = (statistics.fmean(each[key] for each in last) for key in ("accuracy", "loss"))
         grid.append((setting, accuracy, loss))
-    chosen = max(grid, key=lambda each: (each[1], -each[2]))[0]
-    outcomes = train_heads(
-        method, chosen, schedule, range(suite.seeds), features.train, features.validation, features.test, True
-    )
+    chosen = method.middle(suite.learning_rate_factor)
+    if grid:
+        chosen = max(grid, key=lambda each: (each[1], -each[2]))[0]
+    outcomes = trainings.train(method, chosen, schedule, range(suite.seeds), True)
     return {
         "setting": {"learning_rate": chosen.learning_rate, "value": chosen.value},
         "grid": [
@@ -50,24 +46,20 @@ def run_one(run: Run, suite: Suite, features: Features) -> dict[str, Any]:
             for each, accuracy, loss in grid
         ],
         "seeds": [outcome.to_dict() for outcome in outcomes],
-        "rows": {
-            "train": schedule.rows,
-            "validation": len(features.validation.labels),
-            "test": len(features.test.labels),
-        },
+        "rows": trainings.rows | {"train": schedule.rows},
         "seconds": time.perf_counter() - started,
     }
 
 
 def run_all(
-    runs: Sequence[Run], suite: Suite, folder: Path, features: dict[str, Path], workers: int, progress: bool = True
+    runs: Sequence[Run], suite: Suite, folder: Path, sources: dict[str, Source], workers: int, progress: bool = True
 ) -> int:
     """
     Args:
         runs (`Sequence[Run]`): What is to be there at the end.
         suite ([`Suite`]): The budget.
         folder (`Path`): The study's.
-        features (`dict[str, Path]`): The file of each dataset's features.
+        sources (`dict[str, Source]`): What the runs of each dataset are made from.
         workers (`int`): Processes that share the work; 1 is this one.
         progress (`bool`, *optional*, defaults to `True`): Shows a progress bar with the time left.
 
@@ -77,8 +69,8 @@ def run_all(
     Raises:
         `RuntimeError`: at the end, if runs failed; the others have their results.
     """
-    waiting = [run for run in runs if read_result(run.path(folder), _made_by(run, suite, features)) is None]
-    tasks = [(run, suite, folder, features) for run in waiting]
+    waiting = [run for run in runs if read_result(run.path(folder), _made_by(run, suite, sources)) is None]
+    tasks = [(run, suite, folder, sources[run.dataset]) for run in waiting]
     failed: dict[Run, str] = {}
     # Runs that were there are no part of the bar: its time left goes by those that are made.
     with tqdm(
@@ -118,8 +110,8 @@ def cost(run: Run) -> float:
     return {200: 1.0, 2000: 2.5}.get(run.size, 10.0)
 
 
-def _made_by(run: Run, suite: Suite, features: dict[str, Path]) -> dict[str, Any]:
-    return fingerprint(METHODS[run.method], suite, features[run.dataset].stem)
+def _made_by(run: Run, suite: Suite, sources: dict[str, Source]) -> dict[str, Any]:
+    return fingerprint(METHODS[run.method], suite, sources[run.dataset].key)
 
 
 def _start(threads: int) -> None:
@@ -127,11 +119,11 @@ def _start(threads: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C reaches all processes: this one ends without a word
 
 
-def _work(task: tuple[Run, Suite, Path, dict[str, Path]]) -> tuple[Run, str | None]:
-    run, suite, folder, features = task
+def _work(task: tuple[Run, Suite, Path, Source]) -> tuple[Run, str | None]:
+    run, suite, folder, source = task
     try:
-        result = run_one(run, suite, load_features(features[run.dataset]))
+        result = run_one(run, suite, source.open())
     except (RuntimeError, ValueError) as error:
         return run, str(error)
-    write_result(run.path(folder), _made_by(run, suite, features), result)
+    write_result(run.path(folder), _made_by(run, suite, {run.dataset: source}), result)
     return run, None

@@ -59,13 +59,16 @@ def bits(results: Sequence[tuple[Run, dict[str, Any]]]) -> pd.DataFrame:
 
 
 def settings(results: Sequence[tuple[Run, dict[str, Any]]]) -> pd.DataFrame:
-    """A row for each dataset, size, method and point of its grid: metrics on validation rows, and which was chosen."""
+    """
+    A row for each dataset, size, method and point of its grid: metrics on validation rows, and which was chosen; of a
+    reduced grid, its one point.
+    """
     return pd.DataFrame(
         [
             {"dataset": run.dataset, "size": run.rows, "method": run.method, **point}
             | {"chosen": all(point[key] == result["setting"][key] for key in ("learning_rate", "value"))}
             for run, result in results
-            for point in result["grid"]
+            for point in result["grid"] or [{**result["setting"], "accuracy": None, "loss": None}]
         ]
     )
 
