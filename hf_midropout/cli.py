@@ -6,7 +6,9 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
+from .utils.closed_pipes import STATUS, is_closed_pipe, silence_closed_pipes, streams
 from .utils.interruption import received, stoppable
 from .utils.terminal import printable
 from .version import __version__
@@ -45,10 +47,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     Runs a command.
 
     Returns:
-        `int`: the exit status: 0, 1 if the run failed on its input, 2 for a malformed command line, 130 after Ctrl-C
-        and 143 after SIGTERM.
+        `int`: the exit status: 0, 1 if the run failed on its input, 2 for a malformed command line, 130 after Ctrl-C,
+        143 after SIGTERM, and 141 if what reads its output has ended before it did.
     """
-    argv = list(sys.argv[1:] if argv is None else argv)
+    status = 0
+    try:
+        status = answer(list(sys.argv[1:] if argv is None else argv))
+        for stream in streams():
+            stream.flush()
+    except BaseException as error:
+        if not is_closed_pipe(error):
+            raise
+        status = status or STATUS
+    finally:
+        silence_closed_pipes()
+    return status
+
+
+def answer(argv: list[str]) -> int:
+    """What [`main`] does, but for streams that nobody reads any more."""
     if not argv or argv[0] in ("-h", "--help"):
         print(USAGE, end="")
         return 0 if argv else 2
@@ -56,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(__version__)
         return 0
     if argv[0] not in COMMANDS:
-        print(f"hf-midropout: unknown command {argv[0]!r}: must be one of {', '.join(COMMANDS)}", file=sys.stderr)
+        complain(f"hf-midropout: unknown command {argv[0]!r}: must be one of {', '.join(COMMANDS)}")
         return 2
     from .training.launcher import EXPECTED_PROCESSES
 
@@ -73,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 raise
             if not launched:  # the launcher speaks for all
                 reason = str(error) if isinstance(error, KeyboardInterrupt) else ""
-                print(f"\nhf-midropout {argv[0]}: {reason or 'stopped.'}", file=sys.stderr)
+                complain(f"\nhf-midropout {argv[0]}: {reason or 'stopped.'}")
             # Where a KeyboardInterrupt has passed through the execution of a string, as in dataclasses while modules
             # are imported, Python ends by SIGINT, whatever the status, unless another string is executed after it.
             exec("")
@@ -106,6 +123,8 @@ def run(name: str, options: list[str]) -> int:
     except FailedElsewhere:
         return 1
     except (ValueError, OSError) as error:
+        if is_closed_pipe(error):
+            raise
         tell(name, explained(error))
         return 1
     except Exception as error:
@@ -126,7 +145,13 @@ def explained(error: BaseException) -> str:
 
 def tell(name: str, reason: str) -> None:
     """Prints an error of the command `name`."""
-    print(f"hf-midropout {name}: error: {printable(reason, 4_000)}", file=sys.stderr)
+    complain(f"hf-midropout {name}: error: {printable(reason, 4_000)}")
+
+
+def complain(text: str) -> None:
+    """Writes to the standard error, which the terminal or another program may have closed; the status says it too."""
+    with suppress(BrokenPipeError):
+        print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

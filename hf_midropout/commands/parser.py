@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import types
 from argparse import ArgumentDefaultsHelpFormatter, ArgumentError
 from collections.abc import Callable, Iterable, Sequence
@@ -83,6 +84,10 @@ class CommandParser(TypedParser):
 
     def error(self, message):
         raise UsageError(told(message))  # without the list of all options before it
+
+    def _print_message(self, message, file=None):
+        # argparse passes over a reader that has gone, and Python complains of it when it ends.
+        print(message, end="", file=file or sys.stderr, flush=True)
 
     def parse_args_into_dataclasses(self, args=None, **options):
         """
