@@ -26,8 +26,8 @@ COMMANDS = {
     "reproduce": "compare MI-Dropout with other regularizers, as the paper does",
 }
 
-TALKATIVE = ("train", "prune", "reproduce")
-"""Commands that tell what they are doing while they work."""
+SILENT = {"-h", "--help", "--help_all", "--help-all", "--list_methods", "--quiet"}
+"""Options with which a command says nothing first."""
 
 USAGE = f"""\
 hf-midropout {__version__}: mutual-information pruning for text classifiers
@@ -102,8 +102,9 @@ def run(name: str, options: list[str]) -> int:
     from .training.launcher import EXPECTED_PROCESSES
 
     launched = EXPECTED_PROCESSES in os.environ  # by a process that has said it
-    if name in TALKATIVE and not launched and not {"--help", "-h", "--quiet"}.intersection(options):
-        print(f"hf-midropout {__version__} {name}", flush=True)  # libraries take seconds to load
+    if not launched and not SILENT.intersection(options):  # libraries take seconds to load
+        # What is predicted may go on to another program, without this line.
+        print(f"hf-midropout {__version__} {name}", file=sys.stderr if name == "predict" else None, flush=True)
     from .commands.parser import UsageError
     from .utils.processes import FailedElsewhere
 

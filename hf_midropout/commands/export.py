@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from ..model_types import is_uneven
-from .data_arguments import option
+from ..utils.narration import tell
+from ..utils.terminal import one_line
+from .data_arguments import TOLD, Telling, option
+from .narrating import narrate
 from .parser import command_parser
 
 
@@ -15,8 +18,14 @@ POSITIONAL = ("checkpoint",)
 FLAGS = ("--onnx",)
 
 
+GROUPS = {
+    "what is exported, and as what": "checkpoint onnx output compare stock trust_remote_code",
+    "messages and help": TOLD,
+}
+
+
 @dataclass(kw_only=True)
-class ExportArguments:
+class ExportArguments(Telling):
     """Options of `hf-midropout export`; each field is `--field`."""
 
     checkpoint: str = field(
@@ -30,9 +39,12 @@ class ExportArguments:
         None,
         "Folder for a checkpoint of transformers' own class, loadable without this package and without "
         "trust_remote_code. Only for ALBERT and BERT with a head that computes what one linear layer can.",
+        metavar="FOLDER",
     )
     output: str | None = option(
-        None, "The ONNX file. None: onnx/model.onnx in the checkpoint's folder, or here if it is on the Hub."
+        None,
+        "The ONNX file. None: onnx/model.onnx in the checkpoint's folder, or here if it is on the Hub.",
+        metavar="FILE",
     )
     compare: bool = option(True, "With --onnx: also time it beside the model before pruning.")
     trust_remote_code: bool = option(
@@ -47,6 +59,8 @@ def make_parser():
         "export",
         "Exports a checkpoint to ONNX, or to a checkpoint of transformers' own class. Nothing is written "
         "unless the exported model gives the same logits.",
+        GROUPS,
+        positional=POSITIONAL,
     )
 
 
@@ -60,6 +74,7 @@ def main(args: ExportArguments) -> None:
     """
     if not args.onnx and not args.stock:
         raise ValueError("Nothing to do: give --onnx, --stock FOLDER, or both.")
+    narrate(args)
     from ..hub.publishing import pull
 
     local = Path(args.checkpoint).exists()
@@ -70,6 +85,7 @@ def main(args: ExportArguments) -> None:
 
     from ..checkpoints.loading import load_checked_model
 
+    tell(f"Loading {one_line(args.checkpoint)}")
     transformers_logging.disable_progress_bar()
     model = load_checked_model(folder, trust_remote_code=args.trust_remote_code, dtype=torch.float32)
     if args.stock:
@@ -81,9 +97,11 @@ def main(args: ExportArguments) -> None:
         if args.output:
             target, name = Path(args.output).parent, Path(args.output).name
         path = target / name
+        tell("Exporting to ONNX, and comparing logits with PyTorch's")
         difference = export_onnx(model, target, name)
         print(f"Saved {path}: logits equal PyTorch's within {difference:.1e}, for any batch and sequence length.")
         if args.compare:
+            tell("Timing passes")
             print_comparison(model, folder, path)
 
 

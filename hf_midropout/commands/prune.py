@@ -15,7 +15,7 @@ from .classifier_checks import check_label_names, find_checkpoint, skeleton_of, 
 from .data_arguments import load_data
 from .narrating import narrate
 from .parser import command_parser
-from .prune_arguments import AUTO, PruneArguments
+from .prune_arguments import AUTO, GROUPS, PruneArguments
 from .prune_checks import check_arguments, check_checkpoint, check_problem_type, check_split
 from .prune_finish import Outcome, finish, neurons_at_first, remove_what_a_kill_left
 from .prune_smaller import (
@@ -48,6 +48,9 @@ def make_parser():
         "Removes the feed-forward neurons of a fine-tuned classifier's encoder that carry the least information about "
         "its prediction, and refits the weights that read the others. Nothing is trained. What it saves loads with "
         "transformers' own classes, and has a report, figures and a model card with it.",
+        GROUPS,
+        positional=POSITIONAL,
+        from_files=True,
     )
 
 

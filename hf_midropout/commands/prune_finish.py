@@ -8,7 +8,7 @@ from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..utils.narration import is_quiet, write
+from ..utils.narration import is_quiet, tell, write
 from ..utils.terminal import folded, one_line
 from .prune_arguments import PruneArguments
 
@@ -86,7 +86,7 @@ def remove_what_a_kill_left(output_dir: str) -> None:
 
     def remove(folder: Path) -> None:
         for name in remove_written(folder):
-            print(f"Left where it is, as no run wrote it: {one_line(folder.parent / name, 500)}", flush=True)
+            tell(f"Left where it is, as no run wrote it: {one_line(folder.parent / name, 500)}")
 
     clean_up(path.parent, (path.name,), remove)
 
@@ -168,7 +168,7 @@ def command_line(args: PruneArguments, checkpoint_source: str, data_source: str)
     for field in fields(args):
         value = getattr(args, field.name)
         default = field.default if field.default_factory is MISSING else field.default_factory()
-        if field.name == "checkpoint" or (value == default and field.name != "criterion"):
+        if field.name in ("checkpoint", "quiet", "log_level") or (value == default and field.name != "criterion"):
             continue
         shown: Iterable[Any] = value if isinstance(value, list) else [public.get(field.name) or value]
         words += [f"--{field.name}", *map(str, shown)]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..utils.files import write_text
 from .parser import command_parser
-from .reproduce_arguments import ReproduceArguments
+from .reproduce_arguments import GROUPS, ReproduceArguments
 from .reproduce_checks import MARK, check_arguments, check_output_folder
 
 
@@ -19,6 +19,7 @@ def make_parser():
         "reproduce",
         "Compares MI-Dropout with other regularizers, as the paper does, on what a frozen encoder gives: every method "
         "at the same budget, with paired differences. It may be stopped at any moment; started again, it goes on.",
+        GROUPS,
     )
 
 
