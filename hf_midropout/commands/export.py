@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ..model_types import is_uneven
-from ..utils.narration import tell
-from ..utils.terminal import one_line
+from ..utils.narration import tell, write
+from ..utils.terminal import folded, one_line
 from .data_arguments import TOLD, Telling, option
 from .narrating import narrate
 from .parser import command_parser
@@ -99,7 +99,8 @@ def main(args: ExportArguments) -> None:
         path = target / name
         tell("Exporting to ONNX, and comparing logits with PyTorch's")
         difference = export_onnx(model, target, name)
-        print(f"Saved {path}: logits equal PyTorch's within {difference:.1e}, for any batch and sequence length.")
+        told = f"Saved {path}: logits equal PyTorch's within {difference:.1e}, for any batch and sequence length."
+        write(folded(told, "  "))
         if args.compare:
             tell("Timing passes")
             print_comparison(model, folder, path)
@@ -139,10 +140,8 @@ def save_stock(model, folder: Path, target: Path) -> None:
             if path.name.startswith("tokenizer") or path.name in beside:
                 shutil.copyfile(path, saving / path.name)
         write_card(saving, name=str(target))
-    print(
-        f"Saved {target}: a stock checkpoint, {sum(p.numel() for p in stock.parameters()):,} parameters; "
-        f"its logits equal within {difference:.1e}."
-    )
+    told = f"Saved {target}: a stock checkpoint, {sum(p.numel() for p in stock.parameters()):,} parameters; "
+    write(folded(f"{told}its logits equal within {difference:.1e}.", "  "))
 
 
 def print_comparison(model, folder: Path, exported: Path) -> None:
@@ -162,9 +161,11 @@ def print_comparison(model, folder: Path, exported: Path) -> None:
         config.head_widths = widths
         # Neither size nor speed depends on the weights, which are no longer there.
         models = {f"before pruning ({', '.join(map(str, widths))} neurons)": type(model)(config).eval()} | models
-    heading = [f"ms, {batch} × {length} tokens" for batch, length in TIMED_SHAPES]
-    print(f"\n{'':<40}{'parameters':>12}{'MB':>8}" + "".join(f"{each:>22}" for each in heading))
+    heading = [f"{batch} × {length}" for batch, length in TIMED_SHAPES]
+    write(f"\n{'':<58}{'ms, rows × tokens':>21}")
+    write(f"{'':<38}{'parameters':>12}{'MB':>8}" + "".join(f"{each:>10}" for each in heading))
     for name, result in compare_models(models, {"this model": exported.read_bytes()}).items():
-        times = "".join(f"{value:>22.2f}" for value in result["milliseconds"].values())
-        print(f"{name:<40}{result['parameters']:>12,}{result['bytes'] / 1e6:>8.2f}{times}")
-    print(f"Medians, by turns, onnxruntime on the CPU with {torch.get_num_threads()} threads.")
+        times = "".join(f"{value:>10.2f}" for value in result["milliseconds"].values())
+        write(f"{name:<38}{result['parameters']:>12,}{result['bytes'] / 1e6:>8.2f}{times}")
+    threads = torch.get_num_threads()
+    write(f"Medians, by turns, onnxruntime on the CPU with {threads} thread{'s' * (threads > 1)}.")

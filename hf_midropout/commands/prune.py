@@ -133,7 +133,7 @@ def prune_and_compare(
     tell(
         folded(
             f"Data: {Path(data.name).name}; {measured.rows:,} {args.split} rows to measure with, {compared:,} "
-            f"{held_out} ones to compare on"
+            f"{held_out} ones to compare on, cut to {max_length} tokens"
         )
     )
 
@@ -144,13 +144,15 @@ def prune_and_compare(
     started = time.perf_counter()
     evidence = measure_encoder(model, batches["measured"], args.seed, [args.criterion])
     seconds = {"measuring": time.perf_counter() - started}
-    tell(f"Measured {len(evidence.groups)} layers in {seconds['measuring']:.0f} s")
+    layers = len(evidence.groups)
+    tell(f"Measured {layers} layer{'s' * (layers > 1)} in {seconds['measuring']:.0f} s")
     width = search.taken.width if search else None
     pruning_started = time.perf_counter()
     networks, pruned, sweep = pruned_networks(args, evidence, batches.get("searched"), width)
     started = time.perf_counter()
     predictions |= {name: predict(network, batches["compared"]) for name, network in networks.items()}
-    tell(f"Pruned and compared {len(networks)} networks in {time.perf_counter() - pruning_started:.0f} s")
+    told = f"{len(networks)} networks" if len(networks) > 1 else "the network"
+    tell(f"Pruned and compared {told} in {time.perf_counter() - pruning_started:.0f} s")
     network = networks[args.criterion]
     tokenizer, trimming = trim_as_asked(args, network, tokenizer, data, held_out)
     if trimming is not None:  # what is saved is told of: on the same rows, in the tokens that they have now

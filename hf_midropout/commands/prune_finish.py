@@ -175,6 +175,13 @@ def command_line(args: PruneArguments, checkpoint_source: str, data_source: str)
     return shlex.join(words)
 
 
+def needs_code(folder: str) -> bool:
+    """Whether the checkpoint in `folder` is of a class that transformers does not have, such as a head of ours."""
+    from ..checkpoints.checks import read_json
+
+    return "auto_map" in read_json(Path(folder) / "config.json")
+
+
 def print_end(report: Report, folder: str) -> None:
     """The end of the run, for a person, in 80 columns; with `--quiet` the verdict only."""
     from ..reporting.parts import in_order
@@ -183,7 +190,8 @@ def print_end(report: Report, folder: str) -> None:
     encoder, test, dense = report.encoder, report.test, report.dense_test
     assert encoder is not None and test is not None and dense is not None  # of a run that is finished
     if not is_quiet():
-        heading = f"{encoder.kept:,} of {encoder.neurons:,} neurons in {len(encoder.groups)} layers, chosen by"
+        layers = f"{len(encoder.groups)} layer{'s' * (len(encoder.groups) > 1)}"
+        heading = f"{encoder.kept:,} of {encoder.neurons:,} neurons in {layers}, chosen by"
         rows = {f"{encoder.criterion} (saved)": (test.accuracy, encoder.to_dense.bits)} | {
             name: (encoder.controls[name].accuracy, encoder.controls[name].to_dense.bits)
             for name in in_order(encoder.controls, encoder.criterion)
@@ -197,7 +205,7 @@ def print_end(report: Report, folder: str) -> None:
         write(folded(line))
     if is_quiet():
         return
-    needs = ",\nwith hf_midropout installed and imported, or trust_remote_code=True" if encoder.is_uneven else ""
+    needs = ",\nwith hf_midropout installed and imported, or trust_remote_code=True" if needs_code(folder) else ""
     write(f"\nSaved in {folder}; AutoModelForSequenceClassification.from_pretrained loads it{needs}.")
     write(f"{report.seconds['total']:.0f} s, of which measuring {report.seconds['measuring']:.0f} s.")
     write(f"Next: hf-midropout report {shlex.quote(one_line(folder, 500))}")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, field
 
-from ..utils.narration import tell
-from ..utils.terminal import one_line
+from ..utils.narration import tell, write
+from ..utils.terminal import folded, one_line
 from .data_arguments import TOLD, Telling, option
 from .narrating import narrate
 from .parser import command_parser
@@ -72,13 +73,16 @@ def main(args: PushArguments) -> None:
         revision=args.revision,
         commit_message=args.commit_message,
     )
-    print(f"Pushed {folder} to {published.url}, commit {published.commit[:10]}: {', '.join(published.files)}.")
+    told = f"Pushed {folder} to {published.url}, commit {published.commit[:10]}: {', '.join(published.files)}."
+    write(folded(told, "  "))
     if args.verify:
         from ..hub.verification import verify_published
 
         tell("Pulling it back, to compare")
         difference = verify_published(folder, published)
-        print(
+        told = (
             f"Pulled it back into an empty cache: all {len(published.digests)} files have the SHA-256 of what was "
             f"sent; token ids and labels are the same, logits differ by at most {difference:.1e}."
         )
+        write(folded(told, "  "))
+    tell(f'Next: hf-midropout predict {shlex.quote(args.repo_id)} --text "..."')

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..utils.narration import tell, write
+from ..utils.terminal import folded
 from .data_arguments import TOLD, Telling, option
 from .narrating import narrate
 from .parser import command_parser
@@ -67,7 +69,8 @@ def main(args: ReportArguments) -> None:
     from ..reporting.page import write_page
 
     written = write_page(folder, page, name)
-    print(f"Written: {written[0]}, and {len(written) - 1} figures in {written[1].parent}.")
+    write(folded(f"Written: {written[0]}, and {len(written) - 1} figures in {written[1].parent}.", "  "))
+    tell("Next: open it in a browser.")
 
 
 def title_of(folder: Path) -> str:

@@ -62,7 +62,8 @@ def main(args: ScoreArguments) -> None:
     data = load_labelled_data(args, config)
     if args.split not in data.splits:
         raise ValueError(f"--split {args.split}: the data has {', '.join(data.splits)} only.")
-    tell(f"Data: {Path(data.name).name}; {len(data.splits[args.split]):,} {args.split} rows")
+    rows = f"{len(data.splits[args.split]):,} {args.split} rows"
+    tell(f"Data: {Path(data.name).name}; {rows}, cut to {max_length} tokens")
     for note in data.notes:
         tell(folded(f"  {note}", "    "))
     tell(f"Loading {one_line(args.checkpoint)}")

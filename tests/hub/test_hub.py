@@ -33,7 +33,7 @@ def test_push_arrives_whole_and_verifies(hub, checkpoint, tmp_path, xet):
     before = contents(checkpoint)
     done = run(hub, tmp_path / "home", "push", checkpoint, "me/tiny", "--private", "--verify", xet=xet)
     assert done.returncode == 0, done.stderr
-    assert f"all {len(before) + 1} files have the SHA-256 of what was sent" in done.stdout
+    assert f"all {len(before) + 1} files have the SHA-256 of what was sent" in " ".join(done.stdout.split())
     assert "0.0e+00" in done.stdout
     assert contents(checkpoint) == before
     assert hub.repositories["me/tiny"].private
