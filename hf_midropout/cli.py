@@ -119,7 +119,8 @@ def run(name: str, options: list[str]) -> int:
             options.insert(2 * place, f"--{positional}")
         command.main(*command.make_parser().parse_args_into_dataclasses(options))
     except UsageError as error:
-        tell(name, f"{str(error).rstrip('.')}. `hf-midropout {name} --help` lists the options.")
+        told = str(error) if str(error).endswith((".", "?")) else f"{error}."
+        tell(name, f"{told} `hf-midropout {name} --help` lists the options.")
         return 2
     except FailedElsewhere:
         return 1

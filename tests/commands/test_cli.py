@@ -171,6 +171,9 @@ def test_usage(capsys):
     assert main([]) == 2
     assert main(["tarin"]) == 2
     assert "'tarin': must be one of train" in capsys.readouterr().err
+    assert main(["evaluate", "small", "--datasets", "x"]) == 2
+    told = capsys.readouterr().err
+    assert "Did you mean --dataset? `hf-midropout evaluate --help` lists the options." in told
     assert main(["--version"]) == 0
 
 
