@@ -133,7 +133,8 @@ def prune_and_compare(
     tell(
         folded(
             f"Data: {Path(data.name).name}; {measured.rows:,} {args.split} rows to measure with, {compared:,} "
-            f"{held_out} ones to compare on, cut to {max_length} tokens"
+            f"{held_out} ones to compare on, cut to {max_length} tokens",
+            "  ",
         )
     )
 

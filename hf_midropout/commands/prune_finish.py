@@ -205,7 +205,8 @@ def print_end(report: Report, folder: str) -> None:
         write(folded(line))
     if is_quiet():
         return
-    needs = ",\nwith hf_midropout installed and imported, or trust_remote_code=True" if needs_code(folder) else ""
-    write(f"\nSaved in {folder}; AutoModelForSequenceClassification.from_pretrained loads it{needs}.")
+    needs = ", with hf_midropout installed and imported, or trust_remote_code=True" if needs_code(folder) else ""
+    saved = f"Saved in {folder}; AutoModelForSequenceClassification.from_pretrained loads it{needs}."
+    write("\n" + folded(saved, "  "))
     write(f"{report.seconds['total']:.0f} s, of which measuring {report.seconds['measuring']:.0f} s.")
     write(f"Next: hf-midropout report {shlex.quote(one_line(folder, 500))}")
