@@ -15,12 +15,12 @@ from .version import __version__
 
 
 COMMANDS = {
-    "train": "train a text classifier, drop the neurons that tell little about the label, retrain, save it smaller",
-    "prune": "drop neurons from the encoder of a fine-tuned classifier, in one shot, without training",
-    "score": "measure how many bits the neurons of a trained classifier carry about the label",
-    "evaluate": "measure a trained classifier on labelled texts, also beside another one, row against row",
+    "train": "train a classifier, drop its least informative neurons, retrain it",
+    "prune": "drop neurons of a fine-tuned classifier's encoder, in one shot",
+    "score": "measure how many bits neurons carry about the label",
+    "evaluate": "measure a classifier on labelled texts, or two, row against row",
     "predict": "give the classes of texts",
-    "report": "draw a page about a training or a pruning, for people",
+    "report": "make an HTML page about a training or a pruning",
     "export": "save a checkpoint as ONNX, or for transformers' own class",
     "push": "publish a checkpoint on the Hub, with its model card",
     "reproduce": "compare MI-Dropout with other regularizers, as the paper does",
@@ -37,8 +37,8 @@ usage: hf-midropout COMMAND [OPTION ...]
 commands:
 {chr(10).join(f"  {name:<10} {description}" for name, description in COMMANDS.items())}
 
-`hf-midropout COMMAND --help` lists the options of a command, with defaults and units.
-`hf-midropout train` alone runs the whole job on built-in data, without a network.
+`hf-midropout COMMAND --help` lists the options of a command, with defaults.
+`hf-midropout train` alone runs the whole job on built-in data, offline.
 """
 
 

@@ -25,8 +25,7 @@ def narrate(args: Any) -> None:
     be_quiet(args.quiet)
     from transformers.utils import logging as transformers_logging
 
-    if hasattr(transformers_logging, "set_tqdm_hook"):  # transformers 5.10 has none
-        transformers_logging.set_tqdm_hook(passing)
+    transformers_logging.set_tqdm_hook(passing)
     if not args.quiet and level is None:
         return
     from datasets.utils import logging as datasets_logging

@@ -167,7 +167,8 @@ def test_help_documents_every_option_with_its_default(capsys):
 
 def test_usage(capsys):
     assert main(["--help"]) == 0
-    assert "hf-midropout train" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "hf-midropout train" in told and max(map(len, told.splitlines())) <= 79
     assert main([]) == 2
     assert main(["tarin"]) == 2
     assert "'tarin': must be one of train" in capsys.readouterr().err

@@ -5,6 +5,7 @@ import io
 import logging
 import subprocess
 import sys
+from argparse import Namespace
 
 import datasets
 import pytest
@@ -14,6 +15,7 @@ from tqdm import tqdm
 from transformers.utils import logging as transformers_logging
 
 from hf_midropout.cli import COMMANDS, main
+from hf_midropout.commands.narrating import narrate
 from hf_midropout.reporting.report import Report
 from hf_midropout.reporting.verdict import verdict
 from hf_midropout.utils.narration import bars_are_wanted, be_quiet, is_quiet, tell
@@ -29,6 +31,7 @@ def as_before():
     transformers_logging.enable_progress_bar()  # commands in other tests disable it
     yield
     be_quiet(False)
+    transformers_logging.set_tqdm_hook(None)
     transformers_logging.set_verbosity(level)
     (transformers_logging.enable_progress_bar if bars else transformers_logging.disable_progress_bar)()
     package.setLevel(logging.NOTSET)
@@ -75,6 +78,15 @@ def test_bars_as_transformers_logging_says():
     transformers_logging.enable_progress_bar()
     be_quiet(True)
     assert is_quiet() and not bars_are_wanted()
+
+
+def test_bars_of_transformers_are_shown_only_while_something_takes_time(capsys):
+    narrate(Namespace(quiet=False))
+    terminal = io.StringIO()
+    assert list(transformers_logging.tqdm([1, 2], desc="Writing model shards", file=terminal)) == [1, 2]
+    assert terminal.getvalue() == ""
+    assert list(transformers_logging.tqdm([1, 2], desc="Writing model shards", file=terminal, delay=0)) == [1, 2]
+    assert "Writing" in terminal.getvalue() and terminal.getvalue().endswith("\r")  # gone when it is over
 
 
 def test_lines_stand_above_a_bar(capsys):
