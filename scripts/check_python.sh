@@ -27,6 +27,6 @@ venv=.venv-ci-$version
 "$venv/bin/python" -W error::SyntaxWarning -m compileall -q -f hf_midropout
 "$venv/bin/hf-midropout" --version
 export HF_HUB_OFFLINE=1
-"$venv/bin/python" -m pytest -q tests/information/test_information.py tests/groups/test_groups.py \
+"$venv/bin/python" -m pytest -q tests/information/estimators/test_information.py tests/groups/test_groups.py \
     tests/pruning/test_selection.py tests/models/test_configuration_midropout_albert.py \
     tests/data/test_builtin_data.py tests/utils "$@"

@@ -29,9 +29,9 @@ TAIL = 3000
 
 TESTS = [
     "tests/gpu",
-    "tests/information/test_no_waits.py",
-    "tests/information/test_triton_counting.py",
-    "tests/information/test_one_read.py",
+    "tests/information/counting/test_no_waits.py",
+    "tests/information/counting/test_triton_kernel.py",
+    "tests/information/counting/test_one_read.py",
 ]
 """Those with the marker `gpu`."""
 TRAININGS = [

@@ -3,6 +3,8 @@
 import ast
 from pathlib import Path
 
+import pytest
+
 
 PACKAGE = Path(__file__).parents[1] / "hf_midropout"
 # From the ground up. `choices`, `model_types` and `version` are constants that need no import.
@@ -11,8 +13,11 @@ ORDER = [
     "regularizers", "models", "scoring", "pruning", "export", "reporting", "hub", "training", "study", "commands",
     "cli", "__main__",
 ]  # fmt: skip
-# Of the folders in `pruning`; the modules that lie in it directly are the ground of all of them.
-PRUNING_ORDER = ["record", "comparison", "head", "encoder", "layers", "speed", "vocabulary", "steps"]
+# Of the folders in a folder; the modules that lie in it directly are the ground of all of them.
+ROOMS = {
+    "information": ["counting", "streaming", "estimation", "estimators"],
+    "pruning": ["record", "comparison", "head", "encoder", "layers", "speed", "vocabulary", "steps"],
+}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
@@ -51,18 +56,20 @@ def test_imports_go_one_way():
     assert not wrong
 
 
-def test_folders_of_pruning_go_one_way():
-    pruning = PACKAGE / "pruning"
-    assert {path.parent.name for path in pruning.glob("*/*.py")} == set(PRUNING_ORDER)
+@pytest.mark.parametrize("folder", ROOMS)
+def test_folders_of_a_folder_go_one_way(folder):
+    order, place = ROOMS[folder], PACKAGE / folder
+    assert {path.parent.name for path in place.glob("*/*.py")} == set(order)
 
     def floor(names: tuple[str, ...]) -> int:
-        return PRUNING_ORDER.index(names[0]) if names[0] in PRUNING_ORDER else -1
+        return order.index(names[0]) if names[0] in order else -1
 
     wrong = {}
-    for path in pruning.rglob("*.py"):
-        own = floor(path.relative_to(pruning).parts)
-        above = [name for name in imported(path) if name[0] == "pruning" and floor(name[1:]) > own]
-        wrong |= {str(path.relative_to(pruning)): above} if above else {}
+    for path in place.rglob("*.py"):
+        own = floor(path.relative_to(place).parts)
+        above = [name for name in imported(path) if name[0] == folder and floor(name[1:]) > own]
+        if above and path != place / "__init__.py":  # a front door
+            wrong[str(path.relative_to(place))] = above
     assert not wrong
 
 

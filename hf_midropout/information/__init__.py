@@ -1,12 +1,12 @@
 """Mutual information between real-valued activations and class labels, in bits."""
 
-from .contingency import MutualInformation
 from .copies import Copies
-from .in_memory import mutual_information
-from .rows_seen import RowsSeen
-from .soft_label_statistics import SoftLabelStatistics
-from .statistics import NeuronStatistics
-from .target_statistics import MultiLabelStatistics, RegressionStatistics
+from .estimation.contingency import MutualInformation
+from .estimators.in_memory import mutual_information
+from .estimators.neurons import NeuronStatistics
+from .estimators.other_targets import MultiLabelStatistics, RegressionStatistics
+from .estimators.soft_labels import SoftLabelStatistics
+from .streaming.rows_seen import RowsSeen
 
 
 __all__ = [

@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 
 from ..information import MultiLabelStatistics, NeuronStatistics, RegressionStatistics
 from ..information.copies import Copies
-from ..information.reduction import all_reduce
+from ..information.streaming.reduction import all_reduce
 from ..information.targets import TARGET_BINS, check_problem_type
 from .batches import Batches, LoaderBatches, batches_for
 from .checks import (

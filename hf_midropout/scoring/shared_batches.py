@@ -14,9 +14,9 @@ import torch
 from accelerate import PartialState
 
 from ..information.copies import Copies
-from ..information.reduction import check_same
 from ..information.row_keys import row_keys
-from ..information.rows_seen import RowsSeen
+from ..information.streaming.reduction import check_same
+from ..information.streaming.rows_seen import RowsSeen
 from .batches import Batches, FixedBatches, LoaderBatches, StreamedBatches, split_labels
 from .passes import gather_numbered, labelled_batches
 

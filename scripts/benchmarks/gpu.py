@@ -20,8 +20,8 @@ import torch
 from mutual_information_speed import draw, timed
 
 from hf_midropout.information import NeuronStatistics, mutual_information
-from hf_midropout.information.edges import NUM_BINS
-from hf_midropout.information.one_read import KERNELS, SWITCH, reason_against, run_kernel
+from hf_midropout.information.counting.edges import NUM_BINS
+from hf_midropout.information.counting.one_read import KERNELS, SWITCH, reason_against, run_kernel
 from hf_midropout.reporting.building import environment
 from hf_midropout.utils.files import write_json
 

@@ -9,10 +9,10 @@ from hf_midropout.information import (
     RegressionStatistics,
     SoftLabelStatistics,
     mutual_information,
-    one_read,
 )
-from hf_midropout.information.counting import count_classes
-from hf_midropout.information.edges import NUM_BINS, stream_edges
+from hf_midropout.information.counting import one_read
+from hf_midropout.information.counting.by_class import count_classes
+from hf_midropout.information.counting.edges import NUM_BINS, stream_edges
 from hf_midropout.information.joint import greedy_log_determinant
 from hf_midropout.information.moments import SecondMoments
 

@@ -112,7 +112,7 @@ def test_rows_are_remembered_at_16_bytes_each():
 
 
 def test_beyond_the_rows_that_are_remembered_nothing_breaks(monkeypatch):
-    monkeypatch.setattr("hf_midropout.information.rows_seen.MAX_ROWS", 10)
+    monkeypatch.setattr("hf_midropout.information.streaming.rows_seen.MAX_ROWS", 10)
     seen = RowsSeen()
     keys = torch.arange(40)
     for some in keys.split(10):

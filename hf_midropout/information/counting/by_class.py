@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
+from ..parallel import BLOCK_ELEMENTS
 from .binning import add_counts, bin_indices
 from .edges import NUM_BINS
-from .parallel import BLOCK_ELEMENTS
 
 
 def count_classes(

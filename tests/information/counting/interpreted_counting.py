@@ -1,5 +1,5 @@
 """
-Run by test_triton_counting.py in a process with TRITON_INTERPRET=1, which triton reads when it is imported: the kernel
+Run by test_triton_kernel.py in a process with TRITON_INTERPRET=1, which triton reads when it is imported: the kernel
 counts as torch does on a GPU, to the last count. That path runs on the CPU too, in float64.
 """
 
@@ -10,11 +10,11 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from hf_midropout.information import one_read
-from hf_midropout.information.binning import add_counts
-from hf_midropout.information.counting import count_classes
-from hf_midropout.information.edges import NUM_BINS, stream_edges
-from hf_midropout.information.triton_counting import BlockSize, count_in_one_read
+from hf_midropout.information.counting import one_read
+from hf_midropout.information.counting.binning import add_counts
+from hf_midropout.information.counting.by_class import count_classes
+from hf_midropout.information.counting.edges import NUM_BINS, stream_edges
+from hf_midropout.information.counting.triton_kernel import BlockSize, count_in_one_read
 
 
 DTYPES = [torch.bfloat16, torch.float16, torch.float32]
@@ -123,11 +123,11 @@ def test_labels_that_are_no_classes_are_not_counted():
 def test_the_self_test_passes_and_sees_a_kernel_that_counts_wrong(monkeypatch, dtype):
     cpu = torch.device("cpu")
     assert one_read.agrees(cpu, "triton", dtype)
-    from hf_midropout.information import triton_counting
+    from hf_midropout.information.counting import triton_kernel
 
     def wrong(cells, nonfinite, activations, labels, edges):
         count_in_one_read(cells, nonfinite, activations, labels, edges)
         cells[7] += 1
 
-    monkeypatch.setattr(triton_counting, "count_in_one_read", wrong)
+    monkeypatch.setattr(triton_kernel, "count_in_one_read", wrong)
     assert not one_read.agrees(cpu, "triton", dtype)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import torch
 
-from .copies import Copies
+from ..copies import Copies
 
 
 class Batch(NamedTuple):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import torch
 
-from .copies import DISCRETE, FREQUENT, PURE
+from ..copies import DISCRETE, FREQUENT, PURE
 
 
 class MutualInformation(NamedTuple):

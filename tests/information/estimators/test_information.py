@@ -18,16 +18,16 @@ from hf_midropout.information import (
     RegressionStatistics,
     SoftLabelStatistics,
     mutual_information,
-    ranks,
 )
-from hf_midropout.information.binning import add_counts, bin_indices
-from hf_midropout.information.contingency import entropy, independence_p_value, merge_to_equal_mass
-from hf_midropout.information.edges import NUM_BINS, stream_edges
+from hf_midropout.information.counting.binning import add_counts, bin_indices
+from hf_midropout.information.counting.edges import NUM_BINS, stream_edges
+from hf_midropout.information.estimation import ranks
+from hf_midropout.information.estimation.contingency import entropy, independence_p_value, merge_to_equal_mass
+from hf_midropout.information.estimation.ranks import rank_counts, rank_sums
+from hf_midropout.information.estimation.smoothing import smoothed_information
 from hf_midropout.information.joint import greedy_log_determinant
 from hf_midropout.information.moments import SecondMoments
-from hf_midropout.information.ranks import rank_counts, rank_sums
-from hf_midropout.information.smoothing import smoothed_information
-from hf_midropout.information.streamed_counts import BUFFER_ROWS
+from hf_midropout.information.streaming.streamed_counts import BUFFER_ROWS
 
 
 def sample(count: int, classes: int = 4, seed: int = 0, strength: float = 1.0):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from .checks import (
+from ..checks import (
     IGNORE_INDEX,
     as_tensor,
     check_batch,
@@ -14,13 +14,13 @@ from .checks import (
     check_labels,
     invalid_labels,
 )
-from .contingency import MutualInformation, Table
-from .copies import Copies
-from .counting import count_classes
-from .estimation import estimate_in_blocks
-from .one_read import counted_in_one_read
-from .row_keys import row_keys, rows_are_told_apart
-from .streamed_counts import StreamedCounts
+from ..copies import Copies
+from ..counting.by_class import count_classes
+from ..counting.one_read import counted_in_one_read
+from ..estimation.bits import estimate_in_blocks
+from ..estimation.contingency import MutualInformation, Table
+from ..row_keys import row_keys, rows_are_told_apart
+from ..streaming.streamed_counts import StreamedCounts
 
 
 class NeuronStatistics(StreamedCounts):

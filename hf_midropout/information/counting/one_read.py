@@ -10,8 +10,8 @@ from functools import lru_cache
 
 import torch
 
-from .checks import IGNORE_INDEX, invalid_labels
-from .counting import count_classes
+from ..checks import IGNORE_INDEX, invalid_labels
+from .by_class import count_classes
 from .edges import NUM_BINS
 
 
@@ -75,11 +75,11 @@ def run_kernel(
 ) -> None:
     """Counts by the kernel `path`, one of `KERNELS`; the other arguments are those of `counted_in_one_read`."""
     if path == "cuda":
-        from .cuda_counting import count_by_cuda
+        from .cuda_kernel import count_by_cuda
 
         count_by_cuda(cells, nonfinite, ignored, invalid, activations, labels, edges)
         return
-    from .triton_counting import count_in_one_read
+    from .triton_kernel import count_in_one_read
 
     count_in_one_read(cells, nonfinite, activations, labels, edges)
     ignored += (labels == IGNORE_INDEX).sum()

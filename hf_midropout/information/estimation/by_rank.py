@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import torch
 
+from ..copies import DistinctRows
+from ..row_keys import row_keys
+from .bits import estimate_bits
 from .contingency import Table, entropy, num_bins
-from .copies import DistinctRows
-from .estimation import estimate_bits
 from .ranks import rank_counts, rank_sums
-from .row_keys import row_keys
 from .smoothing import BLOCK_CELLS, smoothed_information
 
 

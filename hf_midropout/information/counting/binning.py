@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from .keys import BLOCK_KEYS, packed_keys
-from .parallel import map_blocks
+from ..keys import BLOCK_KEYS, packed_keys
+from ..parallel import map_blocks
 
 
 LOWEST_KEY = -(2**62)

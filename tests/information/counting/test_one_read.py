@@ -7,7 +7,8 @@ from contextlib import nullcontext
 import pytest
 import torch
 
-from hf_midropout.information import NeuronStatistics, one_read
+from hf_midropout.information import NeuronStatistics
+from hf_midropout.information.counting import one_read
 
 
 CUDA, CPU = torch.device("cuda", 0), torch.device("cpu")
@@ -107,7 +108,7 @@ def test_nor_is_one_that_cannot_be_compiled(monkeypatch, caplog):
 
 def test_what_is_not_installed_is_no_warning(monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, "triton", None)
-    monkeypatch.delitem(sys.modules, "hf_midropout.information.triton_counting", raising=False)
+    monkeypatch.delitem(sys.modules, "hf_midropout.information.counting.triton_kernel", raising=False)
     monkeypatch.setattr(one_read, "waiting_is_allowed", lambda device: nullcontext())
     monkeypatch.setattr(torch.Tensor, "to", lambda tensor, *arguments: tensor)  # there may be no GPU
     monkeypatch.setattr(torch, "zeros", lambda *size, device, dtype, zeros=torch.zeros: zeros(*size, dtype=dtype))
@@ -119,12 +120,12 @@ def test_what_is_not_installed_is_no_warning(monkeypatch, caplog):
 
 
 def test_torch_without_nvrtc_is_no_warning(monkeypatch, caplog):
-    from hf_midropout.information import cuda_counting
+    from hf_midropout.information.counting import cuda_kernel
 
     monkeypatch.delattr(torch.cuda, "_compile_kernel")
-    cuda_counting.kernel_for.cache_clear()
+    cuda_kernel.kernel_for.cache_clear()
     monkeypatch.setattr(
-        one_read, "agrees", lambda device, path, dtype: path == "triton" or cuda_counting.kernel_for(device, dtype, 3)
+        one_read, "agrees", lambda device, path, dtype: path == "triton" or cuda_kernel.kernel_for(device, dtype, 3)
     )
     with caplog.at_level(logging.WARNING):
         assert one_read.counting_path(CUDA, HALF) == "triton"
@@ -132,7 +133,7 @@ def test_torch_without_nvrtc_is_no_warning(monkeypatch, caplog):
 
 
 def test_the_self_test_sees_a_kernel_that_counts_wrong(monkeypatch):
-    from hf_midropout.information.counting import count_classes
+    from hf_midropout.information.counting.by_class import count_classes
 
     def counting(wrong):
         def run(path, cells, nonfinite, ignored, invalid, activations, labels, edges):

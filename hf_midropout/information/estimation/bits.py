@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import torch
 
+from ..parallel import BLOCK_ELEMENTS
 from .contingency import MutualInformation, Table, entropy, independence_p_value, num_bins, power_of_two
-from .parallel import BLOCK_ELEMENTS
 from .smoothing import FEWEST_BINS, smoothed_information
 
 

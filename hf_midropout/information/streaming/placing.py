@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from .checks import widened
-from .copies import DistinctRows
-from .edges import NUM_BINS, stream_edges
-from .parallel import BLOCK_ELEMENTS
-from .row_keys import row_keys, rows_are_told_apart, some_values
+from ..checks import widened
+from ..copies import DistinctRows
+from ..counting.edges import NUM_BINS, stream_edges
+from ..parallel import BLOCK_ELEMENTS
+from ..row_keys import row_keys, rows_are_told_apart, some_values
 
 
 def different_rows(parts: list[torch.Tensor], label_keys: torch.Tensor | None) -> torch.Tensor:

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import torch
 
+from ..parallel import map_blocks
 from .kernel import PSEUDO_COUNT, SmoothedTable
-from .parallel import map_blocks
 
 
 FINE_BANDWIDTHS = (0.0, 1.0, 2.0, 4.0)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from .copies import Copies
+from ..copies import Copies
 from .locking import Locked
 
 

@@ -5,8 +5,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from hf_midropout.information import NeuronStatistics
-from hf_midropout.information.counting import add_copies, count_classes
-from hf_midropout.information.edges import NUM_BINS
+from hf_midropout.information.counting.by_class import add_copies, count_classes
+from hf_midropout.information.counting.edges import NUM_BINS
 
 
 WAITING = ("_local_scalar_dense", "nonzero", "masked_select", "unique", "bincount", "equal.default", "is_nonzero")

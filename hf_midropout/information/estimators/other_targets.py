@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import torch
 
-from .checks import IGNORE_INDEX, as_tensor, check_batch, check_sizes
-from .contingency import MutualInformation, Table
-from .copies import Copies
-from .estimation import estimate_in_blocks
-from .row_keys import row_keys, rows_are_told_apart
-from .statistics import NeuronStatistics
-from .targets import TARGET_BINS, binary_labels, check_targets, target_classes, target_edges
+from ..checks import IGNORE_INDEX, as_tensor, check_batch, check_sizes
+from ..copies import Copies
+from ..estimation.bits import estimate_in_blocks
+from ..estimation.contingency import MutualInformation, Table
+from ..row_keys import row_keys, rows_are_told_apart
+from ..targets import TARGET_BINS, binary_labels, check_targets, target_classes, target_edges
+from .neurons import NeuronStatistics
 
 
 class RegressionStatistics(NeuronStatistics):

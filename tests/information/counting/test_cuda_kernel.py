@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from hf_midropout.information.binning import add_counts
-from hf_midropout.information.counting import count_classes
-from hf_midropout.information.cuda_counting import MOST_ROWS, Tile, defines, rows_of_block, tile_for
-from hf_midropout.information.cuda_source import SOURCE
-from hf_midropout.information.edges import NUM_BINS, stream_edges
+from hf_midropout.information.counting.binning import add_counts
+from hf_midropout.information.counting.by_class import count_classes
+from hf_midropout.information.counting.cuda_kernel import MOST_ROWS, Tile, defines, rows_of_block, tile_for
+from hf_midropout.information.counting.cuda_source import SOURCE
+from hf_midropout.information.counting.edges import NUM_BINS, stream_edges
 
 
 ON_H100, ON_A100, ON_T4 = 227 * 1024, 163 * 1024, 64 * 1024

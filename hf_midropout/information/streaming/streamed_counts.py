@@ -8,16 +8,16 @@ from typing import TypeVar
 
 import torch
 
-from .checks import as_tensor, check_batch, check_sizes, widened
-from .copies import Copies
-from .counting import add_copies
-from .edges import NUM_BINS
+from ..checks import as_tensor, check_batch, check_sizes, widened
+from ..copies import Copies
+from ..counting.by_class import add_copies
+from ..counting.edges import NUM_BINS
+from ..counting.one_read import counting_path
+from ..parallel import BLOCK_ELEMENTS
+from ..row_keys import row_keys
 from .locking import Locked
-from .one_read import counting_path
-from .parallel import BLOCK_ELEMENTS
 from .placing import different_rows, placed_edges
 from .reduction import all_reduce
-from .row_keys import row_keys
 from .rows_seen import RowsSeen
 from .waiting import Batch, Waiting
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from .checks import (
+from ..checks import (
     IGNORE_INDEX,
     as_tensor,
     check_activations,
@@ -16,8 +16,8 @@ from .checks import (
     check_sizes,
     widened,
 )
-from .rank_estimation import class_information, soft_label_information
-from .targets import (
+from ..estimation.by_rank import class_information, soft_label_information
+from ..targets import (
     TARGET_BINS,
     binary_labels,
     check_problem_type,

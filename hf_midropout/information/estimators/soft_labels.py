@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import torch
 
-from .binning import bin_indices
-from .checks import as_tensor, check_batch, check_classes
-from .contingency import MutualInformation, Table, entropy, merge_to_equal_mass, num_bins
-from .copies import Copies
-from .edges import NUM_BINS
-from .parallel import BLOCK_ELEMENTS
-from .row_keys import row_keys, rows_are_told_apart
-from .smoothing import Smoothed, smoothed_information
-from .statistics import NeuronStatistics
-from .targets import soft_labels
+from ..checks import as_tensor, check_batch, check_classes
+from ..copies import Copies
+from ..counting.binning import bin_indices
+from ..counting.edges import NUM_BINS
+from ..estimation.contingency import MutualInformation, Table, entropy, merge_to_equal_mass, num_bins
+from ..estimation.smoothing import Smoothed, smoothed_information
+from ..parallel import BLOCK_ELEMENTS
+from ..row_keys import row_keys, rows_are_told_apart
+from ..targets import soft_labels
+from .neurons import NeuronStatistics
 
 
 UNIT = 2**20

@@ -1,0 +1,1 @@
+"""From counts, or from ranks, to bits."""
