@@ -6,26 +6,28 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
+from .utils.closed_pipes import STATUS, is_closed_pipe, silence_closed_pipes, streams
 from .utils.interruption import received, stoppable
 from .utils.terminal import printable
 from .version import __version__
 
 
 COMMANDS = {
-    "train": "train a text classifier, drop the neurons that tell little about the label, retrain, save it smaller",
-    "prune": "drop neurons from the encoder of a fine-tuned classifier, in one shot, without training",
-    "score": "measure how many bits the neurons of a trained classifier carry about the label",
-    "evaluate": "measure a trained classifier on labelled texts, also beside another one, row against row",
+    "train": "train a classifier, drop its least informative neurons, retrain it",
+    "prune": "drop neurons of a fine-tuned classifier's encoder, in one shot",
+    "score": "measure how many bits neurons carry about the label",
+    "evaluate": "measure a classifier on labelled texts, or two, row against row",
     "predict": "give the classes of texts",
-    "report": "draw a page about a training or a pruning, for people",
+    "report": "make an HTML page about a training or a pruning",
     "export": "save a checkpoint as ONNX, or for transformers' own class",
     "push": "publish a checkpoint on the Hub, with its model card",
     "reproduce": "compare MI-Dropout with other regularizers, as the paper does",
 }
 
-TALKATIVE = ("train", "prune", "reproduce")
-"""Commands that tell what they are doing while they work."""
+SILENT = {"-h", "--help", "--help_all", "--help-all", "--list_methods", "--quiet"}
+"""Options with which a command says nothing first."""
 
 USAGE = f"""\
 hf-midropout {__version__}: mutual-information pruning for text classifiers
@@ -35,8 +37,8 @@ usage: hf-midropout COMMAND [OPTION ...]
 commands:
 {chr(10).join(f"  {name:<10} {description}" for name, description in COMMANDS.items())}
 
-`hf-midropout COMMAND --help` lists the options of a command, with defaults and units.
-`hf-midropout train` alone runs the whole job on built-in data, without a network.
+`hf-midropout COMMAND --help` lists the options of a command, with defaults.
+`hf-midropout train` alone runs the whole job on built-in data, offline.
 """
 
 
@@ -45,10 +47,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     Runs a command.
 
     Returns:
-        `int`: the exit status: 0, 1 if the run failed on its input, 2 for a malformed command line, 130 after Ctrl-C
-        and 143 after SIGTERM.
+        `int`: the exit status: 0, 1 if the run failed on its input, 2 for a malformed command line, 130 after Ctrl-C,
+        143 after SIGTERM, and 141 if what reads its output has ended before it did.
     """
-    argv = list(sys.argv[1:] if argv is None else argv)
+    status = 0
+    try:
+        status = answer(list(sys.argv[1:] if argv is None else argv))
+        for stream in streams():
+            stream.flush()
+    except BaseException as error:
+        if not is_closed_pipe(error):
+            raise
+        status = status or STATUS
+    finally:
+        silence_closed_pipes()
+    return status
+
+
+def answer(argv: list[str]) -> int:
+    """What [`main`] does, but for streams that nobody reads any more."""
     if not argv or argv[0] in ("-h", "--help"):
         print(USAGE, end="")
         return 0 if argv else 2
@@ -56,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(__version__)
         return 0
     if argv[0] not in COMMANDS:
-        print(f"hf-midropout: unknown command {argv[0]!r}: must be one of {', '.join(COMMANDS)}", file=sys.stderr)
+        complain(f"hf-midropout: unknown command {argv[0]!r}: must be one of {', '.join(COMMANDS)}")
         return 2
     from .training.launcher import EXPECTED_PROCESSES
 
@@ -73,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 raise
             if not launched:  # the launcher speaks for all
                 reason = str(error) if isinstance(error, KeyboardInterrupt) else ""
-                print(f"\nhf-midropout {argv[0]}: {reason or 'stopped.'}", file=sys.stderr)
+                complain(f"\nhf-midropout {argv[0]}: {reason or 'stopped.'}")
             # Where a KeyboardInterrupt has passed through the execution of a string, as in dataclasses while modules
             # are imported, Python ends by SIGINT, whatever the status, unless another string is executed after it.
             exec("")
@@ -85,8 +102,9 @@ def run(name: str, options: list[str]) -> int:
     from .training.launcher import EXPECTED_PROCESSES
 
     launched = EXPECTED_PROCESSES in os.environ  # by a process that has said it
-    if name in TALKATIVE and not launched and not {"--help", "-h", "--quiet"}.intersection(options):
-        print(f"hf-midropout {__version__} {name}", flush=True)  # libraries take seconds to load
+    if not launched and not SILENT.intersection(options):  # libraries take seconds to load
+        # What is predicted may go on to another program, without this line.
+        print(f"hf-midropout {__version__} {name}", file=sys.stderr if name == "predict" else None, flush=True)
     from .commands.parser import UsageError
     from .utils.processes import FailedElsewhere
 
@@ -101,11 +119,14 @@ def run(name: str, options: list[str]) -> int:
             options.insert(2 * place, f"--{positional}")
         command.main(*command.make_parser().parse_args_into_dataclasses(options))
     except UsageError as error:
-        tell(name, f"{str(error).rstrip('.')}. `hf-midropout {name} --help` lists the options.")
+        told = str(error) if str(error).endswith((".", "?")) else f"{error}."
+        tell(name, f"{told} `hf-midropout {name} --help` lists the options.")
         return 2
     except FailedElsewhere:
         return 1
     except (ValueError, OSError) as error:
+        if is_closed_pipe(error):
+            raise
         tell(name, explained(error))
         return 1
     except Exception as error:
@@ -126,7 +147,13 @@ def explained(error: BaseException) -> str:
 
 def tell(name: str, reason: str) -> None:
     """Prints an error of the command `name`."""
-    print(f"hf-midropout {name}: error: {printable(reason, 4_000)}", file=sys.stderr)
+    complain(f"hf-midropout {name}: error: {printable(reason, 4_000)}")
+
+
+def complain(text: str) -> None:
+    """Writes to the standard error, which the terminal or another program may have closed; the status says it too."""
+    with suppress(BrokenPipeError):
+        print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..utils.narration import is_quiet
 from ..utils.terminal import one_line
 from .classifier_checks import find_checkpoint, skeleton_of, tokens_to_cut_to
 from .prune_checks import check_problem_type
@@ -69,7 +70,7 @@ class Classifier:
         tokenizer, model = self.load()
         (rows,) = data.tokenize(tokenizer, self.max_length).values()
         batches = batches_for(model, rows, batch_size, processing_class=tokenizer)
-        progress = f"Running {one_line(self.title, 40)}" if len(rows) > batch_size else None
+        progress = f"Running {one_line(self.title, 40)}" if len(rows) > batch_size and not is_quiet() else None
         return predict(model, batches, progress=progress), model
 
 

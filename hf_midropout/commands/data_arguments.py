@@ -17,6 +17,24 @@ def option(default, help: str, **metadata):
     return field(default=default, metadata={"help": help, **metadata})
 
 
+DATA = "dataset dataset_config text_column label_column label_names"
+FILES = "delimiter encoding column_names"
+TOLD = "quiet log_level config help"
+"""Names of options that commands have in common, for the groups of `--help`."""
+
+
+@dataclass(kw_only=True)
+class Telling:
+    """How much a command says."""
+
+    quiet: bool = option(False, "Print results and errors only, without bars.")
+    log_level: str | None = option(
+        None,
+        "What libraries and this package log: debug, info, warning, error or critical. None: warning.",
+        metavar="LEVEL",
+    )
+
+
 @dataclass
 class DataArguments:
     """Where the rows come from; each field is `--field`."""
@@ -26,35 +44,43 @@ class DataArguments:
         "Text classification data: a folder or file of parquet, csv, tsv, json or jsonl, a save_to_disk folder, or a "
         "Hub id such as fancyzhx/ag_news. None: the docstrings of Python's standard library, by subject area.",
         aliases=["--dataset_name"],
+        metavar="DATA",
     )
     dataset_config: str | None = option(
-        None, "Configuration name of a Hub dataset.", aliases=["--dataset_config_name"]
+        None, "Configuration name of a Hub dataset.", aliases=["--dataset_config_name"], metavar="NAME"
     )
     text_column: list[str] | None = field(
         default=None,
         metadata={
             "help": "Column with the text, or two for pairs of texts, such as premise hypothesis. None: found by its "
-            "usual names."
+            "usual names.",
+            "metavar": "COLUMN",
         },
     )
-    label_column: str | None = option(None, "Column with the label, ints or strings. None: found by its usual names.")
+    label_column: str | None = option(
+        None, "Column with the label, ints or strings. None: found by its usual names.", metavar="COLUMN"
+    )
     label_names: list[str] | None = field(
         default=None,
         metadata={
             "help": "Names of classes that are integers in the data: of 0, 1, ..., or of others in their order. None: "
-            "the integers themselves."
+            "the integers themselves.",
+            "metavar": "NAME",
         },
     )
     delimiter: str | None = option(
-        None, "Character between the values of csv and tsv files, or 'tab'. None: a comma, in tsv files a tab."
+        None,
+        "Character between the values of csv and tsv files, or 'tab'. None: a comma, in tsv files a tab.",
+        metavar="CHARACTER",
     )
     encoding: str | None = option(
-        None, "Encoding of csv, tsv and json files, such as latin-1, cp1252 or utf-16. None: UTF-8."
+        None, "Encoding of csv, tsv and json files, such as latin-1, cp1252 or utf-16. None: UTF-8.", metavar="NAME"
     )
     column_names: list[str] | None = field(
         default=None,
         metadata={
-            "help": "Names of all columns of csv and tsv files without a header. None: the first line has them."
+            "help": "Names of all columns of csv and tsv files without a header. None: the first line has them.",
+            "metavar": "COLUMN",
         },
     )
 

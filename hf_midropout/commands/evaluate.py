@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import shlex
-import textwrap
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..utils.terminal import one_line
+from ..utils.narration import tell, write
+from ..utils.terminal import folded, one_line
 from ..version import __version__
 from .classifier import Classifier, find_classifier
-from .evaluate_arguments import EvaluateArguments
+from .evaluate_arguments import GROUPS, EvaluateArguments
 from .evaluate_checks import KIND, check_arguments, common_label_names
+from .narrating import narrate
 from .option_names import options_named
 from .parser import command_parser
 from .score_checks import check_builtin_labels
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 
 POSITIONAL = ("checkpoint",)
-WIDTH = 79
 
 
 def make_parser():
@@ -36,6 +36,8 @@ def make_parser():
         "Measures a trained classifier on labelled texts: accuracy, macro F1, loss (nats) and calibration error, with "
         "standard errors over the rows. With --compare another classifier answers the same rows, and the differences "
         "are those of pairs. It takes any checkpoint of a text classifier: pruned, stock, local or from the Hub.",
+        GROUPS,
+        positional=POSITIONAL,
         from_files=True,
     )
 
@@ -50,6 +52,7 @@ def main(args: EvaluateArguments) -> None:
         `OSError`: for a checkpoint or dataset that cannot be read.
     """
     check_arguments(args)
+    narrate(args)
     this = find_classifier(args.checkpoint, args.max_length, args.trust_remote_code)
     other = None
     if args.compare is not None:
@@ -67,9 +70,9 @@ def main(args: EvaluateArguments) -> None:
     shorten(data.splits, split, args.max_samples, args.seed, data.notes)
     rows = data.splits[split]
     of = "" if split == "all" else f"{split} "
-    print(f"Data: {Path(data.name).name}; {len(rows):,} {of}rows.", flush=True)
+    tell(f"Data: {Path(data.name).name}; {len(rows):,} {of}rows, cut to {this.max_length} tokens")
     for note in data.notes:
-        print(f"  {note}")
+        tell(folded(f"  {note}", "    "))
 
     from ..pruning.comparison.evaluation import compare_paired, evaluate
     from ..reporting.evaluation_verdict import evaluation_verdict
@@ -80,16 +83,16 @@ def main(args: EvaluateArguments) -> None:
     beside = (titles(this, other)[1], evaluations[1], paired) if other is not None and paired is not None else None
     sentences = evaluation_verdict(evaluations[0], split, beside)
     print_table(titles(this, other), evaluations, paired, sizes)
-    print()
+    write()
     for sentence in sentences:
-        print(textwrap.fill(sentence, WIDTH, break_long_words=False, break_on_hyphens=False))
+        write(folded(sentence))
     if args.output:
         from ..utils.files import write_json
 
         write_json(args.output, content(args, this, other, data, evaluations, paired, sizes, sentences))
-        print(f"Saved in {args.output}.")
+        tell(f"Saved in {args.output}.")
     name = shlex.quote(one_line(args.checkpoint, 500))
-    print(f'Next: hf-midropout predict {name} --text "..."')
+    tell(f'Next: hf-midropout predict {name} --text "..."')
 
 
 def titles(this: Classifier, other: Classifier | None) -> list[str]:
@@ -104,6 +107,7 @@ def run(classifier: Classifier, data: TextClassificationData, batch_size: int) -
     from ..reporting.building import num_parameters
     from .prune_finish import bytes_of_weights
 
+    tell(f"Loading {one_line(classifier.name)}")
     predictions, model = classifier.predict(data, batch_size)
     return predictions, {"parameters": num_parameters(model), "bytes": bytes_of_weights(classifier.folder)}
 
@@ -115,14 +119,14 @@ def print_table(
     from ..reporting.verdict import plus_minus
 
     columns = [one_line(name, 18) for name in names] + ["difference"] * (paired is not None)
-    print(f"\n{'':<18}" + "".join(f"{column:>20}" for column in columns))
+    write(f"\n{'':<18}" + "".join(f"{column:>20}" for column in columns))
     for metric in evaluations[0].metrics:
         cells = [plus_minus(each.metrics[metric], sign="-") for each in evaluations]
         cells += [plus_minus(paired.differences[metric])] if paired else []
         name = {"loss": "loss (nats)", "expected_calibration_error": "calibration error"}.get(metric, metric)
-        print(f"{name.replace('_', ' '):<18}" + "".join(f"{cell:>20}" for cell in cells))
-    print(f"{'parameters':<18}" + "".join(f"{each['parameters']:>20,}" for each in sizes))
-    print(f"{'weights (MB)':<18}" + "".join(f"{each['bytes'] / 1e6:>20,.1f}" for each in sizes))
+        write(f"{name.replace('_', ' '):<18}" + "".join(f"{cell:>20}" for cell in cells))
+    write(f"{'parameters':<18}" + "".join(f"{each['parameters']:>20,}" for each in sizes))
+    write(f"{'weights (MB)':<18}" + "".join(f"{each['bytes'] / 1e6:>20,.1f}" for each in sizes))
 
 
 def content(

@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from ..model_types import is_uneven
-from .data_arguments import option
+from ..utils.narration import tell, write
+from ..utils.terminal import folded, one_line
+from .data_arguments import TOLD, Telling, option
+from .narrating import narrate
 from .parser import command_parser
 
 
@@ -15,8 +18,14 @@ POSITIONAL = ("checkpoint",)
 FLAGS = ("--onnx",)
 
 
+GROUPS = {
+    "what is exported, and as what": "checkpoint onnx output compare stock trust_remote_code",
+    "messages and help": TOLD,
+}
+
+
 @dataclass(kw_only=True)
-class ExportArguments:
+class ExportArguments(Telling):
     """Options of `hf-midropout export`; each field is `--field`."""
 
     checkpoint: str = field(
@@ -30,9 +39,12 @@ class ExportArguments:
         None,
         "Folder for a checkpoint of transformers' own class, loadable without this package and without "
         "trust_remote_code. Only for ALBERT and BERT with a head that computes what one linear layer can.",
+        metavar="FOLDER",
     )
     output: str | None = option(
-        None, "The ONNX file. None: onnx/model.onnx in the checkpoint's folder, or here if it is on the Hub."
+        None,
+        "The ONNX file. None: onnx/model.onnx in the checkpoint's folder, or here if it is on the Hub.",
+        metavar="FILE",
     )
     compare: bool = option(True, "With --onnx: also time it beside the model before pruning.")
     trust_remote_code: bool = option(
@@ -47,6 +59,8 @@ def make_parser():
         "export",
         "Exports a checkpoint to ONNX, or to a checkpoint of transformers' own class. Nothing is written "
         "unless the exported model gives the same logits.",
+        GROUPS,
+        positional=POSITIONAL,
     )
 
 
@@ -60,6 +74,7 @@ def main(args: ExportArguments) -> None:
     """
     if not args.onnx and not args.stock:
         raise ValueError("Nothing to do: give --onnx, --stock FOLDER, or both.")
+    narrate(args)
     from ..hub.publishing import pull
 
     local = Path(args.checkpoint).exists()
@@ -70,6 +85,7 @@ def main(args: ExportArguments) -> None:
 
     from ..checkpoints.loading import load_checked_model
 
+    tell(f"Loading {one_line(args.checkpoint)}")
     transformers_logging.disable_progress_bar()
     model = load_checked_model(folder, trust_remote_code=args.trust_remote_code, dtype=torch.float32)
     if args.stock:
@@ -81,9 +97,12 @@ def main(args: ExportArguments) -> None:
         if args.output:
             target, name = Path(args.output).parent, Path(args.output).name
         path = target / name
+        tell("Exporting to ONNX, and comparing logits with PyTorch's")
         difference = export_onnx(model, target, name)
-        print(f"Saved {path}: logits equal PyTorch's within {difference:.1e}, for any batch and sequence length.")
+        told = f"Saved {path}: logits equal PyTorch's within {difference:.1e}, for any batch and sequence length."
+        write(folded(told, "  "))
         if args.compare:
+            tell("Timing passes")
             print_comparison(model, folder, path)
 
 
@@ -121,10 +140,8 @@ def save_stock(model, folder: Path, target: Path) -> None:
             if path.name.startswith("tokenizer") or path.name in beside:
                 shutil.copyfile(path, saving / path.name)
         write_card(saving, name=str(target))
-    print(
-        f"Saved {target}: a stock checkpoint, {sum(p.numel() for p in stock.parameters()):,} parameters; "
-        f"its logits equal within {difference:.1e}."
-    )
+    told = f"Saved {target}: a stock checkpoint, {sum(p.numel() for p in stock.parameters()):,} parameters; "
+    write(folded(f"{told}its logits equal within {difference:.1e}.", "  "))
 
 
 def print_comparison(model, folder: Path, exported: Path) -> None:
@@ -144,9 +161,11 @@ def print_comparison(model, folder: Path, exported: Path) -> None:
         config.head_widths = widths
         # Neither size nor speed depends on the weights, which are no longer there.
         models = {f"before pruning ({', '.join(map(str, widths))} neurons)": type(model)(config).eval()} | models
-    heading = [f"ms, {batch} × {length} tokens" for batch, length in TIMED_SHAPES]
-    print(f"\n{'':<40}{'parameters':>12}{'MB':>8}" + "".join(f"{each:>22}" for each in heading))
+    heading = [f"{batch} × {length}" for batch, length in TIMED_SHAPES]
+    write(f"\n{'':<58}{'ms, rows × tokens':>21}")
+    write(f"{'':<38}{'parameters':>12}{'MB':>8}" + "".join(f"{each:>10}" for each in heading))
     for name, result in compare_models(models, {"this model": exported.read_bytes()}).items():
-        times = "".join(f"{value:>22.2f}" for value in result["milliseconds"].values())
-        print(f"{name:<40}{result['parameters']:>12,}{result['bytes'] / 1e6:>8.2f}{times}")
-    print(f"Medians, by turns, onnxruntime on the CPU with {torch.get_num_threads()} threads.")
+        times = "".join(f"{value:>10.2f}" for value in result["milliseconds"].values())
+        write(f"{name:<38}{result['parameters']:>12,}{result['bytes'] / 1e6:>8.2f}{times}")
+    threads = torch.get_num_threads()
+    write(f"Medians, by turns, onnxruntime on the CPU with {threads} thread{'s' * (threads > 1)}.")

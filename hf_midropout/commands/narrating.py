@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from ..utils.narration import be_quiet
@@ -22,10 +23,12 @@ def narrate(args: Any) -> None:
     if level is not None and level not in LEVELS:
         raise ValueError(f"--log_level {level}: must be one of {', '.join(LEVELS)}.")
     be_quiet(args.quiet)
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.set_tqdm_hook(passing)
     if not args.quiet and level is None:
         return
     from datasets.utils import logging as datasets_logging
-    from transformers.utils import logging as transformers_logging
 
     named = getattr(logging, (level or "error").upper())
     transformers_logging.set_verbosity(named)
@@ -39,6 +42,11 @@ def narrate(args: Any) -> None:
 
         transformers_logging.disable_progress_bar()
         datasets.disable_progress_bars()
+
+
+def passing(make: Callable[..., Any], positional: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    """A bar of transformers' own, as over files that are written: shown from a second on, and gone when it is over."""
+    return make(*positional, **{"delay": 1.0, "leave": False, **options})
 
 
 def log_level_of(args: Any) -> str | None:

@@ -2,54 +2,87 @@
 
 from __future__ import annotations
 
-import json
 import re
+import sys
 import types
-from argparse import ArgumentDefaultsHelpFormatter, ArgumentError
-from collections.abc import Callable, Iterable, Sequence
+from argparse import SUPPRESS, Action
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any, Union, get_args, get_origin
 
 from transformers import HfArgumentParser
 
+from .config_file import CONFIG, options_of_file
+from .help_text import OptionFormatter, place_of
 from .option_names import options_named
-
-
-CONFIG = "--config"
 
 
 class UsageError(ValueError):
     """The command line is malformed: an option that does not exist, or a value of another type."""
 
 
-class TypedParser(HfArgumentParser):
-    """As its base, where a field may hold one of several simple types, and the word "none" stands for `None`."""
+class GroupedParser(HfArgumentParser):
+    """
+    As its base, where a field may hold one of several simple types, the word "none" stands for `None`, and `--help`
+    shows options in groups.
+
+    Args:
+        arguments (`Iterable[type]`): Dataclasses.
+        groups (`Mapping[str, str]`): By title, names of fields separated by spaces, or patterns of names, in the order
+            in which `--help` has them.
+    """
+
+    def __init__(self, arguments: Iterable[type], groups: Mapping[str, str], **options):
+        self.groups = groups
+        self.titled: dict[str, Any] = {}
+        super().__init__(arguments, formatter_class=OptionFormatter, add_help=False, **options)
+
+        def place(action: Action) -> int:
+            found = place_of(action.dest, groups)
+            return found[1] if found else len(groups)
+
+        for group in self.titled.values():
+            group._group_actions.sort(key=place)
+
+    def group(self, name: str):
+        """The group that the option `name` belongs into."""
+        if not self.titled:
+            self.titled = {title: self.add_argument_group(title) for title in self.groups}
+        found = place_of(name, self.groups)
+        return self.titled[found[0]] if found else self
 
     def _parse_dataclass_field(self, parser, field):
+        group = self.group(field.name)
         kinds = get_args(field.type) if get_origin(field.type) in (Union, types.UnionType) else ()
         simple = [kind for kind in kinds if kind is not type(None)]
         if not kinds or any(kind not in (str, int, float) for kind in simple):
-            HfArgumentParser._parse_dataclass_field(parser, field)
+            HfArgumentParser._parse_dataclass_field(group, field)
+            for action in self._actions:
+                if f"--no_{field.name}" in action.option_strings:
+                    action.help = SUPPRESS  # told with the switch that it undoes
             return
         names = list(dict.fromkeys([f"--{field.name}", f"--{field.name.replace('_', '-')}"]))
         names += field.metadata.get("aliases", [])
-        convert = value_of(simple, type(None) in kinds)
-        parser.add_argument(*names, type=convert, default=field.default, help=field.metadata.get("help"))
+        told = {name: field.metadata[name] for name in ("help", "metavar") if name in field.metadata}
+        group.add_argument(*names, type=value_of(simple, type(None) in kinds), default=field.default, **told)
 
 
-class CommandParser(TypedParser):
+class CommandParser(GroupedParser):
     """
     A parser of the fields of dataclasses for `hf-midropout COMMAND`.
 
     Args:
-        arguments (`Iterable[type]`): Dataclasses; their `_argument_group_name` groups options in `--help`.
+        arguments (`Iterable[type]`): Dataclasses.
         command (`str`): Name of the command.
         description (`str`): What it does.
+        groups (`Mapping[str, str]`): Titles and names of options, as of [`GroupedParser`]; `config` and `help` may be
+            among them.
+        positional (`Sequence[str]`, *optional*): Fields whose option's name may be left out.
         hidden (`Sequence[str]`, *optional*): Fields that are no options, as `Class.field`.
         more (`Callable`, *optional*): Takes options that are in no dataclass, and gives those that it does not know
             either, and the names of all that it knows.
+        more_help (`Callable`, *optional*): Gives the help of these, which `--help_all` shows too.
         from_files (`bool`, *optional*, defaults to `False`): Whether `--config FILE` reads options from a YAML file.
     """
 
@@ -58,19 +91,31 @@ class CommandParser(TypedParser):
         arguments: Iterable[type],
         command: str,
         description: str,
+        groups: Mapping[str, str],
+        positional: Sequence[str] = (),
         hidden: Sequence[str] = (),
         more: Callable[[list[str]], tuple[list[str], list[str]]] | None = None,
+        more_help: Callable[[], str] | None = None,
         from_files: bool = False,
     ):
         self.hidden, self.more, self.from_files = hidden, more, from_files
-        super().__init__(
-            arguments,
-            prog=f"hf-midropout {command}",
-            description=description,
-            formatter_class=ArgumentDefaultsHelpFormatter,
-        )
+        super().__init__(arguments, groups, prog=f"hf-midropout {command}", description=description)
         if from_files:
-            self.add_argument(CONFIG, metavar="FILE", help="YAML file with options by name; others go before it.")
+            self.group("config").add_argument(
+                CONFIG, metavar="FILE", help="YAML file with options by name; what is typed goes before it."
+            )
+        self.group("help").add_argument(
+            "-h", "--help", action="help", default=SUPPRESS, help="Show these options, and stop."
+        )
+        if more_help is not None:
+            self.group("help_all").add_argument(
+                "--help_all", "--help-all", action=HelpOnAll, more_help=more_help, nargs=0, default=SUPPRESS,
+                help="Show also those of the Trainer, and stop.",
+            )  # fmt: skip
+        required = [action for action in self._actions if action.required and action.dest not in positional]
+        words = [name.upper() for name in positional]
+        words += [f"--{action.dest} {action.metavar or action.dest.upper()}" for action in required]
+        self.usage = " ".join([f"hf-midropout {command}", *words, "[OPTION ...]"])
 
     def _add_dataclass_arguments(self, dtype):
         self._adding = dtype
@@ -83,6 +128,10 @@ class CommandParser(TypedParser):
 
     def error(self, message):
         raise UsageError(told(message))  # without the list of all options before it
+
+    def _print_message(self, message, file=None):
+        # argparse passes over a reader that has gone, and Python complains of it when it ends.
+        print(message, end="", file=file or sys.stderr, flush=True)
 
     def parse_args_into_dataclasses(self, args=None, **options):
         """
@@ -127,9 +176,24 @@ class CommandParser(TypedParser):
         return args
 
 
-def command_parser(arguments: type | Sequence[type], command: str, description: str, **more) -> CommandParser:
+class HelpOnAll(Action):
+    """`--help_all`."""
+
+    def __init__(self, *names, more_help: Callable[[], str], **options):
+        super().__init__(*names, **options)
+        self.more_help = more_help
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        parser._print_message(f"{parser.format_help()}\n{self.more_help()}", sys.stdout)
+        parser.exit()
+
+
+def command_parser(
+    arguments: type | Sequence[type], command: str, description: str, groups: Mapping[str, str], **more
+) -> CommandParser:
     """A parser of the fields of dataclasses for `hf-midropout COMMAND`, which shows their defaults."""
-    return CommandParser([arguments] if isinstance(arguments, type) else arguments, command, description, **more)
+    kinds = [arguments] if isinstance(arguments, type) else arguments
+    return CommandParser(kinds, command, description, groups, **more)
 
 
 def value_of(kinds: Sequence[type], optional: bool) -> Callable[[str], Any]:
@@ -151,52 +215,6 @@ def value_of(kinds: Sequence[type], optional: bool) -> Callable[[str], Any]:
     return convert
 
 
-def options_of_file(path: str) -> list[str]:
-    """
-    The options in a YAML file, names with values.
-
-    Raises:
-        `ValueError`: for a file that cannot be read or is no mapping of names.
-    """
-    import yaml
-
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{CONFIG} {path}: it cannot be read: {error}") from None
-    except yaml.YAMLError as error:
-        raise ValueError(f"{CONFIG} {path}: it is no YAML: {str(error).splitlines()[0]}") from None
-    if not isinstance(content, dict):
-        raise ValueError(f"{CONFIG} {path}: must hold names of options with their values, such as `keep: 0.25`.")
-    options: list[str] = []
-    for name, value in content.items():
-        values = value if isinstance(value, list) else [value]
-        words = ["none" if each is None else each if isinstance(each, str) else json.dumps(each) for each in values]
-        # One value may begin with a minus.
-        options += [f"--{name}={words[0]}"] if len(words) == 1 else [f"--{name}", *words]
-    return options
-
-
-def training_option_names(options: list[str]) -> tuple[list[str], list[str]]:
-    """
-    Of `options` that are of no command, those that [`~transformers.TrainingArguments`] has no field for; and all that
-    it has.
-    """
-    parser = training_parser()
-    try:
-        _, rest = parser.parse_known_args(options)
-    except ArgumentError as error:
-        raise UsageError(told(str(error))) from None
-    return rest, [option for action in parser._actions for option in action.option_strings]
-
-
 def told(message: str) -> str:
     """What argparse says of an option, which is named once."""
     return re.sub(r"^(--\w+)(/--[\w-]+)+", r"\1", message.removeprefix("argument "))
-
-
-def training_parser() -> TypedParser:
-    """A parser of the fields of [`~transformers.TrainingArguments`]."""
-    from transformers import TrainingArguments
-
-    return TypedParser(TrainingArguments, exit_on_error=False, add_help=False)

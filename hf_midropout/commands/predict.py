@@ -11,11 +11,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ..utils.listing import listed
-from ..utils.terminal import one_line
+from ..utils.narration import tell
+from ..utils.terminal import folded, one_line
 from .classifier import Classifier, find_classifier
+from .narrating import narrate
 from .option_names import options_named
 from .parser import command_parser
-from .predict_arguments import PredictArguments
+from .predict_arguments import GROUPS, PredictArguments
 from .predict_checks import check_arguments
 
 
@@ -37,6 +39,8 @@ def make_parser():
         "Classifies texts: of a dataset, of --text, or one a line from the standard input. It takes any checkpoint of "
         "a text classifier: pruned, stock, local or from the Hub. Rows keep their order; one without a text gets no "
         "class.",
+        GROUPS,
+        positional=POSITIONAL,
         from_files=True,
     )
 
@@ -51,6 +55,7 @@ def main(args: PredictArguments) -> None:
         `OSError`: for a checkpoint or dataset that cannot be read.
     """
     check_arguments(args)
+    narrate(args)
     classifier = find_classifier(args.checkpoint, args.max_length, args.trust_remote_code)
     if args.label_names is not None:  # of a model that has none, or has the same
         check_names(args.label_names, classifier)
@@ -58,6 +63,9 @@ def main(args: PredictArguments) -> None:
     filled = [row for row, texts in enumerate(zip(*columns, strict=True)) if all(text.strip() for text in texts)]
     if not filled:
         raise ValueError("There is no text to classify: all rows are empty.")
+    if not args.quiet:
+        told = f"Classifying {len(filled):,} text{'s' * (len(filled) > 1)} with {one_line(classifier.name)}"
+        print(told, file=sys.stderr, flush=True)
     probabilities = run(classifier, [[column[row] for row in filled] for column in columns], args.batch_size)
     rows = list(predicted(classifier, columns, dict(zip(filled, probabilities, strict=True)), args.probabilities))
     if args.output is None:
@@ -73,8 +81,8 @@ def main(args: PredictArguments) -> None:
     write_text(args.output, as_csv(rows) if args.output.lower().endswith(".csv") else as_json_lines(rows))
     counts = Counter(row["label"] for row in rows if row["label"] is not None).most_common()
     told = listed(counts, lambda entry: f"{entry[1]:,} {one_line(entry[0], 60)}")
-    print(f"Classified {len(filled):,} of {len(rows):,} rows: {told}.")
-    print(f"Saved in {args.output}.")
+    tell(folded(f"Classified {len(filled):,} of {len(rows):,} rows: {told}."))
+    tell(f"Saved in {args.output}.")
 
 
 def check_names(label_names: list[str], classifier: Classifier) -> None:

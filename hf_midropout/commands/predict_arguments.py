@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .data_arguments import DataArguments, option
+from .data_arguments import DATA, FILES, TOLD, DataArguments, Telling, option
+
+
+GROUPS = {
+    "what is classified, and by what": f"checkpoint text text_pair {DATA} split {FILES}",
+    "how": "probabilities max_length batch_size trust_remote_code",
+    "what is written": "output overwrite",
+    "messages and help": TOLD,
+}
 
 
 @dataclass(kw_only=True)
-class PredictArguments(DataArguments):
+class PredictArguments(Telling, DataArguments):
     """Options of `hf-midropout predict`; each field is `--field`."""
 
     checkpoint: str = field(
@@ -22,6 +30,7 @@ class PredictArguments(DataArguments):
         "Texts to classify, labelled or not: a folder or file of parquet, csv, tsv, json or jsonl, a save_to_disk "
         "folder, a Hub id, or python-docs (built in). None: those of --text, or the lines of the standard input.",
         aliases=["--dataset_name"],
+        metavar="DATA",
     )
     text: list[str] | None = field(default=None, metadata={"help": "Texts to classify, instead of a dataset."})
     text_pair: list[str] | None = field(
@@ -39,6 +48,7 @@ class PredictArguments(DataArguments):
         None,
         "File for the predictions, one for each row, named *.jsonl or *.csv. None: the terminal, where label, "
         "probability and text are separated by tabs.",
+        metavar="FILE",
     )
     overwrite: bool = option(False, "Replace the file of --output if it exists.")
     trust_remote_code: bool = option(

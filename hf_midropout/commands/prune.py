@@ -15,7 +15,7 @@ from .classifier_checks import check_label_names, find_checkpoint, skeleton_of, 
 from .data_arguments import load_data
 from .narrating import narrate
 from .parser import command_parser
-from .prune_arguments import AUTO, PruneArguments
+from .prune_arguments import AUTO, GROUPS, PruneArguments
 from .prune_checks import check_arguments, check_checkpoint, check_problem_type, check_split
 from .prune_finish import Outcome, finish, neurons_at_first, remove_what_a_kill_left
 from .prune_smaller import (
@@ -48,6 +48,9 @@ def make_parser():
         "Removes the feed-forward neurons of a fine-tuned classifier's encoder that carry the least information about "
         "its prediction, and refits the weights that read the others. Nothing is trained. What it saves loads with "
         "transformers' own classes, and has a report, figures and a model card with it.",
+        GROUPS,
+        positional=POSITIONAL,
+        from_files=True,
     )
 
 
@@ -130,7 +133,8 @@ def prune_and_compare(
     tell(
         folded(
             f"Data: {Path(data.name).name}; {measured.rows:,} {args.split} rows to measure with, {compared:,} "
-            f"{held_out} ones to compare on"
+            f"{held_out} ones to compare on, cut to {max_length} tokens",
+            "  ",
         )
     )
 
@@ -141,13 +145,15 @@ def prune_and_compare(
     started = time.perf_counter()
     evidence = measure_encoder(model, batches["measured"], args.seed, [args.criterion])
     seconds = {"measuring": time.perf_counter() - started}
-    tell(f"Measured {len(evidence.groups)} layers in {seconds['measuring']:.0f} s")
+    layers = len(evidence.groups)
+    tell(f"Measured {layers} layer{'s' * (layers > 1)} in {seconds['measuring']:.0f} s")
     width = search.taken.width if search else None
     pruning_started = time.perf_counter()
     networks, pruned, sweep = pruned_networks(args, evidence, batches.get("searched"), width)
     started = time.perf_counter()
     predictions |= {name: predict(network, batches["compared"]) for name, network in networks.items()}
-    tell(f"Pruned and compared {len(networks)} networks in {time.perf_counter() - pruning_started:.0f} s")
+    told = f"{len(networks)} networks" if len(networks) > 1 else "the network"
+    tell(f"Pruned and compared {told} in {time.perf_counter() - pruning_started:.0f} s")
     network = networks[args.criterion]
     tokenizer, trimming = trim_as_asked(args, network, tokenizer, data, held_out)
     if trimming is not None:  # what is saved is told of: on the same rows, in the tokens that they have now

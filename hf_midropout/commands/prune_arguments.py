@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from ..choices import Scope
-from .data_arguments import DataArguments, option
+from .data_arguments import DATA, FILES, TOLD, DataArguments, Telling, option
 
 
 AUTO = "auto"
@@ -14,14 +14,25 @@ DEFAULT_KEEP = 0.25
 DEFAULT_MARGIN = 0.01
 
 
+GROUPS = {
+    "what is pruned, and how far": "checkpoint output_dir keep speedup scope criterion keep_layers trim_vocabulary "
+    "margin dtype trust_remote_code",
+    "data": f"{DATA} max_length split max_samples max_eval_samples batch_size seed {FILES}",
+    "comparisons": "compare latency latency_batch_size latency_tokens",
+    "card, messages and help": f"language {TOLD}",
+}
+
+
 @dataclass(kw_only=True)
-class PruneArguments(DataArguments):
+class PruneArguments(Telling, DataArguments):
     """Options of `hf-midropout prune`; each field is `--field`."""
 
     checkpoint: str = field(
         metadata={"help": "The fine-tuned classifier: a local folder or a Hub id. The option's name may be left out."}
     )
-    output_dir: str = field(metadata={"help": "Folder for the smaller classifier: a new or an empty one."})
+    output_dir: str = field(
+        metadata={"help": "Folder for the smaller classifier: a new or an empty one.", "metavar": "FOLDER"}
+    )
     keep: float | str | None = option(
         None,
         "Fraction of each layer's feed-forward neurons to keep, in (0, 1). 'auto': the smallest at which the accuracy "
@@ -77,11 +88,10 @@ class PruneArguments(DataArguments):
     seed: int = option(0, "Seed of the draws.")
     language: list[str] | None = field(
         default=None,
-        metadata={"help": "Language of the texts, for the model card, such as en. None: not said."},
-    )
-    quiet: bool = option(False, "Print the verdict and errors only, without bars.")
-    log_level: str | None = option(
-        None, "What libraries and this package log: debug, info, warning, error or critical. None: warning."
+        metadata={
+            "help": "Language of the texts, for the model card, such as en. None: not said.",
+            "metavar": "CODE",
+        },
     )
     trust_remote_code: bool = option(
         False, "Run code that comes with the checkpoint, should its model be neither in transformers nor here."

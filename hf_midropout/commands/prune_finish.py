@@ -8,7 +8,7 @@ from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..utils.narration import is_quiet, write
+from ..utils.narration import is_quiet, tell, write
 from ..utils.terminal import folded, one_line
 from .prune_arguments import PruneArguments
 
@@ -86,7 +86,7 @@ def remove_what_a_kill_left(output_dir: str) -> None:
 
     def remove(folder: Path) -> None:
         for name in remove_written(folder):
-            print(f"Left where it is, as no run wrote it: {one_line(folder.parent / name, 500)}", flush=True)
+            tell(f"Left where it is, as no run wrote it: {one_line(folder.parent / name, 500)}")
 
     clean_up(path.parent, (path.name,), remove)
 
@@ -168,11 +168,18 @@ def command_line(args: PruneArguments, checkpoint_source: str, data_source: str)
     for field in fields(args):
         value = getattr(args, field.name)
         default = field.default if field.default_factory is MISSING else field.default_factory()
-        if field.name == "checkpoint" or (value == default and field.name != "criterion"):
+        if field.name in ("checkpoint", "quiet", "log_level") or (value == default and field.name != "criterion"):
             continue
         shown: Iterable[Any] = value if isinstance(value, list) else [public.get(field.name) or value]
         words += [f"--{field.name}", *map(str, shown)]
     return shlex.join(words)
+
+
+def needs_code(folder: str) -> bool:
+    """Whether the checkpoint in `folder` is of a class that transformers does not have, such as a head of ours."""
+    from ..checkpoints.checks import read_json
+
+    return "auto_map" in read_json(Path(folder) / "config.json")
 
 
 def print_end(report: Report, folder: str) -> None:
@@ -183,7 +190,8 @@ def print_end(report: Report, folder: str) -> None:
     encoder, test, dense = report.encoder, report.test, report.dense_test
     assert encoder is not None and test is not None and dense is not None  # of a run that is finished
     if not is_quiet():
-        heading = f"{encoder.kept:,} of {encoder.neurons:,} neurons in {len(encoder.groups)} layers, chosen by"
+        layers = f"{len(encoder.groups)} layer{'s' * (len(encoder.groups) > 1)}"
+        heading = f"{encoder.kept:,} of {encoder.neurons:,} neurons in {layers}, chosen by"
         rows = {f"{encoder.criterion} (saved)": (test.accuracy, encoder.to_dense.bits)} | {
             name: (encoder.controls[name].accuracy, encoder.controls[name].to_dense.bits)
             for name in in_order(encoder.controls, encoder.criterion)
@@ -197,7 +205,8 @@ def print_end(report: Report, folder: str) -> None:
         write(folded(line))
     if is_quiet():
         return
-    needs = ",\nwith hf_midropout installed and imported, or trust_remote_code=True" if encoder.is_uneven else ""
-    write(f"\nSaved in {folder}; AutoModelForSequenceClassification.from_pretrained loads it{needs}.")
+    needs = ", with hf_midropout installed and imported, or trust_remote_code=True" if needs_code(folder) else ""
+    saved = f"Saved in {folder}; AutoModelForSequenceClassification.from_pretrained loads it{needs}."
+    write("\n" + folded(saved, "  "))
     write(f"{report.seconds['total']:.0f} s, of which measuring {report.seconds['measuring']:.0f} s.")
     write(f"Next: hf-midropout report {shlex.quote(one_line(folder, 500))}")

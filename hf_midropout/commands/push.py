@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, field
 
-from .data_arguments import option
+from ..utils.narration import tell, write
+from ..utils.terminal import folded, one_line
+from .data_arguments import TOLD, Telling, option
+from .narrating import narrate
 from .parser import command_parser
 
 
 POSITIONAL = ("checkpoint", "repo_id")
 
 
+GROUPS = {
+    "what is published, and where": "checkpoint repo_id private revision commit_message verify",
+    "messages and help": TOLD,
+}
+
+
 @dataclass(kw_only=True)
-class PushArguments:
+class PushArguments(Telling):
     """Options of `hf-midropout push`; each field is `--field`."""
 
     checkpoint: str = field(
@@ -37,6 +47,8 @@ def make_parser():
         "Publishes a checkpoint on the Hub in one commit: safetensors, tokenizer, config, code, report, "
         "figures and a model card merged with the one that is there. The token is that of `hf auth login` or "
         "of the environment variable HF_TOKEN.",
+        GROUPS,
+        positional=POSITIONAL,
     )
 
 
@@ -51,7 +63,9 @@ def main(args: PushArguments) -> None:
     from ..checkpoints.checks import checkpoint_folder
     from ..hub.publishing import push
 
+    narrate(args)
     folder = checkpoint_folder(args.checkpoint)
+    tell(f"Pushing {folder} to {one_line(args.repo_id)}")
     published = push(
         folder,
         args.repo_id,
@@ -59,12 +73,16 @@ def main(args: PushArguments) -> None:
         revision=args.revision,
         commit_message=args.commit_message,
     )
-    print(f"Pushed {folder} to {published.url}, commit {published.commit[:10]}: {', '.join(published.files)}.")
+    told = f"Pushed {folder} to {published.url}, commit {published.commit[:10]}: {', '.join(published.files)}."
+    write(folded(told, "  "))
     if args.verify:
         from ..hub.verification import verify_published
 
+        tell("Pulling it back, to compare")
         difference = verify_published(folder, published)
-        print(
+        told = (
             f"Pulled it back into an empty cache: all {len(published.digests)} files have the SHA-256 of what was "
             f"sent; token ids and labels are the same, logits differ by at most {difference:.1e}."
         )
+        write(folded(told, "  "))
+    tell(f'Next: hf-midropout predict {shlex.quote(args.repo_id)} --text "..."')

@@ -5,15 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .data_arguments import option
+from ..utils.narration import tell, write
+from ..utils.terminal import folded
+from .data_arguments import TOLD, Telling, option
+from .narrating import narrate
 from .parser import command_parser
 
 
 POSITIONAL = ("checkpoint",)
 
 
+GROUPS = {"page": "checkpoint output", "messages and help": TOLD}
+
+
 @dataclass(kw_only=True)
-class ReportArguments:
+class ReportArguments(Telling):
     """Options of `hf-midropout report`; each field is `--field`."""
 
     checkpoint: str = field(
@@ -26,6 +32,7 @@ class ReportArguments:
         None,
         "HTML file; figures go to the folder 'figures' beside it. None: midropout_report.html in the checkpoint's "
         "folder, or here if it is on the Hub.",
+        metavar="FILE",
     )
 
 
@@ -36,6 +43,8 @@ def make_parser():
         "report",
         "Makes one HTML page that needs no network, and figures as SVG and PNG, from the report that hf-midropout "
         "train and hf-midropout prune leave with a checkpoint: what was dropped and what it cost, beside controls.",
+        GROUPS,
+        positional=POSITIONAL,
     )
 
 
@@ -47,6 +56,7 @@ def main(args: ReportArguments) -> None:
         `ValueError`: for a checkpoint that is refused, or that has no report.
         [`HubError`]: if the Hub refused, failed or could not be reached.
     """
+    narrate(args)
     from ..hub.publishing import pull
 
     local = Path(args.checkpoint).exists()
@@ -59,7 +69,8 @@ def main(args: ReportArguments) -> None:
     from ..reporting.page import write_page
 
     written = write_page(folder, page, name)
-    print(f"Written: {written[0]}, and {len(written) - 1} figures in {written[1].parent}.")
+    write(folded(f"Written: {written[0]}, and {len(written) - 1} figures in {written[1].parent}.", "  "))
+    tell("Next: open it in a browser.")
 
 
 def title_of(folder: Path) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..utils.files import write_text
 from .parser import command_parser
-from .reproduce_arguments import ReproduceArguments
+from .reproduce_arguments import GROUPS, ReproduceArguments
 from .reproduce_checks import MARK, check_arguments, check_output_folder, mark
 
 
@@ -25,6 +25,7 @@ def make_parser():
         "Compares MI-Dropout with other regularizers, as the paper does, on what a frozen encoder gives or with the "
         "whole classifier fine-tuned: every method at the same budget, with paired differences. It may be stopped at "
         "any moment; started again, it goes on.",
+        GROUPS,
     )
 
 

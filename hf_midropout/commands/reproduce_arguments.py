@@ -7,6 +7,12 @@ from dataclasses import dataclass, field
 from .data_arguments import option
 
 
+GROUPS = {
+    "what is compared": "suite dataset method size seeds tuning_seeds model_name_or_path max_length list_methods",
+    "the run": "output_dir workers help",
+}
+
+
 @dataclass
 class ReproduceArguments:
     """Options of `hf-midropout reproduce`; each field is `--field`."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..utils.narration import tell, write
+from ..utils.terminal import folded, one_line
 from .classifier_checks import check_label_names, find_checkpoint
 from .data_arguments import load_data
+from .narrating import narrate
 from .option_names import options_named
 from .parser import command_parser
-from .score_arguments import ScoreArguments
+from .score_arguments import GROUPS, ScoreArguments
 from .score_checks import check_arguments, check_builtin_labels, check_skeleton
 
 
@@ -29,6 +32,9 @@ def make_parser():
         "between the neuron and the label, and prints a table. Nothing is changed or trained. A checkpoint for "
         "several binary labels takes a column of lists, one for regression a column of numbers. A checkpoint that is "
         "not what it says it is gets refused before it is loaded.",
+        GROUPS,
+        positional=POSITIONAL,
+        from_files=True,
     )
 
 
@@ -42,6 +48,7 @@ def main(args: ScoreArguments) -> None:
         `OSError`: for a checkpoint or dataset that cannot be read.
     """
     check_arguments(args)
+    narrate(args)
     checkpoint = find_checkpoint(args.checkpoint, args.trust_remote_code)
 
     from transformers import AutoConfig
@@ -55,8 +62,11 @@ def main(args: ScoreArguments) -> None:
     data = load_labelled_data(args, config)
     if args.split not in data.splits:
         raise ValueError(f"--split {args.split}: the data has {', '.join(data.splits)} only.")
+    rows = f"{len(data.splits[args.split]):,} {args.split} rows"
+    tell(f"Data: {Path(data.name).name}; {rows}, cut to {max_length} tokens")
     for note in data.notes:
-        print(f"  {note}")
+        tell(folded(f"  {note}", "    "))
+    tell(f"Loading {one_line(args.checkpoint)}")
     tokenizer = load_checked_tokenizer(checkpoint, trust_remote_code=args.trust_remote_code)
     model = load_checked_model(checkpoint, trust_remote_code=args.trust_remote_code)
     with options_named(type(args)):
@@ -69,14 +79,15 @@ def main(args: ScoreArguments) -> None:
             batch_size=args.batch_size,
             max_samples=args.max_samples or None,
             seed=args.seed,
+            progress=not args.quiet,
         )
-    print(scores)
+    write(f"\n{scores}" if not args.quiet else str(scores))
     if args.output:
         scores.save(args.output)
-        print(f"Saved in {Path(args.output)}.")
+        tell(f"Saved in {Path(args.output)}.")
     if args.figure:
         Path(args.figure).parent.mkdir(parents=True, exist_ok=True)
-        print(f"Drawn in {scores.save_figure(args.figure)}.")
+        tell(f"Drawn in {scores.save_figure(args.figure)}.")
 
 
 def load_labelled_data(args: ScoreArguments, config) -> TextClassificationData:

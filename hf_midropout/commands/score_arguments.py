@@ -5,11 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..choices import Targets
-from .data_arguments import DataArguments, option
+from .data_arguments import DATA, FILES, TOLD, DataArguments, Telling, option
+
+
+GROUPS = {
+    "what is scored": "checkpoint targets layers trust_remote_code",
+    "data": f"{DATA} split max_length max_samples batch_size seed {FILES}",
+    "what is written": "output figure",
+    "messages and help": TOLD,
+}
 
 
 @dataclass(kw_only=True)
-class ScoreArguments(DataArguments):
+class ScoreArguments(Telling, DataArguments):
     """Options of `hf-midropout score`; each field is `--field`."""
 
     checkpoint: str = field(
@@ -33,8 +41,10 @@ class ScoreArguments(DataArguments):
     )
     batch_size: int = option(64, "Rows per batch.")
     seed: int = option(0, "Seed of the draw.")
-    output: str | None = option(None, "File for the scores, named *.json. None: only the table on the terminal.")
-    figure: str | None = option(None, "File for a histogram of bits, named *.png. None: no figure.")
+    output: str | None = option(
+        None, "File for the scores, named *.json. None: only the table on the terminal.", metavar="FILE"
+    )
+    figure: str | None = option(None, "File for a histogram of bits, named *.png. None: no figure.", metavar="FILE")
     trust_remote_code: bool = option(
         False, "Run code that comes with the checkpoint, should its model be neither in transformers nor here."
     )

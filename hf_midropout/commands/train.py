@@ -22,9 +22,10 @@ from .ending import Progress, ending_told
 from .narrating import narrate
 from .option_checks import check_options
 from .option_names import options_named
-from .parser import command_parser, training_option_names
-from .train_arguments import TrainArguments
+from .parser import command_parser
+from .train_arguments import DEFAULTS, GROUPS, TrainArguments
 from .train_dense import check_comparison
+from .training_options import training_help, training_option_names
 
 
 HIDDEN = ("MIDropoutConfig.seed", "MIDropoutConfig.eval_dataset", "TrainArguments.training_options")
@@ -39,9 +40,12 @@ def make_parser():
         "Trains a text classifier, scores every neuron of its head by the mutual information (bits) "
         "between the neuron and the label, drops the neurons that carry the least, goes on training, and saves the "
         "smaller model with a JSON report and figures. Without options: built-in data and a tiny model, "
-        "no network. Each other field of transformers.TrainingArguments is an option too, such as --logging_steps 50.",
+        "no network. Each other field of transformers.TrainingArguments is an option too, such as --logging_steps 50; "
+        "--help_all lists them.",
+        GROUPS,
         hidden=HIDDEN,
         more=training_option_names,
+        more_help=lambda: training_help(DEFAULTS),
         from_files=True,
     )
 

@@ -5,7 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..model_types import HEAD_ARCHITECTURES
-from .data_arguments import DataArguments, option
+from .data_arguments import DATA, FILES, DataArguments, option
+
+
+GROUPS = {
+    "data": f"{DATA} max_length validation_fraction max_train_samples max_eval_samples {FILES}",
+    "model": "model head_*",
+    "what is written": "output_dir overwrite_output_dir resume language",
+    "pruning": "targets keep threshold start criterion scope action reconstruction compare baselines",
+    "training": "num_train_epochs learning_rate per_device_train_batch_size per_device_eval_batch_size seed "
+    "warmup_steps weight_decay gradient_accumulation_steps bf16 fp16 accelerate_config accelerate",
+    "pruning in detail": "pruning_steps rewind_learning_rate distill distill_temperature dropout_rate graded "
+    "metric margin alpha score_samples reconstruction_samples",
+    "messages and help": "quiet report_to config help help_all",
+}
+DEFAULTS = {"eval_strategy": "epoch", "save_strategy": "epoch", "save_total_limit": 2, "logging_steps": 25}
+"""Of options that are the Trainer's own, where the command has others."""
 
 
 @dataclass
@@ -15,14 +30,13 @@ class TrainArguments(DataArguments):
     each other field of [`~transformers.TrainingArguments`] is an option too.
     """
 
-    _argument_group_name = "data, model and training"
-
     model: str | None = option(
         None,
         f"Checkpoint of {', '.join(row.name for row in HEAD_ARCHITECTURES.values())} to start from: a local folder "
         "or a Hub id such as albert/albert-base-v2. "
         "None: a tiny ALBERT with a tokenizer trained on the spot.",
         aliases=["--model_name_or_path"],
+        metavar="MODEL",
     )
     validation_fraction: float = option(
         0.1, "Fraction of the training rows, in (0, 1), cut off for validation if the data has no such split."
@@ -32,6 +46,7 @@ class TrainArguments(DataArguments):
     output_dir: str = option(
         "midropout_output",
         "Folder for the training's checkpoints and, in its subfolder 'compact', the finished model, report, figures.",
+        metavar="FOLDER",
     )
     overwrite_output_dir: bool = option(False, "Delete what an earlier run left in output_dir.")
     resume: bool = option(
@@ -41,6 +56,7 @@ class TrainArguments(DataArguments):
         None,
         "dense: also train without pruning, with the same seed and steps, from the initial phase that both share, and "
         "time both networks: what pruning cost is then known. It takes the time of the second phase once more.",
+        metavar="dense",
     )
 
     head_widths: list[int] | None = field(
@@ -51,7 +67,7 @@ class TrainArguments(DataArguments):
         },
     )
     head_activation: str | None = option(
-        None, "Activation function of a new head, a name in transformers' ACT2FN. None: relu."
+        None, "Activation function of a new head, a name in transformers' ACT2FN. None: relu.", metavar="NAME"
     )
 
     head_regularizer: str | None = option(
@@ -59,6 +75,7 @@ class TrainArguments(DataArguments):
         "What acts on the hidden layers of the head in training: none, dropout, spatial_1d, alpha, gaussian, "
         "drop_connect, info_drop, information, concrete, multi_sample or drop_mi. None: dropout, or that of a "
         "MIDropout checkpoint.",
+        metavar="NAME",
     )
     head_dropout: float | None = option(
         None, "Rate of --head_regularizer. None: its published default, and for dropout 0."
@@ -85,20 +102,31 @@ class TrainArguments(DataArguments):
     fp16: bool = option(False, "Mixed precision with float16 (GPU only).")
     seed: int = option(42, "Seed of weights, data order, row draws and random choices of neurons.")
     report_to: list[str] | None = field(
-        default=None, metadata={"help": "Where the Trainer logs to: tensorboard, wandb, ... None: only the terminal."}
+        default=None,
+        metadata={
+            "help": "Where the Trainer logs to: tensorboard, wandb, ... None: only the terminal.",
+            "metavar": "NAME",
+        },
     )
     accelerate_config: str | None = option(
         None,
         "Run in several processes through `accelerate launch`: a YAML file of accelerate, or one of gpu, a100_8gpu, "
         "a100_2x8gpu, fsdp2, zero2, cpu_2.",
+        metavar="FILE",
     )
     accelerate: list[str] | None = field(
         default=None,
-        metadata={"help": "Settings of `accelerate launch` that go before the file's, such as num_processes=4."},
+        metadata={
+            "help": "Settings of `accelerate launch` that go before the file's, such as num_processes=4.",
+            "metavar": "NAME=VALUE",
+        },
     )
     language: list[str] | None = field(
         default=None,
-        metadata={"help": "Language of the texts, for the model card, such as en. None: not said."},
+        metadata={
+            "help": "Language of the texts, for the model card, such as en. None: not said.",
+            "metavar": "CODE",
+        },
     )
-    quiet: bool = option(False, "Print the verdict and errors only, without bars.")
+    quiet: bool = option(False, "Print results and errors only, without bars.")
     training_options: list[str] = field(default_factory=list)

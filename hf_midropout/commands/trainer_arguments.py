@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import MISSING
 from typing import Any
 
-from .parser import training_parser
-from .train_arguments import TrainArguments
+from .train_arguments import DEFAULTS, TrainArguments
+from .training_options import training_parser
 
 
 def training_arguments(args: TrainArguments):
@@ -24,11 +24,8 @@ def training_arguments(args: TrainArguments):
         "output_dir": args.output_dir,
         "num_train_epochs": args.num_train_epochs,
         "learning_rate": args.learning_rate,
-        "eval_strategy": "epoch",
-        "save_strategy": "epoch",
-        "save_total_limit": 2,
-        "logging_steps": 25,
         "report_to": args.report_to or [],
+        **DEFAULTS,
         "dataloader_pin_memory": torch.cuda.is_available(),
         "ddp_find_unused_parameters": False,
     }

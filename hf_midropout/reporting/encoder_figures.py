@@ -91,7 +91,12 @@ def neurons_kept(encoder: PrunedEncoder, arrays: Arrays) -> Figure:
     """A strip a layer: its neurons, those kept first, by importance; beside it what the refit left unexplained."""
     layers = len(encoder.groups)
     figure, (strips, left) = plt.subplots(
-        1, 2, figsize=(6.4, min(1.3 + 0.26 * layers, 8.0)), sharey=True, width_ratios=(3, 1), layout="constrained"
+        1,
+        2,
+        figsize=(6.4, min(max(1.3 + 0.26 * layers, 2.0), 8.0)),
+        sharey=True,
+        width_ratios=(3, 1),
+        layout="constrained",
     )
     image = strips.imshow(
         _importance_strips(encoder, arrays), aspect="auto", cmap="Blues", extent=(0, 1, layers - 0.5, -0.5),
@@ -106,11 +111,11 @@ def neurons_kept(encoder: PrunedEncoder, arrays: Arrays) -> Figure:
     strips.xaxis.set_major_formatter(PercentFormatter(1, 0))
     strips.set_xlabel("neurons, by importance")
     strips.spines[:].set_visible(False)
-    figure.colorbar(image, ax=strips, label="importance, log10", shrink=0.9, pad=0.02)
+    figure.colorbar(image, ax=strips, label="log10 of importance", shrink=1.0 if layers < 5 else 0.9, pad=0.02)
     unexplained = [group.unexplained or 0.0 for group in encoder.groups.values()]
     left.barh(places, unexplained, 0.7, color=BEFORE)
     left.xaxis.set_major_formatter(PercentFormatter(1, 0))
-    left.set_xlabel("unexplained")
+    left.set_xlabel("unexplained", loc="right", fontsize="small")  # browsers take other fonts, which are wider
     left.tick_params(axis="y", length=0)
     return figure
 

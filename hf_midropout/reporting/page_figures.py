@@ -44,7 +44,7 @@ def architecture(record: PruningRecord, config: dict[str, Any]) -> Figure:
     y = _box(axes, 0.0, box, "text, cut into tokens", left, right)
     y = _arrow(axes, y, gap)
     name, num_layers, hidden_size = encoder_of(config)
-    y = _box(axes, y, box, f"{name} encoder: {num_layers} layers of {hidden_size} units", left, right)
+    y = _box(axes, y, box, f"{name}: {num_layers} layers of {hidden_size} units", left, right)
     for layer, height in zip(layers, heights, strict=True):
         y = _arrow(axes, y, gap)
         kept = record.selection.kept[layer.name].tolist() if record.selection else [True] * layer.neurons

@@ -172,8 +172,8 @@ def test_numbers_for_labels_and_a_draw_of_rows(folder, data_folder, tmp_path, ca
     told = []
     for name in ("new.parquet", "new.csv"):
         assert evaluate(folder / "dense", "--dataset", tmp_path / name, "--max_samples", "20") == 0
-        told.append(capsys.readouterr().out)
-        assert f"{name}; 20 rows." in told[-1] and "20 of 30 rows drawn at random (seed 0)" in told[-1]
+        told.append(capsys.readouterr().out.replace("\n    ", " "))
+        assert f"{name}; 20 rows, cut to " in told[-1] and "20 of 30 rows drawn at random (seed 0)" in told[-1]
     assert "labels are taken for the model's classes in their order: 0 is money, 1 is sport" in told[1]
     accuracies = [next(line for line in text.splitlines() if line.startswith("accuracy")) for text in told]
     assert accuracies[0] == accuracies[1]

@@ -185,8 +185,8 @@ def test_a_checkpoint_with_a_report_of_another_kind_is_refused_before_anything(
 
 @pytest.mark.parametrize(
     "moment",
-    ["pruning.encoder.measure_encoder", "pruning.predictions.predict", "reporting.drawing.draw_figures",
-     "reporting.model_card.write_card"],
+    ["pruning.encoder.one_shot.measure_encoder", "pruning.comparison.predictions.predict",
+     "reporting.drawing.draw_figures", "reporting.model_card.write_card"],
 )  # fmt: skip
 def test_ctrl_c_leaves_nothing(classifier, data_folder, tmp_path, monkeypatch, capsys, moment):
     def stop(*args, **kwargs):

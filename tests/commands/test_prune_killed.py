@@ -17,7 +17,8 @@ from hf_midropout.cli import main
 from hf_midropout.commands import prune, prune_finish
 from hf_midropout.models.builtin import train_tokenizer
 from hf_midropout.reporting.report import Report
-from hf_midropout.utils import plotting
+from hf_midropout.utils import files, plotting
+from hf_midropout.utils.narration import be_quiet
 
 
 WRITES = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir"}
@@ -93,3 +94,19 @@ def test_killed_while_saving(data_folder, tmp_path, capsys, step):
     assert (folder / "small.txt").read_text() == "mine"
     assert f"{left[0].name}/small/thesis.txt" in capsys.readouterr().out
     check_checkpoint(folder / "small")
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_what_no_run_wrote_stays_and_is_told_unless_quiet(tmp_path, monkeypatch, capsys, quiet):
+    (tmp_path / "left").mkdir()
+    (tmp_path / "left" / "mine.txt").write_text("mine")
+    (tmp_path / "left" / "config.json").write_text("{}")
+    monkeypatch.setattr(files, "clean_up", lambda folder, names, remove: remove(folder / "left"))
+    be_quiet(quiet)
+    try:
+        prune_finish.remove_what_a_kill_left(str(tmp_path / "small"))
+    finally:
+        be_quiet(False)
+    assert [path.name for path in (tmp_path / "left").iterdir()] == ["mine.txt"]
+    told = f"Left where it is, as no run wrote it: {tmp_path / 'left' / 'mine.txt'}\n"
+    assert capsys.readouterr().out == ("" if quiet else told)

@@ -54,7 +54,10 @@ def test_onnx_takes_any_batch_and_length_and_is_compared(exported):
     import onnxruntime
 
     folder, printed = exported
-    assert "logits equal PyTorch's within" in printed and "before pruning (12, 8, 6 neurons)" in printed
+    assert (
+        "logits equal PyTorch's within" in " ".join(printed.split()) and "before pruning (12, 8, 6 neurons)" in printed
+    )
+    assert max(map(len, printed.splitlines()[4:])) <= 79  # below the paths
     rows = [line.split() for line in printed.splitlines() if line.startswith(("before pruning", "this model"))]
     parameters = [int(row[-4].replace(",", "")) for row in rows]
     megabytes = [float(row[-3]) for row in rows]

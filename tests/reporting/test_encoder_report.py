@@ -184,7 +184,7 @@ def test_the_page(folder, capsys):
     for text in (accuracy, lost, words.split("Results")[-1], words.split("Verdict")[1]):
         assert sorted(names, key=text.index) == list(names), "one order everywhere"
     for sentence in verdict(Report.load(folder)):
-        assert sentence in words
+        assert sentence.replace("->", "→") in words
     assert "lost 64 of 128 feed-forward neurons, chosen by prediction information" in words
     assert "prediction information (this model) 0.8000 +0.00 ± 0.00 0.0000 ± 0.0000" in words
     assert "std × norm (accuracy within noise) 0.7975 -0.25 ± 0.25" in words

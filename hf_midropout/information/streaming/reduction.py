@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 
 
-if TYPE_CHECKING:
-    from .streamed_counts import StreamedCounts
+class Summable(Protocol):
+    """What `all_reduce` needs of statistics; `StreamedCounts` are such."""
+
+    DTYPE: torch.dtype
+    reduced: bool
+    _cells: torch.Tensor
+    _copies: torch.Tensor | None
+
+    def _count_waiting(self) -> None:
+        """Counts the batches that wait."""
+
+    def _sums(self, copied: bool) -> tuple[torch.Tensor, ...]:
+        """What adds up; with the sums of copies if there are any anywhere."""
+        ...
 
 
-def all_reduce(statistics: Sequence[StreamedCounts]) -> int:
+def all_reduce(statistics: Sequence[Summable]) -> int:
     """
     Sums the counts of several layers over the processes of `torch.distributed`, in one all-reduce of integers; the
     bins must be the same everywhere.

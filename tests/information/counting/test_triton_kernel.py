@@ -19,6 +19,6 @@ def test_the_kernel_in_triton_s_interpreter():
     # As a child of a worker of pytest-xdist it would take its options for its own.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
     done = subprocess.run(
-        command, env={**environment, "TRITON_INTERPRET": "1"}, cwd=file.parents[2], capture_output=True, text=True
+        command, env={**environment, "TRITON_INTERPRET": "1"}, cwd=file.parents[3], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
