@@ -16,7 +16,7 @@ _MODULE_OF = {
     "NeuronScores": "scoring.scores",
     "builtin_task": "models.builtin",
     "last_whole_checkpoint": "training.resuming",
-    "prune": "pruning.prune_model",
+    "prune": "pruning.steps.prune_model",
     "score_neurons": "scoring.neurons",
 }
 for _stock, _row in HEAD_ARCHITECTURES.items():
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
         MIDropoutXLMRobertaModel,
     )
     from .pruning.config import MIDropoutConfig
-    from .pruning.prune_model import prune
+    from .pruning.steps.prune_model import prune
     from .scoring.neurons import score_neurons
     from .scoring.scores import NeuronScores
     from .training.callback import MIDropoutCallback

@@ -4,7 +4,7 @@ Draws the pictures of README.md and `docs/` into `docs/images/`, from the packag
     python scripts/draw_docs.py
 
 `first_look` is for the README, `encoder_criteria` for the benchmarks; `information`, `copies`, `refit`,
-`refit_accuracy` and `search` are for the concepts.
+`refit_accuracy` and `search` are for the concepts; those of the study are in `study_pictures.py`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import statistics
 from collections.abc import Callable
 from pathlib import Path
 
+import study_pictures
 import torch
 from torch import nn
 
@@ -23,7 +24,7 @@ from hf_midropout.groups import Groups, PrunableGroup, Rows
 from hf_midropout.information import mutual_information
 from hf_midropout.information.joint import greedy_log_determinant
 from hf_midropout.information.moments import SecondMoments
-from hf_midropout.pruning.reconstruction import Reconstruction
+from hf_midropout.pruning.head.reconstruction import Reconstruction
 from hf_midropout.reporting.figure_list import FIGURES, Drawable
 from hf_midropout.reporting.report import Report
 from hf_midropout.utils.plotting import AFTER, BEFORE, GREY, KEPT, STYLE, plt
@@ -235,7 +236,7 @@ def search():
 PICTURES: dict[str, Callable] = {
     function.__name__: function
     for function in (first_look, encoder_criteria, information, copies, refit, refit_accuracy, search)
-}
+} | study_pictures.PICTURES
 
 
 def main() -> None:

@@ -17,6 +17,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import study_tables
+
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "scripts" / "benchmarks" / "results"
@@ -266,7 +268,7 @@ TABLES = {
         encoder_short, encoder, encoder_retrained, encoder_runs, encoder_latency, encoder_sizes, head_training,
         head_criteria, demo_accuracy, demo_bits, demo_controls, search_time, estimator_error, estimator_speed,
     )
-}  # fmt: skip
+} | study_tables.TABLES  # fmt: skip
 
 
 def filled(text: str) -> str:

@@ -14,11 +14,11 @@ from hf_midropout import MIDropoutAlbertForSequenceClassification, MIDropoutConf
 from hf_midropout.data.datasets import TextClassificationData
 from hf_midropout.information import MutualInformation
 from hf_midropout.models.builtin import train_tokenizer
-from hf_midropout.pruning.apply import apply_selection
-from hf_midropout.pruning.encoder import EncoderPruning
-from hf_midropout.pruning.encoder_schema import Measured
-from hf_midropout.pruning.predictions import Predictions
-from hf_midropout.pruning.record import PruningRecord, PruningStep
+from hf_midropout.pruning.comparison.predictions import Predictions
+from hf_midropout.pruning.encoder.one_shot import EncoderPruning
+from hf_midropout.pruning.head.apply import apply_selection
+from hf_midropout.pruning.record.encoder_schema import Measured
+from hf_midropout.pruning.record.training import PruningRecord, PruningStep
 from hf_midropout.pruning.selection import select
 from hf_midropout.reporting.building import environment, model_sizes, tested
 from hf_midropout.reporting.drawing import draw_figures

@@ -306,7 +306,7 @@ def study_features():
     """What a frozen encoder might give for rows of three classes."""
     import torch
 
-    from hf_midropout.pruning.head_evaluation import HeadInputs
+    from hf_midropout.pruning.head.inputs import HeadInputs
     from hf_midropout.study.features import Features
 
     def made_up(rows: int, seed: int) -> HeadInputs:

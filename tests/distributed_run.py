@@ -18,7 +18,7 @@ from hf_midropout import (
     MIDropoutConfig,
     score_neurons,
 )
-from hf_midropout.pruning import decision
+from hf_midropout.pruning.head import decision
 from hf_midropout.pruning.selection import NothingToSelect
 from hf_midropout.utils.broadcasting import broadcast
 

@@ -3,7 +3,7 @@
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
-from hf_midropout.pruning.predictions import divergence
+from hf_midropout.pruning.comparison.predictions import divergence
 from hf_midropout.scoring.batches import FixedBatches
 
 

@@ -22,7 +22,7 @@ from transformers import AutoModelForSequenceClassification, Trainer, TrainingAr
 
 from hf_midropout import MIDropoutAlbertForSequenceClassification, MIDropoutCallback, MIDropoutConfig
 from hf_midropout.groups.sharding import full_module
-from hf_midropout.pruning.apply import verify_compaction
+from hf_midropout.pruning.head.apply import verify_compaction
 from hf_midropout.scoring.batches import batches_for
 
 

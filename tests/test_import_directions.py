@@ -11,6 +11,8 @@ ORDER = [
     "regularizers", "models", "scoring", "pruning", "export", "reporting", "hub", "training", "study", "commands",
     "cli", "__main__",
 ]  # fmt: skip
+# Of the folders in `pruning`; the modules that lie in it directly are the ground of all of them.
+PRUNING_ORDER = ["record", "comparison", "head", "encoder", "layers", "speed", "vocabulary", "steps"]
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
@@ -24,9 +26,13 @@ def imported(path: Path, types_too: bool = True) -> set[tuple[str, ...]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.level:
             base = (*package[: len(package) - node.level + 1], *(node.module.split(".") if node.module else ()))
-            found |= {(*base, alias.name)[1:] for alias in node.names} if len(base) == 1 else {base[1:]}
         elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "hf_midropout":
-            found.add(tuple((node.module or "").split("."))[1:])
+            base = tuple((node.module or "").split("."))
+        else:
+            continue
+        # What is imported from a folder may be a module, or another folder.
+        of_folder = PACKAGE.joinpath(*base[1:]).is_dir()
+        found |= {(*base, alias.name)[1:] for alias in node.names} if of_folder else {base[1:]}
     return found
 
 
@@ -42,6 +48,21 @@ def test_imports_go_one_way():
         if room(path) != "__init__"  # the package's front door opens on every room
         and (found := [n for n in imported(path) if n and ORDER.index(n[0]) > ORDER.index(room(path))])
     }
+    assert not wrong
+
+
+def test_folders_of_pruning_go_one_way():
+    pruning = PACKAGE / "pruning"
+    assert {path.parent.name for path in pruning.glob("*/*.py")} == set(PRUNING_ORDER)
+
+    def floor(names: tuple[str, ...]) -> int:
+        return PRUNING_ORDER.index(names[0]) if names[0] in PRUNING_ORDER else -1
+
+    wrong = {}
+    for path in pruning.rglob("*.py"):
+        own = floor(path.relative_to(pruning).parts)
+        above = [name for name in imported(path) if name[0] == "pruning" and floor(name[1:]) > own]
+        wrong |= {str(path.relative_to(pruning)): above} if above else {}
     assert not wrong
 
 

@@ -13,7 +13,7 @@ from .prune_checks import check_problem_type
 
 if TYPE_CHECKING:
     from ..data.datasets import TextClassificationData
-    from ..pruning.predictions import Predictions
+    from ..pruning.comparison.predictions import Predictions
 
 
 @dataclass
@@ -63,7 +63,7 @@ class Classifier:
         Raises:
             `ValueError`: for a checkpoint that is refused or broken.
         """
-        from ..pruning.predictions import predict
+        from ..pruning.comparison.predictions import predict
         from ..scoring.batches import batches_for
 
         tokenizer, model = self.load()

@@ -20,8 +20,8 @@ from .score_checks import check_builtin_labels
 
 if TYPE_CHECKING:
     from ..data.datasets import TextClassificationData
-    from ..pruning.evaluation import Evaluation, PairedComparison
-    from ..pruning.predictions import Predictions
+    from ..pruning.comparison.evaluation import Evaluation, PairedComparison
+    from ..pruning.comparison.predictions import Predictions
 
 
 POSITIONAL = ("checkpoint",)
@@ -71,7 +71,7 @@ def main(args: EvaluateArguments) -> None:
     for note in data.notes:
         print(f"  {note}")
 
-    from ..pruning.evaluation import compare_paired, evaluate
+    from ..pruning.comparison.evaluation import compare_paired, evaluate
     from ..reporting.evaluation_verdict import evaluation_verdict
 
     predictions, sizes = zip(*(run(each, data, args.batch_size) for each in (this, other) if each), strict=True)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
     from ..data.datasets import TextClassificationData
-    from ..pruning.latency_schema import SpeedupSearch
+    from ..pruning.record.latency_schema import SpeedupSearch
 
 
 POSITIONAL = ("checkpoint",)
@@ -109,9 +109,9 @@ def prune_and_compare(
     """
     from datasets import DatasetDict
 
-    from ..pruning.encoder import measure_encoder
-    from ..pruning.encoder_schema import Measured
-    from ..pruning.predictions import predict
+    from ..pruning.comparison.predictions import predict
+    from ..pruning.encoder.one_shot import measure_encoder
+    from ..pruning.record.encoder_schema import Measured
     from ..reporting.building import num_parameters
     from ..reporting.encoder_building import DENSE
     from ..scoring.batches import batches_for
@@ -169,10 +169,10 @@ def pruned_networks(args: PruneArguments, evidence, validation, width: int | Non
     Networks pruned by the criterion that was asked for and by those to compare with, what was done to the first, and
     the search of its width, if there was one.
     """
-    from ..pruning.encoder import Budget, prune_with
-    from ..pruning.encoder_step import not_even_the_widest
-    from ..pruning.predictions import predict
-    from ..pruning.width_search import search_width
+    from ..pruning.comparison.predictions import predict
+    from ..pruning.encoder.one_shot import Budget, prune_with
+    from ..pruning.encoder.width_search import search_width
+    from ..pruning.steps.encoder import not_even_the_widest
 
     criteria = dict.fromkeys([args.criterion, *(CONTROLS if args.compare else ())])
     networks, pruned, sweep = {}, {}, None

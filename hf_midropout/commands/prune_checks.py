@@ -84,8 +84,8 @@ def check_problem_type(name: str, config, option: str = "checkpoint") -> None:
 def check_checkpoint(name: str, model, keep: float | None, scope: Scope = "layer") -> None:
     """`ValueError` for a classifier whose encoder cannot be pruned, or not so little, or not in layers so wide."""
     from ..groups import find_groups
-    from ..pruning.encoder_checks import check_widths
-    from ..pruning.width_allocation import width_for
+    from ..pruning.encoder.checks import check_widths
+    from ..pruning.encoder.width_allocation import width_for
 
     if getattr(model.config, "quantization_config", None) is not None:
         raise ValueError(f"--checkpoint {name}: it is quantised; prune the model that it was made from.")

@@ -15,13 +15,13 @@ from .prune_arguments import PruneArguments
 
 if TYPE_CHECKING:
     from ..data.datasets import TextClassificationData
-    from ..pruning.encoder import EncoderPruning
-    from ..pruning.encoder_schema import Measured
-    from ..pruning.latency_schema import Latency
-    from ..pruning.layer_dropping import LayerDropping
-    from ..pruning.predictions import Predictions
-    from ..pruning.record_schema import Sweep
-    from ..pruning.vocabulary import VocabularyTrimming
+    from ..pruning.comparison.predictions import Predictions
+    from ..pruning.encoder.one_shot import EncoderPruning
+    from ..pruning.layers.dropping import LayerDropping
+    from ..pruning.record.encoder_schema import Measured
+    from ..pruning.record.latency_schema import Latency
+    from ..pruning.record.schema import Sweep
+    from ..pruning.vocabulary.trimming import VocabularyTrimming
     from ..reporting.report import Report
 
 

@@ -12,9 +12,9 @@ from .prune_arguments import PruneArguments
 
 if TYPE_CHECKING:
     from ..data.datasets import TextClassificationData
-    from ..pruning.latency_schema import SpeedupSearch
-    from ..pruning.layer_dropping import LayerDropping
-    from ..pruning.vocabulary import VocabularyTrimming
+    from ..pruning.layers.dropping import LayerDropping
+    from ..pruning.record.latency_schema import SpeedupSearch
+    from ..pruning.vocabulary.trimming import VocabularyTrimming
 
 
 def check_layers_option(args: PruneArguments, model) -> None:
@@ -28,7 +28,7 @@ def check_layers_option(args: PruneArguments, model) -> None:
 
 def check_vocabulary_option(args: PruneArguments, model, tokenizer) -> None:
     """`ValueError` if the vocabulary is to be trimmed and cannot be: before anything is measured."""
-    from ..pruning.vocabulary import check_vocabulary
+    from ..pruning.vocabulary.trimming import check_vocabulary
 
     if args.trim_vocabulary:
         try:
@@ -46,7 +46,7 @@ def layers_to_keep(args: PruneArguments, model, search: SpeedupSearch | None) ->
 
 def drop_layers_as_asked(number: int | None, model, batches) -> LayerDropping | None:
     """Leaves `number` layers of `model`, in place, if that was asked for, and prints what it cost."""
-    from ..pruning.layer_dropping import keep_layers
+    from ..pruning.layers.dropping import keep_layers
 
     if number is None:
         return None
@@ -65,7 +65,7 @@ def trim_as_asked(
     Returns:
         `tuple`: the tokenizer to save, and what was done.
     """
-    from ..pruning.vocabulary import trim_vocabulary
+    from ..pruning.vocabulary.trimming import trim_vocabulary
 
     if not args.trim_vocabulary:
         return tokenizer, None

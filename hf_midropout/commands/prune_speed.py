@@ -12,7 +12,7 @@ from .prune_arguments import PruneArguments
 
 
 if TYPE_CHECKING:
-    from ..pruning.latency_schema import Latency, SpeedupSearch
+    from ..pruning.record.latency_schema import Latency, SpeedupSearch
 
 
 def check_speed(args: PruneArguments) -> None:
@@ -43,7 +43,7 @@ def check_latency_tokens(args: PruneArguments, model) -> None:
 
 def search_as_asked(args: PruneArguments, model, max_length: int) -> SpeedupSearch | None:
     """Finds the width that is as fast as was asked for, if that was, and prints what was measured."""
-    from ..pruning.speedup_search import search_speedup
+    from ..pruning.speed.search import search_speedup
 
     if args.speedup is None:
         return None
@@ -60,7 +60,7 @@ def time_as_asked(
     args: PruneArguments, dense, pruned, max_length: int, search: SpeedupSearch | None
 ) -> Latency | None:
     """Time of the two networks, if that was asked for."""
-    from ..pruning.latency import measure_latency
+    from ..pruning.speed.latency import measure_latency
 
     if not args.latency:
         return None

@@ -58,12 +58,12 @@ def main(args: ReproduceArguments) -> None:
     from ..study.figures import draw_figures
     from ..study.page import write_page
     from ..study.running import run_all
-    from ..study.tables import curves, write_tables
+    from ..study.tables import write_tables
 
     made = run_all(runs, suite, folder, features, args.workers or os.cpu_count() or 1)
     results = list(finished(folder, runs))
     table = write_tables(results, folder)
-    draw_figures(results, table, curves(results), folder / "figures")
+    draw_figures(results, folder / "figures")
     page = write_page(results, table, suite, Path(args.model_name_or_path).name, folder, len(runs) - len(results))
     print(f"{made} runs made, {len(runs) - made} were there. The page: {page}")
 

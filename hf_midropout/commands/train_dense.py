@@ -16,8 +16,8 @@ from .train_arguments import TrainArguments
 
 
 if TYPE_CHECKING:
+    from ..pruning.comparison.predictions import Predictions
     from ..pruning.config import MIDropoutConfig
-    from ..pruning.predictions import Predictions
 
 
 @dataclass
@@ -107,8 +107,8 @@ def predictions_of(model, batches) -> Predictions:
     """Of a model with a head, on labelled rows; to be called on every process."""
     import torch
 
-    from ..pruning.head_evaluation import collect_head_inputs
-    from ..pruning.predictions import Predictions
+    from ..pruning.comparison.predictions import Predictions
+    from ..pruning.head.inputs import collect_head_inputs
 
     rows = collect_head_inputs(model, batches, progress=False).labelled()
     return Predictions(torch.from_numpy(rows.logits(model.classifier)), rows.labels.long())

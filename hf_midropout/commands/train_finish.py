@@ -40,8 +40,8 @@ def finish(
     from transformers.utils import logging as transformers_logging
 
     from ..groups.sharding import full_module
-    from ..pruning.apply import verify_compaction
-    from ..pruning.latency import measure_latency
+    from ..pruning.head.apply import verify_compaction
+    from ..pruning.speed.latency import measure_latency
     from ..reporting.building import build_report, num_parameters, tested
     from ..reporting.drawing import draw_figures
     from ..reporting.examples import answers, example_texts

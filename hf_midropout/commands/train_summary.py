@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from ..pruning.record_schema import Baselines, Metrics, Sweep
+from ..pruning.record.schema import Baselines, Metrics, Sweep
 from ..reporting.parts import in_order
 from ..reporting.report import Report
 from ..reporting.verdict import verdict

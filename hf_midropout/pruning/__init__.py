@@ -1,1 +1,1 @@
-"""What to drop, decided and done: configuration, criteria, selection, reconstruction, search, baselines, record."""
+"""What to drop, decided and done. What lies directly here is what the folders use; `prune` begins in `steps/`."""

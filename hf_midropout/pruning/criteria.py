@@ -8,9 +8,7 @@ import torch
 
 from ..information.joint import greedy_log_determinant
 from .block_removal import removal_costs
-from .encoder_evidence import EncoderEvidence
-from .evidence import Evidence, GroupStatistics
-from .token_statistics import TokenStatistics
+from .unit_statistics import MeasuredGroups, TokenStatistics, UnitStatistics
 
 
 Importance = dict[str, torch.Tensor]
@@ -19,7 +17,7 @@ Importance = dict[str, torch.Tensor]
 groups for those of `COMPARABLE_CRITERIA` only.
 """
 
-CRITERIA: dict[str, Callable[[GroupStatistics], torch.Tensor]] = {}
+CRITERIA: dict[str, Callable[[UnitStatistics], torch.Tensor]] = {}
 ENCODER_CRITERIA: dict[str, Callable[..., torch.Tensor]] = {}
 """Those of `CRITERIA`, and more that look at tokens."""
 BASELINES = ("magnitude", "std_times_norm", "taylor", "random")
@@ -37,7 +35,7 @@ def encoder_criterion(function):
     return function
 
 
-def importance(evidence: Evidence | EncoderEvidence, name: str) -> Importance:
+def importance(evidence: MeasuredGroups, name: str) -> Importance:
     """
     The importance of every unit under the criterion `name`, a key of `CRITERIA` or, for an encoder, of
     `ENCODER_CRITERIA`; -inf if it was dropped before.
@@ -61,13 +59,13 @@ def importance(evidence: Evidence | EncoderEvidence, name: str) -> Importance:
 
 
 @criterion
-def mutual_information(statistics: GroupStatistics) -> torch.Tensor:
+def mutual_information(statistics: UnitStatistics) -> torch.Tensor:
     """I(a; y) in bits (eq. 2 of the paper)."""
     return statistics.bits
 
 
 @criterion
-def joint_information(statistics: GroupStatistics) -> torch.Tensor:
+def joint_information(statistics: UnitStatistics) -> torch.Tensor:
     """
     Rank in a greedy selection by joint Gaussian information about the label: a neuron that repeats others comes late.
     The first neuron taken has K, the last one 1.
@@ -77,25 +75,25 @@ def joint_information(statistics: GroupStatistics) -> torch.Tensor:
 
 
 @criterion
-def magnitude(statistics: GroupStatistics) -> torch.Tensor:
+def magnitude(statistics: UnitStatistics) -> torch.Tensor:
     """Euclidean norm of the incoming weights."""
     return statistics.incoming_weight.norm(dim=1)
 
 
 @criterion
-def std_times_norm(statistics: GroupStatistics) -> torch.Tensor:
+def std_times_norm(statistics: UnitStatistics) -> torch.Tensor:
     """Standard deviation of the activation times the Euclidean norm of the outgoing weights."""
     return statistics.variance.clamp(min=0).sqrt() * statistics.outgoing_weight.norm(dim=0)
 
 
 @criterion
-def taylor(statistics: GroupStatistics) -> torch.Tensor:
+def taylor(statistics: UnitStatistics) -> torch.Tensor:
     """Mean of |activation x gradient of the loss|, the first-order change of a row's loss (Molchanov et al., 2017)."""
     return statistics.taylor
 
 
 @criterion
-def random(statistics: GroupStatistics) -> torch.Tensor:
+def random(statistics: UnitStatistics) -> torch.Tensor:
     """A seeded draw: what a criterion has to beat."""
     return statistics.random
 
@@ -117,7 +115,7 @@ def prediction_variance(statistics: TokenStatistics) -> torch.Tensor:
 
 
 @encoder_criterion
-def brain_surgeon(statistics: GroupStatistics) -> torch.Tensor:
+def brain_surgeon(statistics: UnitStatistics) -> torch.Tensor:
     """Squared error of the consumer's output with the others refitted (the objective of ZipLM and OSSCAR)."""
     return removal_costs(statistics.moments.covariance, statistics.outgoing_weight.double().square().sum(0))
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..pruning.encoder_schema import PrunedEncoder
-from ..pruning.record_schema import Sweep
+from ..pruning.record.encoder_schema import PrunedEncoder
+from ..pruning.record.schema import Sweep
 from .compared import compared
 from .parts import encoder_of
 from .report import Report, Tested
@@ -13,7 +13,7 @@ from .verdict import percent, plus_minus
 
 
 if TYPE_CHECKING:
-    from ..pruning.record import PruningRecord  # brings torch
+    from ..pruning.record.training import PruningRecord  # brings torch
 
 
 def architecture(record: PruningRecord, config: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ from torch import nn
 
 from ..data.datasets import TextClassificationData
 from ..groups import find_groups
-from ..pruning.record import PruningRecord
+from ..pruning.record.training import PruningRecord
 from .parts import HUB_ID, MADE_HERE
 from .report import Bin, Data, Model, Report, Tested
 

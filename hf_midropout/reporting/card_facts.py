@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from ..model_types import brings_code, is_own
-from ..pruning.record_schema import Validation
+from ..pruning.record.schema import Validation
 from ..utils.terminal import one_line
 from .citation import CITATION
 from .examples import example_texts

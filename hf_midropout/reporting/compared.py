@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ..pruning.encoder_schema import Difference
-from ..pruning.record_schema import Metrics
+from ..pruning.record.encoder_schema import Difference
+from ..pruning.record.schema import Metrics
 from .parts import encoder_criterion_name, in_order
 from .report import Report
 from .verdict import is_noise

@@ -8,7 +8,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from ..data.datasets import TextClassificationData
-from ..pruning.encoder_schema import (
+from ..pruning.comparison.predictions import Predictions
+from ..pruning.record.arrays import Arrays, digest
+from ..pruning.record.encoder_schema import (
     IMPORTANCE,
     KEPT,
     Control,
@@ -19,19 +21,17 @@ from ..pruning.encoder_schema import (
     TrimmedVocabulary,
     array_name,
 )
-from ..pruning.predictions import Predictions
-from ..pruning.record_arrays import Arrays, digest
 from ..version import __version__
 from .building import environment, tested
 from .report import Data, Model, Report
 
 
 if TYPE_CHECKING:
-    from ..pruning.encoder import EncoderPruning
-    from ..pruning.latency_schema import Latency
-    from ..pruning.layer_dropping import LayerDropping
-    from ..pruning.record_schema import Sweep
-    from ..pruning.vocabulary import VocabularyTrimming
+    from ..pruning.encoder.one_shot import EncoderPruning
+    from ..pruning.layers.dropping import LayerDropping
+    from ..pruning.record.latency_schema import Latency
+    from ..pruning.record.schema import Sweep
+    from ..pruning.vocabulary.trimming import VocabularyTrimming
 
 
 DENSE = "dense"

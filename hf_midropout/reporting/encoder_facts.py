@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..pruning.encoder_schema import PrunedEncoder
-from ..pruning.latency_schema import Latency
+from ..pruning.record.encoder_schema import PrunedEncoder
+from ..pruning.record.latency_schema import Latency
 from ..utils.terminal import one_line
 from .card_facts import common_facts
 from .compared import compared

@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from ..pruning.encoder_schema import PrunedEncoder, array_name
-from ..pruning.record import PruningRecord
-from ..pruning.record_arrays import IMPORTANCE, KEPT, Arrays
+from ..pruning.record.arrays import IMPORTANCE, KEPT, Arrays
+from ..pruning.record.encoder_schema import PrunedEncoder, array_name
+from ..pruning.record.training import PruningRecord
 from ..utils.plotting import AFTER, BEFORE, GREY, plt
 from .compared import compared
 from .report import Report

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..pruning.encoder_schema import Estimate
-from ..pruning.evaluation import ALPHA, Evaluation, PairedComparison
+from ..pruning.comparison.evaluation import ALPHA, Evaluation, PairedComparison
+from ..pruning.record.encoder_schema import Estimate
 from ..utils.terminal import one_line
 from .verdict import difference, is_chance, percent
 

@@ -8,20 +8,18 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from . import alt_texts
+from .parts import FEW_LAYERS
 from .report import Report
 
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from ..pruning.record import PruningRecord
+    from ..pruning.record.training import PruningRecord
 
 
 MANY = 1_000
 """Neurons of which not each is a dot."""
-
-FEW = 6
-"""Layers up to which each has its own histogram."""
 
 
 @dataclass
@@ -199,7 +197,7 @@ FIGURES = (
         caption=lambda it: "Mutual information with the label when neurons were dropped.",
         alt=lambda it: alt_texts.bits_per_neuron(it.record),
         draw=lambda it: _figures().bits_per_neuron(it.record),
-        shown=lambda it: it.of_head and len(it.record.layers()) <= FEW,
+        shown=lambda it: it.of_head and len(it.record.layers()) <= FEW_LAYERS,
     ),
     FigureEntry(
         "sweep",

@@ -6,11 +6,11 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from ..pruning.record import PruningRecord
-from ..pruning.record_schema import Sweep
+from ..pruning.record.schema import Sweep
+from ..pruning.record.training import PruningRecord
 from ..scoring.histogram import histogram_of_bits
 from ..utils.plotting import AFTER, BEFORE, GREY, KEPT, plt
-from .figure_list import FEW
+from .parts import FEW_LAYERS
 
 
 def bits_per_layer(record: PruningRecord) -> Figure:
@@ -21,7 +21,7 @@ def bits_per_layer(record: PruningRecord) -> Figure:
         ("kept neurons, before pruning", "mean_bits_before_of_kept", KEPT, 45),
         ("kept neurons, after retraining", "mean_bits_after_of_kept", AFTER, 60),
     ]
-    few = len(layers) <= FEW
+    few = len(layers) <= FEW_LAYERS
     figure, axes = plt.subplots(figsize=(6.4, 1.5 + (0.5 if few else 0.22) * len(layers)), layout="constrained")
     for label, key, colour, size in series:
         points = [(getattr(layer, key), place) for place, layer in enumerate(layers)]

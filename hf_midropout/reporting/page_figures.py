@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
-from ..pruning.record import PruningRecord
+from ..pruning.record.training import PruningRecord
 from ..utils.plotting import AFTER, BEFORE, GREY, plt
 from .parts import encoder_of
 from .report import Tested

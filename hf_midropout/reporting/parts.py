@@ -11,13 +11,15 @@ from ..utils.terminal import one_line
 
 
 if TYPE_CHECKING:
-    from ..pruning.record_schema import Pruning
+    from ..pruning.record.schema import Pruning
     from .report import Report
 
 
 MADE_HERE = "tiny ALBERT, made on the spot"
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
 MUTUAL_INFORMATION = "mutual_information"
+FEW_LAYERS = 6
+"""Up to so many, each has its own histogram."""
 NAMES = {
     "mutual_information": "mutual information",
     "magnitude": "weight magnitude",

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from ..pruning.encoder_schema import Estimate, Fraction, PrunedEncoder, check_encoder
-from ..pruning.latency_schema import Latency
-from ..pruning.record_arrays import Arrays, ArraySets, named_arrays, read_arrays, save_with_arrays
-from ..pruning.record_schema import FORMAT_VERSION, Count, Metrics, Pruning, check_pruning, check_version
+from ..pruning.record.arrays import Arrays, ArraySets, named_arrays, read_arrays, save_with_arrays
+from ..pruning.record.encoder_schema import Estimate, Fraction, PrunedEncoder, check_encoder
+from ..pruning.record.latency_schema import Latency
+from ..pruning.record.schema import FORMAT_VERSION, Count, Metrics, Pruning, check_pruning, check_version
 from ..utils.json_files import read_json
 from ..utils.report_names import REPORT, json_name
 from ..utils.safe_paths import check_link
@@ -24,7 +24,7 @@ from .verdict import verdict
 
 
 if TYPE_CHECKING:
-    from ..pruning.record import PruningRecord
+    from ..pruning.record.training import PruningRecord
 
 
 Widths = Annotated[list[Annotated[int, Between(1, 65_536)]], AtMost(99)]
@@ -169,7 +169,7 @@ class Report:
     @property
     def record(self) -> PruningRecord:
         """What `pruning` and `arrays` hold, put together; `ValueError` if they were not read."""
-        from ..pruning.record import PruningRecord  # brings torch
+        from ..pruning.record.training import PruningRecord  # brings torch
 
         if self.pruning is None:
             raise ValueError("it does not say what happened to the neurons")
@@ -183,7 +183,7 @@ class Report:
             yield from self.encoder.named_arrays()
 
     def save(self, folder: str | os.PathLike, stem: str = REPORT) -> None:
-        """Writes both files into `folder`; see `record_arrays`."""
+        """Writes both files into `folder`; see `pruning/record/arrays.py`."""
         content: dict[str, Any] = {"format_version": FORMAT_VERSION}
         if self.test is not None and (self.encoder is not None or self.pruning is not None):
             content["verdict"] = verdict(self)  # for people: whoever reads the file makes it anew

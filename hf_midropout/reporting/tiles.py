@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..pruning.latency_schema import Latency
+from ..pruning.record.latency_schema import Latency
 from .report import Report
 from .verdict import chance, difference, difference_from_dense, in_unit, percent, place
 

@@ -10,8 +10,8 @@ from .parts import encoder_criterion_name, in_order, read_baselines
 
 
 if TYPE_CHECKING:
-    from ..pruning.encoder_schema import Estimate
-    from ..pruning.latency_schema import Latency
+    from ..pruning.record.encoder_schema import Estimate
+    from ..pruning.record.latency_schema import Latency
     from .report import Report
 
 
@@ -118,7 +118,7 @@ def difference_from_dense(report: Report) -> tuple[Estimate, bool]:
 
 def unpaired(one: float, other: float, rows: int, rows_of_other: int) -> Estimate:
     """A difference of accuracies with the error it has if nothing is known of single rows: larger than if paired."""
-    from ..pruning.encoder_schema import Estimate
+    from ..pruning.record.encoder_schema import Estimate
 
     variance = one * (1 - one) / max(rows, 1) + other * (1 - other) / max(rows_of_other, 1)
     return Estimate(one - other, math.sqrt(max(variance, 0.0)))

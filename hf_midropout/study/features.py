@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save
 from torch import nn
 from tqdm.auto import tqdm
 
-from ..pruning.head_evaluation import HeadInputs, collect_head_inputs
+from ..pruning.head.inputs import HeadInputs, collect_head_inputs
 from ..scoring.batches import batches_for
 from ..utils.files import write_bytes
 

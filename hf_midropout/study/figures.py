@@ -6,17 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from ..utils.plotting import AFTER, BEFORE, GREY, KEPT, draw, plt
 from .methods import CONTROL, KINDS, METHODS, PAPER, VARIANT
 from .plan import Run
-from .tables import differences
+from .tables import bits, curves, differences, tidy
 
 
 COLOURS = {PAPER: "#d55e00", VARIANT: AFTER, CONTROL: BEFORE, "relative": "#009e73", "regularizer": KEPT}
+MARKERS = "osD^v"
 DRAWN = (
     "none",
     "dropout",
@@ -41,10 +42,17 @@ def accuracy_per_epoch(curves: pd.DataFrame) -> Figure:
     for row, size in enumerate(sizes):
         for column, dataset in enumerate(datasets):
             axes, here = panels[row][column], curves[(curves.dataset == dataset) & (curves["size"] == size)]
+            if here.empty:
+                axes.set_axis_off()
+                continue
+            lows = []
             for method in (name for name in DRAWN if name in set(here.method)):
-                mean = here[here.method == method].groupby("step").accuracy.mean()
+                mean = 100 * here[here.method == method].groupby("step").accuracy.mean()
                 style: dict[str, Any] = {"color": COLOURS[METHODS[method].kind], "linestyle": _dash(method)}
-                axes.plot(mean.index / mean.index.max(), 100 * mean, label=METHODS[method].label, **style)
+                axes.plot(mean.index / mean.index.max(), mean, label=METHODS[method].label, **style)
+                lows.append(mean[mean.index >= 0.4 * mean.index.max()].min())
+            if lows:  # the first steps are steep: drawn whole, they would flatten all the rest
+                axes.set_ylim(bottom=min(lows) - 0.5)
             axes.axvline(0.5, color=GREY, linewidth=0.8, linestyle=":")
             axes.set_title(f"{dataset}, {size} rows", fontsize=10)
             axes.grid(axis="y", color=GREY, alpha=0.15)
@@ -59,13 +67,13 @@ def accuracy_per_epoch(curves: pd.DataFrame) -> Figure:
     return figure
 
 
-def bits_per_layer(results: Sequence[tuple[Run, dict[str, Any]]], method: str = "mi_prune") -> Figure:
+def bits_per_layer(bits: pd.DataFrame, method: str = "mi_prune") -> Figure:
     """
     Figure 2 of the paper: mean bits of each layer before and after, and of the same kept neurons at both times, as
     dropping the lowest raises a mean by arithmetic.
     """
-    chosen = [(run, result) for run, result in results if run.method == method]
-    datasets, sizes = _order([run.dataset for run, _ in chosen]), _order([run.rows for run, _ in chosen])
+    bits = bits[bits.method == method]
+    datasets, sizes = _order(bits.dataset), _order(bits["size"])
     figure, panels = plt.subplots(
         len(sizes), len(datasets), figsize=(3.1 * len(datasets) + 0.4, 2.2 * len(sizes) + 0.6), squeeze=False,
         layout="constrained",
@@ -75,15 +83,20 @@ def bits_per_layer(results: Sequence[tuple[Run, dict[str, Any]]], method: str = 
         ("before_kept", "before, those that are kept", KEPT),
         ("end_unmasked", "after retraining, those that are kept", AFTER),
     )
-    for run, result in chosen:
-        axes = panels[sizes.index(run.rows)][datasets.index(run.dataset)]
-        for place, (key, label, colour) in enumerate(bars):
-            values = np.array([outcome["bits"][key] for outcome in result["seeds"]])
-            layers = np.arange(values.shape[1])
-            error = values.std(0, ddof=1) if len(values) > 1 else None
-            axes.bar(layers + 0.27 * (place - 1), values.mean(0), 0.27, yerr=error, color=colour, label=label)
-        axes.set_xticks(layers, [f"layer {layer + 1}" for layer in layers])
-        axes.set_title(f"{run.dataset}, {run.rows} rows", fontsize=10)
+    for row, size in enumerate(sizes):
+        for column, dataset in enumerate(datasets):
+            axes, here = panels[row][column], bits[(bits.dataset == dataset) & (bits["size"] == size)]
+            if here.empty:
+                axes.set_axis_off()
+                continue
+            for place, (when, label, colour) in enumerate(bars):
+                layers = here[here.when == when].groupby("layer").bits.agg(["mean", "std"])
+                axes.bar(
+                    layers.index + 0.27 * (place - 1), layers["mean"], 0.27, yerr=layers["std"].fillna(0),
+                    color=colour, label=label,
+                )  # fmt: skip
+            axes.set_xticks(layers.index, [f"layer {layer}" for layer in layers.index])
+            axes.set_title(f"{dataset}, {size} rows", fontsize=10)
     for axes in panels[:, 0]:
         axes.set_ylabel("bits per neuron")
     figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
@@ -97,8 +110,8 @@ def differences_from_none(table: pd.DataFrame, metric: str = "accuracy") -> Figu
     methods = [name for kind in KINDS for name in METHODS if METHODS[name].kind == kind and name in set(table.method)]
     methods = [name for name in methods if name != "none"]
     figure, panels = plt.subplots(
-        1, len(sizes), figsize=(2.6 * len(sizes) + 2.4, 0.27 * len(methods) + 1.3), sharey=True, squeeze=False,
-        layout="constrained",
+        1, len(sizes), figsize=(2.6 * len(sizes) + 2.4, 0.27 * len(methods) + 1.3), sharex=True, sharey=True,
+        squeeze=False, layout="constrained",
     )  # fmt: skip
     for axes, size in zip(panels[0], sizes, strict=True):
         for number, dataset in enumerate(datasets):
@@ -108,8 +121,8 @@ def differences_from_none(table: pd.DataFrame, metric: str = "accuracy") -> Figu
                 if each is not None:
                     axes.errorbar(
                         100 * each.mean, place + shift, xerr=50 * (each.high - each.low),
-                        fmt="osD^v"[number % 5], markersize=3.5, elinewidth=1, color=COLOURS[METHODS[method].kind],
-                        label=dataset if place == 0 else None,
+                        fmt=MARKERS[number % len(MARKERS)], markersize=3.5, elinewidth=1,
+                        color=COLOURS[METHODS[method].kind],
                     )  # fmt: skip
         axes.axvline(0, color=GREY, linewidth=0.8)
         axes.set_title(f"{size} rows", fontsize=10)
@@ -117,20 +130,21 @@ def differences_from_none(table: pd.DataFrame, metric: str = "accuracy") -> Figu
         axes.set_xlabel("points from none")
     panels[0][0].set_yticks(range(len(methods)), [METHODS[name].label for name in methods], fontsize=8)
     panels[0][0].set_ylim(len(methods) - 0.4, -0.6)
-    figure.legend(
-        *panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=len(datasets), fontsize=8
-    )
+    handles = [
+        Line2D([], [], color="black", linestyle="", marker=MARKERS[number % len(MARKERS)], markersize=4, label=dataset)
+        for number, dataset in enumerate(datasets)
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(datasets), fontsize=8)
     return figure
 
 
-def draw_figures(
-    results: Sequence[tuple[Run, dict[str, Any]]], table: pd.DataFrame, curves: pd.DataFrame, folder: Path
-) -> list[Path]:
+def draw_figures(results: Sequence[tuple[Run, dict[str, Any]]], folder: Path) -> list[Path]:
     """Draws all of them into `folder`, as PNG."""
     folder.mkdir(parents=True, exist_ok=True)
-    drawn = [draw(lambda: accuracy_per_epoch(curves), folder / "accuracy_per_epoch.png")]
-    if any(run.method == "mi_prune" for run, _ in results):
-        drawn.append(draw(lambda: bits_per_layer(results), folder / "bits_per_layer.png"))
+    table, trained, measured = tidy(results), curves(results), bits(results)
+    drawn = [draw(lambda: accuracy_per_epoch(trained), folder / "accuracy_per_epoch.png")]
+    if "mi_prune" in set(measured.method):
+        drawn.append(draw(lambda: bits_per_layer(measured), folder / "bits_per_layer.png"))
     if table[table.method != "none"].size and "none" in set(table.method):
         drawn.append(draw(lambda: differences_from_none(table), folder / "differences.png"))
     return drawn

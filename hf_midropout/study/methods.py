@@ -47,6 +47,11 @@ class Method:
     values: tuple[float, ...] = ()
     learning_rates: tuple[float, ...] = LEARNING_RATES
 
+    @property
+    def draws(self) -> bool:
+        """Whether a forward pass in training draws random numbers."""
+        return bool(self.head) or (self.pruning or {}).get("action") == "dropout"
+
     def settings(self) -> Iterator[Setting]:
         """The grid."""
         for learning_rate in self.learning_rates:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..utils.files import write_json
 from .methods import METHODS, Method
-from .training import Schedule
+from .schedule import Schedule
 
 
 ALL_ROWS = 0

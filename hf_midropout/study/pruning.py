@@ -9,12 +9,12 @@ import torch
 
 from ..information import MutualInformation, NeuronStatistics
 from ..models.modeling_midropout import MIDropoutHead
-from ..pruning.apply import act
 from ..pruning.config import MIDropoutConfig
-from ..pruning.decision import decide
-from ..pruning.evidence import Evidence
-from ..pruning.head import HeadNetwork
-from ..pruning.head_evaluation import HeadInputs
+from ..pruning.head.apply import act
+from ..pruning.head.decision import decide
+from ..pruning.head.evidence import Evidence
+from ..pruning.head.inputs import HeadInputs
+from ..pruning.head.network import HeadNetwork
 from ..scoring.inference import frozen_inference
 from ..scoring.scores import NeuronScores
 

@@ -12,6 +12,7 @@ import pandas as pd
 from ..utils.files import write_bytes, write_text
 from .comparing import Difference, holm, paired_difference
 from .methods import KINDS, METHODS
+from .pairs import pairs
 from .plan import Run
 
 
@@ -41,6 +42,32 @@ def curves(results: Sequence[tuple[Run, dict[str, Any]]]) -> pd.DataFrame:
         for point in outcome["curve"]
     ]
     return pd.DataFrame(rows)
+
+
+def bits(results: Sequence[tuple[Run, dict[str, Any]]]) -> pd.DataFrame:
+    """A row for each dataset, size, method, seed, time and layer, from 1 on: mean bits of its neurons."""
+    return pd.DataFrame(
+        [
+            (run.dataset, run.rows, run.method, outcome["seed"], when, layer, value)
+            for run, result in results
+            for outcome in result["seeds"]
+            for when, layers in outcome["bits"].items()
+            for layer, value in enumerate(layers, 1)
+        ],
+        columns=["dataset", "size", "method", "seed", "when", "layer", "bits"],
+    )
+
+
+def settings(results: Sequence[tuple[Run, dict[str, Any]]]) -> pd.DataFrame:
+    """A row for each dataset, size, method and point of its grid: metrics on validation rows, and which was chosen."""
+    return pd.DataFrame(
+        [
+            {"dataset": run.dataset, "size": run.rows, "method": run.method, **point}
+            | {"chosen": all(point[key] == result["setting"][key] for key in ("learning_rate", "value"))}
+            for run, result in results
+            for point in result["grid"]
+        ]
+    )
 
 
 def summary(table: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -98,10 +125,15 @@ def readable(table: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 
 def write_tables(results: Sequence[tuple[Run, dict[str, Any]]], folder: Path) -> pd.DataFrame:
-    """Writes the tidy table (parquet) and, of each metric, one for people (markdown, LaTeX). Returns the former."""
+    """
+    Writes everything as parquet (results, curves, bits, settings, differences) and, of each metric, a table for people
+    (markdown, LaTeX). Returns the results.
+    """
     table = tidy(results)
-    write_bytes(folder / "results.parquet", table.to_parquet(index=False))
-    write_bytes(folder / "curves.parquet", curves(results).to_parquet(index=False))
+    tables = {"results": table, "curves": curves(results), "bits": bits(results), "settings": settings(results)}
+    tables["differences"] = pd.concat([pairs(table, metric) for metric in METRICS], ignore_index=True)
+    for name, content in tables.items():
+        write_bytes(folder / f"{name}.parquet", content.to_parquet(index=False))
     for metric in METRICS:
         shown = readable(table, metric)
         write_text(folder / f"{metric}.md", markdown(shown))

@@ -11,13 +11,13 @@ from transformers.trainer_callback import ExportableState
 from transformers.trainer_utils import has_length
 
 from ..groups.sharding import check_trainer
-from ..pruning.apply import is_pruned
 from ..pruning.config import MIDropoutConfig
-from ..pruning.data_checks import check_can_be_read_again, check_training, usable_validation
-from ..pruning.head_step import refresh_information
-from ..pruning.progress import PruningProgress
-from ..pruning.prune_model import check_prunable, prune_once, score_again, validation_metrics
-from ..pruning.record import PruningRecord
+from ..pruning.head.apply import is_pruned
+from ..pruning.record.training import PruningRecord
+from ..pruning.steps.data_checks import check_can_be_read_again, check_training, usable_validation
+from ..pruning.steps.head import refresh_information
+from ..pruning.steps.progress import PruningProgress
+from ..pruning.steps.prune_model import check_prunable, prune_once, score_again, validation_metrics
 from ..scoring.batches import Batches
 from .distillation import Distillation, check_can_distill, check_place, load_teacher, save_teacher
 from .events import bars_shown, scored, tell_event

@@ -13,7 +13,7 @@ from ..utils.narration import bars_are_wanted, tell
 if TYPE_CHECKING:
     from transformers import Trainer, TrainingArguments
 
-    from ..pruning.record import PruningStep
+    from ..pruning.record.training import PruningStep
 
 
 def bars_shown(args: TrainingArguments) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ..groups import cut_groups, find_groups
-from ..pruning.encoder import set_width
+from ..pruning.encoder.one_shot import set_width
 
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..groups.sharding import full_module
 from ..model_types import code_files, is_own, stock_type
-from ..pruning.record import PruningRecord
+from ..pruning.record.training import PruningRecord
 from ..reporting.building import environment, model_sizes, source_of
 from ..reporting.drawing import draw_figures
 from ..reporting.model_card import write_card

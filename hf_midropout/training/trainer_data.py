@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader
 from transformers import Trainer
 
 from ..pruning.config import MIDropoutConfig
-from ..pruning.data_checks import UnusableData, read_only_once
+from ..pruning.steps.data_checks import UnusableData, read_only_once
 from ..scoring.batches import LABEL_NAMES, Batches, FixedBatches, LoaderBatches, StreamedBatches, batches_for
 
 

@@ -25,10 +25,10 @@ from hf_midropout.data.datasets import load_text_classification
 from hf_midropout.information import NeuronStatistics
 from hf_midropout.models.modeling_midropout import MIDropoutHead
 from hf_midropout.pruning.criteria import CRITERIA, importance
-from hf_midropout.pruning.evidence import Evidence
-from hf_midropout.pruning.head import HeadNetwork
-from hf_midropout.pruning.head_evaluation import HeadInputs
-from hf_midropout.pruning.reconstruction import Reconstruction
+from hf_midropout.pruning.head.evidence import Evidence
+from hf_midropout.pruning.head.inputs import HeadInputs
+from hf_midropout.pruning.head.network import HeadNetwork
+from hf_midropout.pruning.head.reconstruction import Reconstruction
 from hf_midropout.pruning.selection import select
 from hf_midropout.reporting.building import environment
 from hf_midropout.utils.files import write_json

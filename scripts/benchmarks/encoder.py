@@ -31,8 +31,8 @@ from transformers import (
     set_seed,
 )
 
-from hf_midropout.pruning.encoder import Budget, measure_encoder, prune_with
-from hf_midropout.pruning.predictions import predict
+from hf_midropout.pruning.comparison.predictions import predict
+from hf_midropout.pruning.encoder.one_shot import Budget, measure_encoder, prune_with
 from hf_midropout.reporting.building import environment
 from hf_midropout.scoring.batches import batches_for
 from hf_midropout.training.distillation import Distillation

@@ -27,9 +27,9 @@ from transformers import AutoModelForSequenceClassification, BertConfig, BertFor
 
 from hf_midropout.export.onnx import largest_difference, session_of, to_onnx
 from hf_midropout.groups import find_groups
-from hf_midropout.pruning.latency import random_inputs
-from hf_midropout.pruning.speedup_search import cut_copy
-from hf_midropout.pruning.width_allocation import width_for
+from hf_midropout.pruning.encoder.width_allocation import width_for
+from hf_midropout.pruning.speed.latency import random_inputs
+from hf_midropout.pruning.speed.search import cut_copy
 from hf_midropout.reporting.building import environment
 from hf_midropout.utils.files import write_json
 

@@ -28,9 +28,9 @@ from torch.utils.data import DataLoader
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, DataCollatorWithPadding
 
 from hf_midropout.groups import find_groups, linear_of
-from hf_midropout.pruning.encoder import Budget, measure_encoder, prune_with
-from hf_midropout.pruning.predictions import Predictions, predict
-from hf_midropout.pruning.width_allocation import width_for
+from hf_midropout.pruning.comparison.predictions import Predictions, predict
+from hf_midropout.pruning.encoder.one_shot import Budget, measure_encoder, prune_with
+from hf_midropout.pruning.encoder.width_allocation import width_for
 from hf_midropout.reporting.building import environment
 from hf_midropout.scoring.batches import Batches, batches_for
 from hf_midropout.utils.files import write_json

@@ -18,11 +18,11 @@ from transformers import AutoTokenizer
 from hf_midropout import MIDropoutAlbertForSequenceClassification
 from hf_midropout.data.datasets import load_text_classification
 from hf_midropout.information.moments import moments_by_group
-from hf_midropout.pruning.evidence import CHUNK_ROWS
-from hf_midropout.pruning.head import HeadNetwork
-from hf_midropout.pruning.head_evaluation import HeadInputs, collect_head_inputs
-from hf_midropout.pruning.reconstruction import Reconstruction
-from hf_midropout.pruning.search import sweep
+from hf_midropout.pruning.head.evidence import CHUNK_ROWS
+from hf_midropout.pruning.head.inputs import HeadInputs, collect_head_inputs
+from hf_midropout.pruning.head.network import HeadNetwork
+from hf_midropout.pruning.head.reconstruction import Reconstruction
+from hf_midropout.pruning.head.search import sweep
 from hf_midropout.pruning.selection import nested_selections
 from hf_midropout.reporting.building import environment
 from hf_midropout.scoring.batches import batches_for

@@ -26,8 +26,8 @@ from hf_midropout import NeuronScores
 from hf_midropout.cli import main
 from hf_midropout.groups import find_groups
 from hf_midropout.models.builtin import train_tokenizer
-from hf_midropout.pruning.latency import measure_latency
-from hf_midropout.pruning.speedup_search import search_speedup
+from hf_midropout.pruning.speed.latency import measure_latency
+from hf_midropout.pruning.speed.search import search_speedup
 from hf_midropout.reporting.report import Report
 from hf_midropout.reporting.verdict import verdict
 
@@ -306,9 +306,9 @@ def by_formula(networks, rows, tokens):
 @pytest.fixture
 def machine(monkeypatch):
     """Where passes take what [`by_formula`] says."""
-    for module, function in (("speedup_search", search_speedup), ("latency", measure_latency)):
+    for module, function in (("search", search_speedup), ("latency", measure_latency)):
         monkeypatch.setattr(
-            f"hf_midropout.pruning.{module}.{function.__name__}", functools.partial(function, measure=by_formula)
+            f"hf_midropout.pruning.speed.{module}.{function.__name__}", functools.partial(function, measure=by_formula)
         )
 
 

@@ -19,7 +19,7 @@ from hf_midropout.commands.train_model import check_texts
 from hf_midropout.commands.train_summary import format_p, print_baselines
 from hf_midropout.commands.trainer_arguments import given_options
 from hf_midropout.models.builtin import train_tokenizer
-from hf_midropout.pruning.record_schema import Baselines, Metrics
+from hf_midropout.pruning.record.schema import Baselines, Metrics
 from hf_midropout.training.run_record import RunRecord
 
 

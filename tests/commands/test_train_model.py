@@ -26,7 +26,7 @@ from hf_midropout.export.onnx import export_onnx, positions
 from hf_midropout.export.stock import NotExpressible, to_stock
 from hf_midropout.hub.contents import published_contents
 from hf_midropout.model_types import auto_map, code_files
-from hf_midropout.pruning.record import PruningRecord
+from hf_midropout.pruning.record.training import PruningRecord
 from hf_midropout.reporting.alt_texts import architecture
 from hf_midropout.reporting.card_facts import head_facts
 from hf_midropout.reporting.parts import encoder_of

@@ -8,10 +8,10 @@ from encoders import ARCHITECTURES, bits_lost, rows, tiny_classifier
 from transformers import AutoModelForSequenceClassification
 
 from hf_midropout import MIDropoutConfig, prune
+from hf_midropout.pruning.comparison.predictions import predict
 from hf_midropout.pruning.criteria import ENCODER_CRITERIA
-from hf_midropout.pruning.encoder import Budget, measure_encoder, prune_encoder, prune_with
-from hf_midropout.pruning.layer_dropping import keep_layers
-from hf_midropout.pruning.predictions import predict
+from hf_midropout.pruning.encoder.one_shot import Budget, measure_encoder, prune_encoder, prune_with
+from hf_midropout.pruning.layers.dropping import keep_layers
 from hf_midropout.scoring.neurons import score_neurons
 
 

@@ -11,7 +11,7 @@ import torch
 from transformers import AutoModelForSequenceClassification, Trainer, TrainingArguments
 
 from hf_midropout import MIDropoutCallback, MIDropoutConfig
-from hf_midropout.pruning.apply import verify_compaction
+from hf_midropout.pruning.head.apply import verify_compaction
 from hf_midropout.scoring.batches import batches_for
 from hf_midropout.training.distillation import Distillation
 

@@ -10,7 +10,7 @@ from transformers import AutoModelForSequenceClassification
 
 from hf_midropout.groups import cut_groups, find_groups
 from hf_midropout.model_types import UNEVEN_CODE, auto_map
-from hf_midropout.pruning.encoder import set_width
+from hf_midropout.pruning.encoder.one_shot import set_width
 from hf_midropout.reporting.model_card import write_card
 
 

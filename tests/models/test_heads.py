@@ -25,7 +25,7 @@ from hf_midropout.model_types import (
     position_limit,
     stock_type,
 )
-from hf_midropout.pruning.head_evaluation import collect_head_inputs
+from hf_midropout.pruning.head.inputs import collect_head_inputs
 
 
 KINDS = [kind for kind in ARCHITECTURES if kind != "albert-shared"]

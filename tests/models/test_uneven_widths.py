@@ -27,7 +27,7 @@ from hf_midropout.model_types import (
 )
 from hf_midropout.models.configuration_uneven_widths import CONFIGURATIONS, UnevenBertConfig
 from hf_midropout.models.modeling_uneven_widths import CLASSIFIERS, MODELS, UnevenBertForSequenceClassification
-from hf_midropout.pruning.encoder import set_width
+from hf_midropout.pruning.encoder.one_shot import set_width
 
 
 KINDS = [kind for kind in ARCHITECTURES if kind != "albert-shared"]

@@ -4,9 +4,9 @@ import torch
 from hf_midropout import NeuronScores, score_neurons
 from hf_midropout.information import MutualInformation
 from hf_midropout.pruning.criteria import BASELINES, CRITERIA, ENCODER_CRITERIA, criterion, importance
-from hf_midropout.pruning.evidence import Evidence
-from hf_midropout.pruning.head import HeadNetwork
-from hf_midropout.pruning.head_evaluation import collect_head_inputs
+from hf_midropout.pruning.head.evidence import Evidence
+from hf_midropout.pruning.head.inputs import collect_head_inputs
+from hf_midropout.pruning.head.network import HeadNetwork
 from hf_midropout.scoring.batches import batches_for
 
 

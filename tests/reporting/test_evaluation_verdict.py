@@ -2,8 +2,8 @@
 
 import torch
 
-from hf_midropout.pruning.evaluation import compare_paired, evaluate
-from hf_midropout.pruning.predictions import Predictions
+from hf_midropout.pruning.comparison.evaluation import compare_paired, evaluate
+from hf_midropout.pruning.comparison.predictions import Predictions
 from hf_midropout.reporting.evaluation_verdict import evaluation_verdict
 
 

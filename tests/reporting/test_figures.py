@@ -2,7 +2,7 @@ import torch
 
 from hf_midropout import MIDropoutConfig, NeuronScores
 from hf_midropout.information import MutualInformation
-from hf_midropout.pruning.record import PruningRecord, PruningStep
+from hf_midropout.pruning.record.training import PruningRecord, PruningStep
 from hf_midropout.pruning.selection import select
 from hf_midropout.reporting.drawing import draw_figures
 from hf_midropout.reporting.report import Report

@@ -9,9 +9,9 @@ from checkpoints import made_up_encoder_report
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hf_midropout.pruning.encoder_schema import Estimate
-from hf_midropout.pruning.latency_schema import BatchTiming, Latency
-from hf_midropout.pruning.record_schema import Baselines, Metrics
+from hf_midropout.pruning.record.encoder_schema import Estimate
+from hf_midropout.pruning.record.latency_schema import BatchTiming, Latency
+from hf_midropout.pruning.record.schema import Baselines, Metrics
 from hf_midropout.reporting.report import Beside, Report
 from hf_midropout.reporting.verdict import in_unit, is_chance, is_noise, plus_minus, verdict
 

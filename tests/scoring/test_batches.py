@@ -8,7 +8,7 @@ import torch
 from conftest import make_rows
 from torch.utils.data import get_worker_info
 
-from hf_midropout.pruning.data_checks import UnusableData, check_batches
+from hf_midropout.pruning.steps.data_checks import UnusableData, check_batches
 from hf_midropout.scoring.batches import FixedBatches
 
 

@@ -9,7 +9,7 @@ from conftest import tiny_config
 from hf_midropout import MIDropoutAlbertForSequenceClassification
 from hf_midropout.data.datasets import load_text_classification
 from hf_midropout.models.builtin import train_tokenizer
-from hf_midropout.pruning.head_evaluation import collect_head_inputs
+from hf_midropout.pruning.head.inputs import collect_head_inputs
 from hf_midropout.scoring.batches import batches_for
 from hf_midropout.study import features
 from hf_midropout.study.features import encode, load_features

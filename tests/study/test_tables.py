@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
@@ -24,7 +26,11 @@ def made_up(method: str, dataset: str, size: int) -> tuple[Run, dict]:
         }
         for seed, accuracy in enumerate(ACCURACY[method])
     ]  # fmt: skip
-    return Run(dataset, size, method), {"seeds": outcomes, "rows": {"train": 200, "validation": 1000, "test": 2000}}
+    grid = [{"learning_rate": rate, "value": None, "accuracy": 0.8, "loss": 0.5} for rate in (0.001, 0.003)]
+    return Run(dataset, size, method), {
+        "seeds": outcomes, "grid": grid, "setting": {"learning_rate": 0.003, "value": None},
+        "rows": {"train": 200, "validation": 1000, "test": 2000},
+    }  # fmt: skip
 
 
 @pytest.fixture
@@ -65,7 +71,11 @@ def test_a_star_where_it_differs(results):
 def test_files(results, tmp_path):
     table = write_tables(results, tmp_path)
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "results.parquet"), table)
-    drawn = draw_figures(results, table, curves(results), tmp_path / "figures")
+    chosen = pd.read_parquet(tmp_path / "settings.parquet").query("chosen")
+    assert len(chosen) == len(results) and set(chosen.learning_rate) == {0.003}
+    bits = pd.read_parquet(tmp_path / "bits.parquet").query("method == 'mi_prune' and when == 'end' and layer == 2")
+    assert len(bits) == 4 * 4 and set(bits.bits) == {0.2}
+    drawn = draw_figures(results, tmp_path / "figures")
     assert [path.name for path in drawn] == ["accuracy_per_epoch.png", "bits_per_layer.png", "differences.png"]
     assert all(path.stat().st_size > 5000 for path in drawn)
     page = write_page(results, table, SUITES["paper"], "tiny", tmp_path, missing=3).read_text()
@@ -75,16 +85,32 @@ def test_files(results, tmp_path):
 
 
 def test_the_verdict_names_the_control_and_the_interval(results):
-    sentences = verdict(tidy(results))
+    sentences = verdict(tidy(results), curves(results))
     assert len(sentences) == 4
-    assert sentences[0].startswith("**films, 200 rows**: best is MI-Dropout (prune) 83.75 ± 1.71%; none 80.50")
+    assert sentences[0].startswith("**films, 200 rows**: highest of 3: MI-Dropout (prune) 83.75 ± 1.71%; none 80.50")
     assert "(+3.25 points from none, 95% interval +2.45 to +4.05, p = 0.002)" in sentences[0]
-    assert "best control at the same budget: random (prune) 80.25" in sentences[0]
+    assert "controls at the same budget: random (prune) 80.25" in sentences[0]
+
+
+def test_the_verdict_takes_the_form_that_validation_rows_prefer(results):
+    worse = [
+        (replace(run, method="mi_dropout"), {**result, "seeds": [lowered(each) for each in result["seeds"]]})
+        for run, result in results
+        if run.method == "mi_prune"
+    ]
+    (sentence, *_) = verdict(tidy(results + worse), curves(results + worse))
+    assert "MI-Dropout as in the paper: MI-Dropout (Algorithm 1) 33.75" in sentence
+
+
+def lowered(outcome: dict) -> dict:
+    """Better on validation rows, worse on test rows."""
+    curve = [{**point, "accuracy": point["accuracy"] + 0.1} for point in outcome["curve"]]
+    return {**outcome, "curve": curve, "test": {**outcome["test"], "accuracy": outcome["test"]["accuracy"] - 0.5}}
 
 
 def test_one_seed_and_a_method_alone(tmp_path):
     run, result = made_up("none", "news", 200)
     alone = [(run, {**result, "seeds": result["seeds"][:1]})]
     table = write_tables(alone, tmp_path)
-    draw_figures(alone, table, curves(alone), tmp_path / "figures")
+    draw_figures(alone, tmp_path / "figures")
     assert "none 80.00" in write_page(alone, table, SUITES["quick"], "tiny", tmp_path).read_text()

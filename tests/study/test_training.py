@@ -9,8 +9,10 @@ from torch.nn.functional import cross_entropy
 
 from hf_midropout import MIDropoutAlbertForSequenceClassification
 from hf_midropout.study.methods import METHODS
+from hf_midropout.study.new_head import make_head
+from hf_midropout.study.schedule import Schedule
 from hf_midropout.study.stacked import StackedHeads
-from hf_midropout.study.training import Schedule, evaluate, head_loss, make_head, train_heads
+from hf_midropout.study.training import evaluate, head_loss, train_heads
 
 
 SCHEDULE = Schedule(rows=60, steps=8, batch_size=16, evaluations=4, head_widths=(8, 6))

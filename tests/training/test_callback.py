@@ -11,7 +11,7 @@ from conftest import make_rows
 from transformers import TrainerCallback
 
 from hf_midropout import MIDropoutCallback, MIDropoutConfig
-from hf_midropout.pruning.record import PruningRecord
+from hf_midropout.pruning.record.training import PruningRecord
 
 
 def masks(model) -> list[list[bool]]:

@@ -15,7 +15,7 @@ from transformers import AutoModelForSequenceClassification, Trainer, TrainerCal
 
 from hf_midropout import MIDropoutCallback, MIDropoutConfig, last_whole_checkpoint
 from hf_midropout.groups import find_groups
-from hf_midropout.pruning.record import PruningRecord
+from hf_midropout.pruning.record.training import PruningRecord
 
 
 KINDS = ["electra", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("deberta-v2", "modernbert", "mpnet"))]

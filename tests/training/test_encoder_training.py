@@ -8,8 +8,8 @@ from transformers import AutoModelForSequenceClassification, Trainer, TrainingAr
 
 from hf_midropout import MIDropoutCallback, MIDropoutConfig
 from hf_midropout.groups import find_groups
-from hf_midropout.pruning.encoder_checks import check_encoder
-from hf_midropout.pruning.record import PruningRecord
+from hf_midropout.pruning.encoder.checks import check_encoder
+from hf_midropout.pruning.record.training import PruningRecord
 from hf_midropout.training.distillation import TEACHER, Distillation
 
 

@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback, TrainingArguments, get_linear_schedule_with_warmup
 
 from hf_midropout import MIDropoutCallback, MIDropoutConfig
-from hf_midropout.pruning.record import PruningRecord
+from hf_midropout.pruning.record.training import PruningRecord
 
 
 # 11 batches of 12, the last of 8: neither three nor four batches a step divide them.

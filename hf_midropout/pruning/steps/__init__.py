@@ -1,0 +1,1 @@
+"""One pruning step of a model, with or without a Trainer: checked, scored, decided, done."""

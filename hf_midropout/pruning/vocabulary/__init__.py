@@ -1,0 +1,1 @@
+"""Tokens that no text needs: cut from the embeddings and the tokenizer."""
