@@ -20,6 +20,8 @@ import pickle
 import signal
 import socket
 import sys
+import time
+import traceback
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
@@ -30,6 +32,10 @@ STOCK = [
 ]
 LONELY_SECONDS = 60
 """A server that no client finds in this time ends."""
+HANGING_SECONDS = 240
+"""A process that takes longer is ended, and its output says where it was."""
+WHERE = signal.SIGUSR1
+"""Tells a process to print where it is."""
 
 
 class Absent(importlib.abc.MetaPathFinder):
@@ -54,26 +60,55 @@ def run(output: str, errors: str, environment: dict[str, str], function, argumen
     for number, path in ((1, output), (2, errors)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
     os.environ.update(environment)
-    faulthandler.dump_traceback_later(300, exit=True)  # of one that hangs its output says where
-    function(*arguments)
+    faulthandler.dump_traceback_later(HANGING_SECONDS, exit=True)
+    faulthandler.register(WHERE)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(HANGING_SECONDS + 10)  # should even the former hang
+    code = 0
+    try:
+        function(*arguments)
+    except SystemExit as error:  # as the interpreter takes it
+        code = error.code if isinstance(error.code, int) else int(error.code is not None)
+        if code and error.code is not code:
+            sys.stderr.write(f"{error.code}\n")
+    except BaseException:
+        code = 1
+        traceback.print_exc()
+    # An interpreter that ends waits for the threads of libraries, of which some did not survive the fork.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def exit_codes(tasks: list[tuple]) -> list[int]:
-    """Of processes that run at the same time; below 0, the signal that ended one. If one fails, others are killed."""
+    """
+    Of processes that run at the same time; below 0, the signal that ended one. If one fails, the others, which may
+    wait for it, print where they are and are killed.
+    """
     processes, codes = [], {}
     for task in tasks:
         process = os.fork()
         if process == 0:
             run(*task)
-            sys.exit()
         processes.append(process)
     while len(codes) < len(processes):
         process, status = os.wait()
         codes[process] = os.waitstatus_to_exitcode(status)
-        for other in processes if codes[process] else ():
-            if other not in codes:
-                os.kill(other, signal.SIGKILL)
+        others = [other for other in processes if other not in codes] if codes[process] else []
+        for number in (WHERE, signal.SIGKILL) if others else ():
+            for other in others:
+                os.kill(other, number)
+            time.sleep(0.2)  # to be written
     return [codes[process] for process in processes]
+
+
+def answer(client: Connection, tasks: list[tuple]) -> None:
+    """In a fork: the exit codes, or why there are none, for which the client would wait."""
+    try:
+        client.send(exit_codes(tasks))
+    except Exception:
+        client.send(traceback.format_exc())
+    os._exit(0)
 
 
 def serve(place: socket.socket, key: bytes, modules: list[str]) -> None:
@@ -96,8 +131,7 @@ def serve(place: socket.socket, key: bytes, modules: list[str]) -> None:
             modules = []
             tasks = pickle.loads(content.removeprefix(key))
             if os.fork() == 0:
-                each.send(exit_codes(tasks))
-                os._exit(0)
+                answer(each, tasks)
         with contextlib.suppress(ChildProcessError):  # there is none
             while os.waitpid(-1, os.WNOHANG)[0]:  # those that have answered
                 pass

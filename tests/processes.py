@@ -13,7 +13,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from filelock import FileLock
+from fork_server import HANGING_SECONDS
 from torch.distributed import TCPStore
+
+
+def last_lines(log: Path) -> str:
+    return log.read_text()[-3000:] if log.exists() else "(nothing)"
 
 
 class Server:
@@ -23,9 +28,18 @@ class Server:
         self.connection, self.key = Connection(socket.create_connection(address).detach()), key
 
     def run(self, *tasks: tuple) -> list[int]:
-        """Exit codes of tasks: (file for its output, file for its errors, environment, function, arguments)."""
+        """
+        Exit codes of tasks: (file for its output, file for its errors, environment, function, arguments). They have
+        `HANGING_SECONDS`.
+        """
         self.connection.send_bytes(self.key + pickle.dumps(tasks))
-        return self.connection.recv()
+        if not self.connection.poll(HANGING_SECONDS + 60):
+            outputs = "\n".join(f"{task[1]}:\n{last_lines(task[1])}" for task in tasks)
+            raise TimeoutError(f"No answer of the server of forks after {HANGING_SECONDS + 60} seconds.\n{outputs}")
+        answer = self.connection.recv()
+        if isinstance(answer, str):
+            raise RuntimeError(f"The server of forks failed:\n{answer}")
+        return answer
 
 
 class Servers(NamedTuple):
@@ -124,7 +138,7 @@ def run_ranks(number: int, folder: Path, function, *arguments, **environment: st
             }  # fmt: skip
         tasks.append((log, log, environment, function, arguments))
     codes = servers().own.run(*tasks)
-    assert codes == [0] * number, (codes, *(log.read_text()[-3000:] for log in logs))
+    assert codes == [0] * number, "\n".join([f"exit codes {codes}", *map(last_lines, logs)])
 
 
 def stock_transformers(folder: Path):
