@@ -99,7 +99,7 @@ def _sources(args: ReproduceArguments, suite, folder: Path) -> dict[str, Source]
         for size in suite.sizes:
             suite.schedule(size, len(data.splits["train"]))
     encoder = args.model_name_or_path
-    tokenizer, model = load_encoder(encoder)
+    tokenizer, model = load_encoder(encoder, new_head=suite.fine_tuned)
     write_text(folder / MARK, mark(suite.fine_tuned))
     sources: dict[str, Source] = {}
     for name, data in loaded:

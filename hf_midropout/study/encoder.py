@@ -29,7 +29,7 @@ def new_head_is_meant() -> Iterator[None]:
         logging.set_verbosity(level)
 
 
-def load_encoder(name: str, seed: int = 0, **options: Any) -> tuple[Any, Any]:
+def load_encoder(name: str, seed: int = 0, new_head: bool = False, **options: Any) -> tuple[Any, Any]:
     """
     The tokenizer and, in float32 and on this machine's first accelerator, a model with a new head on the encoder of a
     checkpoint.
@@ -37,6 +37,7 @@ def load_encoder(name: str, seed: int = 0, **options: Any) -> tuple[Any, Any]:
     Args:
         name (`str`): A folder, or an id on the Hub.
         seed (`int`, *optional*, defaults to 0): Of what is new: the head, and a pooler that the checkpoint lacks.
+        new_head (`bool`, *optional*, defaults to `False`): Refuses a checkpoint that has a MI-Dropout head.
         options (`dict`): Of `from_pretrained`, such as fields of the configuration.
 
     Raises:
@@ -48,6 +49,8 @@ def load_encoder(name: str, seed: int = 0, **options: Any) -> tuple[Any, Any]:
     stock = stock_type(kind)
     if stock is None:
         raise ValueError(f"{name}: its model_type is {kind!r}; must be one of {', '.join(HEAD_ARCHITECTURES)}.")
+    if new_head and kind != stock:
+        raise ValueError(f"{name}: it has a MI-Dropout head already; give the encoder that it was made from.")
     tokenizer = load_checked_tokenizer(folder)
     with torch.random.fork_rng(devices=[]), new_head_is_meant():
         torch.manual_seed(seed)

@@ -89,6 +89,8 @@ def digest_of(model: nn.Module, data: TextClassificationData, max_length: int) -
     for name in SPLITS:
         for text, label in zip(data.splits[name]["text"], data.splits[name]["label"], strict=True):
             digest.update(f"{name} {len(text)} {label} {text}".encode("utf-8", "surrogatepass"))
+        for text in data.splits[name]["text_pair"] if data.paired else ():
+            digest.update(f"{len(text)} {text}".encode("utf-8", "surrogatepass"))
     return digest.hexdigest()[:16]
 
 

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from ..utils.plotting import AFTER, BEFORE, GREY, KEPT, draw, plt
 from .methods import CONTROL, KINDS, METHODS, PAPER, VARIANT
 from .plan import Run
-from .tables import bits, curves, differences, tidy
+from .tables import baseline_of, bits, curves, differences, tidy
 
 
 COLOURS = {PAPER: "#d55e00", VARIANT: AFTER, CONTROL: BEFORE, "relative": "#009e73", "regularizer": KEPT}
@@ -108,7 +108,8 @@ def differences_from_none(table: pd.DataFrame, metric: str = "accuracy") -> Figu
     found = differences(table, metric)
     datasets, sizes = _order(table.dataset), _order(table["size"])
     methods = [name for kind in KINDS for name in METHODS if METHODS[name].kind == kind and name in set(table.method)]
-    methods = [name for name in methods if name != "none"]
+    baseline = baseline_of(methods)
+    methods = [name for name in methods if name != baseline]
     figure, panels = plt.subplots(
         1, len(sizes), figsize=(2.6 * len(sizes) + 2.4, 0.27 * len(methods) + 1.3), sharex=True, sharey=True,
         squeeze=False, layout="constrained",
@@ -127,7 +128,7 @@ def differences_from_none(table: pd.DataFrame, metric: str = "accuracy") -> Figu
         axes.axvline(0, color=GREY, linewidth=0.8)
         axes.set_title(f"{size} rows", fontsize=10)
         axes.grid(axis="x", color=GREY, alpha=0.15)
-        axes.set_xlabel("points from none")
+        axes.set_xlabel(f"points from {METHODS[baseline].label}" if baseline else "points")
     panels[0][0].set_yticks(range(len(methods)), [METHODS[name].label for name in methods], fontsize=8)
     panels[0][0].set_ylim(len(methods) - 0.4, -0.6)
     handles = [
@@ -145,7 +146,7 @@ def draw_figures(results: Sequence[tuple[Run, dict[str, Any]]], folder: Path) ->
     drawn = [draw(lambda: accuracy_per_epoch(trained), folder / "accuracy_per_epoch.png")]
     if "mi_prune" in set(measured.method):
         drawn.append(draw(lambda: bits_per_layer(measured), folder / "bits_per_layer.png"))
-    if table[table.method != "none"].size and "none" in set(table.method):
+    if table.method.nunique() > 1 and baseline_of(table.method):
         drawn.append(draw(lambda: differences_from_none(table), folder / "differences.png"))
     return drawn
 

@@ -14,7 +14,7 @@ from typing import Any
 import datasets
 import torch
 from torch.optim.lr_scheduler import LambdaLR
-from transformers import Trainer, TrainerCallback, TrainingArguments, set_seed
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments, set_seed
 
 from ..data.datasets import load_text_classification
 from ..pruning.comparison.predictions import predict
@@ -78,7 +78,12 @@ class FineTunings:
             raise ValueError(f"{schedule.rows} rows: the training split has {len(self.splits['train'])}.")
         fields = head_fields(method, setting, schedule)
         tokenizer, model = load_encoder(
-            self.encoder, seed=seed, num_labels=self.num_classes, head_widths=list(schedule.head_widths), **fields
+            self.encoder,
+            seed=seed,
+            new_head=True,
+            num_labels=self.num_classes,
+            head_widths=list(schedule.head_widths),
+            **fields,
         )
         rows = self.splits["train"].select(chosen_rows(schedule, len(self.splits["train"]), seed).tolist())
         outcome = Outcome(seed)
@@ -107,6 +112,7 @@ class FineTunings:
                 ),
                 callbacks=[callback, _Curve(outcome, evaluated, lambda: metrics("validation"))],
             )  # fmt: skip
+            trainer.remove_callback(PrinterCallback)
             trainer.train()
         note_record(outcome, callback)
         if compared:
@@ -133,25 +139,34 @@ def callback_config(method: Method, setting: Setting, schedule: Schedule, seed: 
 
 
 def note_record(outcome: Outcome, callback: MIDropoutCallback) -> None:
-    """Adds what the callback recorded."""
+    """
+    Adds what the callback recorded.
+
+    Raises:
+        `RuntimeError`: if nothing could be dropped.
+    """
     record = callback.record
-    assert record is not None  # training went past the step at which it scores
-    outcome.bits["before"] = list(record.before.layer_average().values())
+    assert record is not None and record.after is not None  # training went past the step at which it scores
+    if record.refused:
+        raise RuntimeError(record.refused)
+    before, after = record.before, record.after
+    outcome.bits["before"] = outcome.bits["before_unmasked"] = list(before.layer_average().values())
     kept = record.selection.kept if record.selection else None
     if kept is not None:
         outcome.kept = [int(mask.sum()) for mask in kept.values()]
-        outcome.bits["before_kept"] = list(record.before.layer_average(kept).values())
-    if record.after is not None:
-        outcome.bits["end"] = list(record.after.layer_average().values())
-        outcome.bits["end_unmasked"] = list(record.after.layer_average(kept).values())
+        outcome.bits["before_kept"] = list(before.layer_average(kept).values())
+    masks = kept if callback.config.action == "prune" else None
+    outcome.bits["end"] = list(after.layer_average().values())
+    outcome.bits["end_unmasked"] = list(after.layer_average(masks).values())
 
 
 class _Curve(TrainerCallback):
-    """Looks at validation rows after some steps."""
+    """Looks at validation rows after some steps, before neurons are dropped there."""
 
     def __init__(self, outcome: Outcome, evaluated: set[int], metrics: Any):
         self.outcome, self.evaluated, self.metrics = outcome, evaluated, metrics
 
-    def on_step_end(self, args, state, control, **kwargs):
-        if state.global_step in self.evaluated:
-            self.outcome.curve.append({"step": state.global_step, **self.metrics()})
+    def on_optimizer_step(self, args, state, control, **kwargs):
+        step = state.global_step + 1
+        if step in self.evaluated:
+            self.outcome.curve.append({"step": step, **self.metrics()})

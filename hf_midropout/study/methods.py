@@ -95,6 +95,8 @@ METHODS = {
     method.name: method
     for method in (
         Method("none", "none", CONTROL, learning_rates=SIX_LEARNING_RATES),
+        # What a method adds is seen beside this one: `none` has learning rates that others cannot choose.
+        Method("none_two_rates", "none, two learning rates", CONTROL),
         Method("rewound", "none, learning rate rewound", CONTROL, rewind=True, learning_rates=SIX_LEARNING_RATES),
         _regularizer("dropout", "Dropout"),
         _regularizer("spatial_1d", "SpatialDropout1D"),

@@ -14,7 +14,7 @@ from .comparing import Difference
 from .methods import CONTROL, METHODS, PAPER, VARIANT
 from .pairs import pairs, tally
 from .plan import Run, Suite
-from .tables import BASELINE, METRICS, cell, curves, differences, markdown, readable
+from .tables import BASELINES, METRICS, baseline_of, cell, curves, differences, markdown, readable
 
 
 PAGE = "README.md"
@@ -42,11 +42,12 @@ def verdict(table: pd.DataFrame, curves: pd.DataFrame) -> list[str]:
     last = curves[curves.step == curves.groupby(["dataset", "size", "method"]).step.transform("max")]
     validation = last.groupby(["size", "dataset", "method"]).accuracy.mean()
     found, sentences = differences(table, "accuracy"), []
+    name_of_baseline = baseline_of(set(table.method))
+    baseline = METHODS[name_of_baseline].label if name_of_baseline else None
     for size, dataset in dict.fromkeys((size, dataset) for size, dataset, _ in means.index):
         here = means.loc[size, dataset]
         told = [f"**{dataset}, {size} rows**: highest of {len(here)}: {_told(here['mean'].idxmax(), here)}"]
-        if BASELINE in here.index:
-            told.append(_told(BASELINE, here))
+        told += [_told(name, here) for name in BASELINES if name in here.index]
         for title, belongs in (
             ("MI-Dropout as in the paper", lambda method: method.kind == PAPER),
             ("its variants", lambda method: method.kind == VARIANT),
@@ -55,7 +56,7 @@ def verdict(table: pd.DataFrame, curves: pd.DataFrame) -> list[str]:
             names = [name for name in here.index if belongs(METHODS[name])]
             if names:
                 name = validation.loc[size, dataset][names].idxmax()
-                told.append(f"{title}: {_told(name, here)}{_beside(found.get((dataset, size, name)))}")
+                told.append(f"{title}: {_told(name, here)}{_beside(found.get((dataset, size, name)), baseline)}")
         sentences.append("; ".join(told) + ".")
     return sentences
 
@@ -64,11 +65,11 @@ def _told(name: str, here: pd.DataFrame) -> str:
     return f"{METHODS[name].label} {cell(here['mean'][name], here['std'][name], 'accuracy')}%"
 
 
-def _beside(difference: Difference | None) -> str:
+def _beside(difference: Difference | None, baseline: str | None) -> str:
     if difference is None:
         return ""
     mean, low, high = (f"{100 * each:+.2f}" for each in (difference.mean, difference.low, difference.high))
-    return f" ({mean} points from none, 95% interval {low} to {high}, p = {difference.p_value:.2g})"
+    return f" ({mean} points from {baseline}, 95% interval {low} to {high}, p = {difference.p_value:.2g})"
 
 
 def write_page(
@@ -98,6 +99,7 @@ def write_page(
     found = pairs(table, "accuracy")
     text = environment.get_template("study.md").render(
         verdict=verdict(table, curves(results)),
+        baseline=METHODS[baseline_of(table.method) or "none"].label,
         tally=markdown(tally(found)) if len(found) else None,
         suite=suite,
         encoder=encoder,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,8 @@ from .plan import Run
 
 
 METRICS = {"accuracy": "accuracy", "loss": "loss (nats)", "expected_calibration_error": "calibration error"}
-BASELINE = "none"
+BASELINES = ("none_two_rates", "none")
+"""Training without any: with the learning rates that the methods have, or with as many points as they have."""
 
 
 def tidy(results: Sequence[tuple[Run, dict[str, Any]]]) -> pd.DataFrame:
@@ -81,18 +82,24 @@ def summary(table: pd.DataFrame, metric: str) -> pd.DataFrame:
     return wide.reindex([name for name in METHODS if name in wide.index])
 
 
-def differences(table: pd.DataFrame, metric: str, baseline: str = BASELINE) -> dict[tuple[str, str, str], Difference]:
+def baseline_of(methods: Iterable[str]) -> str | None:
+    """The first of `BASELINES` among `methods`."""
+    return next((name for name in BASELINES if name in set(methods)), None)
+
+
+def differences(table: pd.DataFrame, metric: str) -> dict[tuple[str, str, str], Difference]:
     """
-    Of each method from `baseline` with the same seeds, by (dataset, size, method). p-values are corrected for all
+    Of each method from the baseline with the same seeds, by (dataset, size, method). p-values are corrected for all
     methods of a dataset and size.
     """
     wide = table[table.metric == metric].pivot_table(
         index=["dataset", "size", "seed"], columns="method", values="value"
     )
-    found = {}
+    found: dict[tuple[str, str, str], Difference] = {}
+    baseline = baseline_of(wide.columns)
+    if baseline is None:
+        return found
     for (dataset, size), group in wide.groupby(["dataset", "size"]):
-        if baseline not in group:
-            continue
         here = {}
         for method in group:
             pair = group[[baseline, method]].dropna() if method != baseline else None

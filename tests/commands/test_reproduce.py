@@ -40,7 +40,7 @@ def test_fine_tuned(study_encoder, data_folder, tmp_path, capsys, monkeypatch):
     ("options", "message"),
     [
         (["--suite", "big"], "--suite big: must be one of paper, quick, finetuned."),
-        (["--method", "none", "magic"], "--method magic: must be among none, rewound,"),
+        (["--method", "none", "magic"], "--method magic: must be among none, none_two_rates, rewound,"),
         (["--method", "none", "none"], "--method none: comes 2 times"),
         (["--seeds", "1"], "--seeds 1: must be 2 to 999"),
         (["--tuning_seeds", "-1"], "--tuning_seeds -1: must be 0 to 999"),

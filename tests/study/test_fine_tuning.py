@@ -37,7 +37,7 @@ def test_methods_part_in_the_middle(trainings):
     """Until then a seed has one training: the same head, rows and order."""
     (none,), (pruned,), (random,) = (outcomes(trainings, name) for name in ("none", "mi_prune", "random_prune"))
     assert [point["step"] for point in none.curve] == [1, 2, 3, 4, 5, 6]
-    assert none.curve[:2] == pruned.curve[:2] == random.curve[:2]
+    assert none.curve[:3] == pruned.curve[:3] == random.curve[:3]
     assert none.curve[-1] != pruned.curve[-1] != random.curve[-1]
     assert none.bits["before"] == pruned.bits["before"]
     assert none.kept is None and pruned.kept == [4, 3]
@@ -92,6 +92,11 @@ def test_every_method_has_a_configuration(name):
     method = METHODS[name]
     config = callback_config(method, method.middle(), SCHEDULE, 0)
     assert config.start == 3 and (config.action == "none") == (method.pruning is None)
+
+
+def test_a_trained_head_is_refused(checkpoint):
+    with pytest.raises(ValueError, match="has a MI-Dropout head already; give the encoder that it was made from"):
+        load_encoder(str(checkpoint), new_head=True)
 
 
 def test_more_rows_than_there_are(trainings):

@@ -60,6 +60,16 @@ def test_differences_are_paired_by_seed(results):
     assert differences(tidy([made_up("mi_prune", "news", 200)]), "accuracy") == {}  # with nothing to compare to
 
 
+def test_the_baseline_has_the_learning_rates_of_the_methods(results):
+    same = [(replace(run, method="none_two_rates"), result) for run, result in results if run.method == "mi_prune"]
+    found = differences(tidy(results + same), "accuracy")
+    assert found["news", "200", "mi_prune"].mean == 0
+    assert found["news", "200", "none"].mean == pytest.approx(-0.0325)
+    (sentence, *_) = verdict(tidy(results + same), curves(results + same))
+    assert "; none, two learning rates 83.75 ± 1.71%; none 80.50 ± 1.29%;" in sentence
+    assert "(+0.00 points from none, two learning rates, 95% interval" in sentence
+
+
 def test_a_star_where_it_differs(results):
     text = markdown(readable(tidy(results), "accuracy"))
     assert "| MI-Dropout (prune) | 83.75 ± 1.71 * |" in text
