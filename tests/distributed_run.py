@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import gc
 import hashlib
 import json
 from pathlib import Path
@@ -123,4 +124,5 @@ def see(folder: Path) -> None:
             "three evaluation rows": trained(folder, 0.0, validation_rows=3, keep=0.5),
         }
     (folder / f"{process.num_processes}_{process.process_index}.json").write_text(json.dumps(results))
+    gc.collect()  # what belongs to the group of processes may wait for the others when it goes
     process.destroy_process_group()

@@ -1,5 +1,6 @@
 """`targets="encoder"` on architectures other than BERT: killed and resumed, compiled, in two processes."""
 
+import gc
 import json
 import os
 import signal
@@ -76,19 +77,22 @@ def test_killed_and_resumed_it_ends_in_the_same_weights(tmp_path, kind):
     assert PruningRecord.load(whole).after == PruningRecord.load(killed).after
 
 
+def trained(folder: Path, kind: str, learning_rate: float) -> dict:
+    trainer = trainer_for(folder / "out", kind, learning_rate=learning_rate, save_strategy="no")
+    trainer.train()
+    (step,) = trainer.callback_handler.callbacks[0].record.pruning_steps
+    return {
+        "masks": {name: mask.tolist() for name, mask in step.selection.kept.items()},
+        "weights": digest(trainer.model.parameters()),
+        "widths": [group.num_units for group in find_groups(trainer.model, "encoder").values()],
+    }
+
+
 def see(folder: Path, kind: str) -> None:
     process = PartialState(cpu=True)
-    seen = {}
-    for learning_rate in (0.0, 1e-3):
-        trainer = trainer_for(folder / "out", kind, learning_rate=learning_rate, save_strategy="no")
-        trainer.train()
-        (step,) = trainer.callback_handler.callbacks[0].record.pruning_steps
-        seen[str(learning_rate)] = {
-            "masks": {name: mask.tolist() for name, mask in step.selection.kept.items()},
-            "weights": digest(trainer.model.parameters()),
-            "widths": [group.num_units for group in find_groups(trainer.model, "encoder").values()],
-        }
+    seen = {str(learning_rate): trained(folder, kind, learning_rate) for learning_rate in (0.0, 1e-3)}
     (folder / f"{process.num_processes}_{process.process_index}.json").write_text(json.dumps(seen))
+    gc.collect()  # what belongs to the group of processes may wait for the others when it goes
     process.destroy_process_group()
 
 
