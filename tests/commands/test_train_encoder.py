@@ -18,7 +18,7 @@ from hf_midropout.commands.checkpoint_names import CheckpointNames, check_checkp
 from hf_midropout.models.builtin import train_tokenizer
 
 
-KINDS = ["electra", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("deberta-v2", "modernbert", "mpnet"))]
+KINDS = ["electra", "deberta-v2", "modernbert", "mpnet"]
 OPTIONS = [
     "--targets", "encoder", "--keep", "0.5", "--baselines", "false", "--reconstruction_samples", "100", "--use_cpu",
     "--max_steps", "6", "--save_strategy", "steps", "--save_steps", "1", "--per_device_train_batch_size", "16",
@@ -37,6 +37,7 @@ def train(options: list[str], kill_at: int | None = None) -> None:
     sys.exit(main(["train", *options, *OPTIONS]))
 
 
+@pytest.mark.slow  # by default: of a head in test_resuming.py, of an encoder in training/test_encoder_training.py
 @pytest.mark.parametrize("kind", KINDS)
 def test_killed_before_and_after_the_cut_and_resumed(data_folder, tmp_path, kind):
     tokenizer = train_tokenizer(Dataset.from_csv(str(data_folder / "train.csv"))["text"][:], vocab_size=60)

@@ -138,7 +138,7 @@ def test_whatever_is_changed_only_a_refusal_comes_out(folder):
     encoder(lambda e: e.update(latency=LATENCY | {"search": SEARCH}))(folder)
     good = (folder / JSON).read_text()
     nasty = [None, True, -1, 0, 10**6, 10**18, 0.5, 1e308, "", "\x1b[2J", [], [[]], {}, {"a": {"b": []}}]
-    for _ in range(150):
+    for _ in range(70):
         content = json.loads(good)
         place = content
         while isinstance(place, (dict, list)) and place:
@@ -156,7 +156,7 @@ def test_whatever_is_changed_only_a_refusal_comes_out(folder):
         except ValueError as error:
             refused += 1
             assert str(error).isprintable() and len(str(error)) < 600
-    assert 40 < refused < 150
+    assert 20 < refused < 70
 
 
 def test_numbers_that_no_network_gives_are_drawn_or_refused(folder):
@@ -173,7 +173,7 @@ def test_numbers_that_no_network_gives_are_drawn_or_refused(folder):
 
 def test_the_page(folder, capsys):
     assert main(["report", str(folder)]) == 0
-    assert "and 8 figures in" in capsys.readouterr().out
+    assert "and 8 figures in" in " ".join(capsys.readouterr().out.split())
     page, words = words_of(folder)
     assert all(source.startswith("data:") for source in page.sources) and "script" not in page.tags
     accuracy, lost, kept, calibration = (image["alt"] for image in page.images)

@@ -19,8 +19,8 @@ from hf_midropout.groups import find_groups
 from hf_midropout.pruning.record.training import PruningRecord
 
 
-KINDS = ["electra", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("deberta-v2", "modernbert", "mpnet"))]
-"""BERT is in test_encoder_training.py."""
+pytestmark = pytest.mark.slow  # BERT, by default, is in test_encoder_training.py and test_distributed.py
+KINDS = ["electra", "deberta-v2", "modernbert", "mpnet"]
 
 
 class KillAt(TrainerCallback):

@@ -377,6 +377,8 @@ SLOW = {
     "workers": "default",  # and test_callback.py
     "own get_train_dataloader": "default",  # and test_trainer_data.py
     "checkpoints": "load_best_model_at_end",  # and below, resumed
+    "auto_find_batch_size": "default",  # and test_resumed_training.py
+    "model_init": "default",  # and test_callback.py
 }
 
 

@@ -29,7 +29,7 @@ extern "C" void run(int columns, int parts, int* cells, int* nonfinite, unsigned
 CONFIGURATIONS = [
     pytest.param(torch.bfloat16, 4, ON_H100, id="bfloat16"),
     pytest.param(torch.float16, 3, 48 * 1024, id="float16 of 8 neurons", marks=pytest.mark.slow),
-    pytest.param(torch.float32, 60, ON_H100, id="float32 of many classes"),
+    pytest.param(torch.float32, 60, ON_H100, id="float32 of many classes", marks=pytest.mark.slow),
     pytest.param(torch.float32, 7, ON_A100, id="float32", marks=pytest.mark.slow),
     pytest.param(torch.bfloat16, 40, ON_H100, id="bfloat16 of 4 neurons", marks=pytest.mark.slow),
     pytest.param(torch.float16, 20, ON_T4, id="float16 of many classes", marks=pytest.mark.slow),
@@ -104,7 +104,10 @@ def made(rows, neurons, key, seed):
     edges = stream_edges(activations[: max(1, rows // 2)].float())
     special = [torch.nan, torch.inf, -torch.inf, 0.0, -0.0, 1e-40, -1e-40, 6e-8, 3e-6, 65504.0, -65504.0]
     for value in special:
-        row, neuron = torch.randint(0, rows, (3,), generator=generator), torch.randint(0, neurons, (3,))
+        row, neuron = (
+            torch.randint(0, rows, (3,), generator=generator),
+            torch.randint(0, neurons, (3,), generator=generator),
+        )
         activations[row, neuron] = value
     labels = torch.randint(-1, key[1] + 1, (rows,), generator=generator)
     labels[torch.rand(rows, generator=generator) < 0.1] = -100
