@@ -12,7 +12,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BIN)/pip install -c constraints.txt -e ".[export,test,quality,docs,release]"
 	touch $@
 
-.PHONY: demo test test-slow test-all coverage quality docs examples release
+.PHONY: demo test test-slow test-all coverage quality docs examples release gpu-quick
 demo: $(VENV)/.installed
 	$(BIN)/hf-midropout train --overwrite_output_dir
 
@@ -44,6 +44,16 @@ docs: $(VENV)/.installed
 # The notebook in a kernel of its own, which `test` leaves out, and the scripts.
 examples: $(VENV)/.installed
 	$(BIN)/python -m pytest -m "slow or not slow" tests/test_examples.py
+
+# What needs no GPU of what is for one: the kernel in Triton's interpreter, and a small run of scripts/gpu_checks.sh.
+# Triton stays out of the environment, where torch would find it.
+$(VENV)/triton: constraints.txt | $(VENV)/.installed
+	$(BIN)/pip install --quiet --upgrade --no-deps --target $@ -c constraints.txt triton
+	touch $@
+
+gpu-quick: $(VENV)/triton
+	PYTHONPATH=$(VENV)/triton $(BIN)/python -m pytest tests/information/counting/test_triton_kernel.py
+	PYTHON=$(BIN)/python scripts/gpu_checks.sh --quick --seconds 600 --output build/gpu_quick
 
 # Source and wheel, into build/dist; the wheel runs in an environment where nothing else is.
 release: $(VENV)/.installed
