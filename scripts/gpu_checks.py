@@ -38,8 +38,8 @@ TRAININGS = [
     "tests/training/test_callback.py",
     "tests/training/test_precision_and_compile.py",
     "tests/training/test_encoder_training.py",
-    "tests/commands/test_prune.py",
-    "tests/commands/test_predict.py",
+    "tests/commands/prune/test_prune.py",
+    "tests/commands/predict/test_predict.py",
 ]
 """Invariants that the default suite holds on the CPU, whose trainings and commands go to the GPU here."""
 OF_THE_CPU = ["test_scores_under_autocast", "test_as_fast_as_asked"]

@@ -1,1 +1,1 @@
-"""One module a command: its dataclass of arguments, `make_parser()` and `main(args)`."""
+"""A folder, or a module, a command: its dataclass of arguments, `make_parser()` and `main(args)`."""

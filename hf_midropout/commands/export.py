@@ -9,9 +9,9 @@ from typing import Any
 from ..model_types import is_uneven
 from ..utils.narration import tell, write
 from ..utils.terminal import folded, one_line
-from .data_arguments import TOLD, Telling, option
-from .narrating import narrate
-from .parser import command_parser
+from .options.data import TOLD, Telling, option
+from .options.parser import command_parser
+from .output.narrating import narrate
 
 
 POSITIONAL = ("checkpoint",)

@@ -22,7 +22,7 @@ from typing import Any
 from transformers.trainer_utils import get_last_checkpoint
 
 from hf_midropout.commands.train import main as train
-from hf_midropout.commands.train_arguments import TrainArguments
+from hf_midropout.commands.train.arguments import TrainArguments
 from hf_midropout.pruning.config import MIDropoutConfig
 from hf_midropout.reporting.report import Report
 from hf_midropout.utils.files import write_json

@@ -12,7 +12,7 @@ from transformers import AutoModel, AutoModelForSequenceClassification, Trainer,
 import hf_midropout
 from hf_midropout import MIDropoutBertForSequenceClassification, MIDropoutCallback, MIDropoutConfig, prune
 from hf_midropout.checkpoints.checks import check_checkpoint
-from hf_midropout.commands import classifier_checks
+from hf_midropout.commands.checkpoint import checks
 from hf_midropout.groups import find_groups
 from hf_midropout.groups.architectures import ARCHITECTURES as ROWS
 from hf_midropout.model_types import (
@@ -199,7 +199,7 @@ def test_losses_are_means_and_forward_takes_what_the_stock_one_takes(heads, kind
 def test_the_limit_of_positions_is_the_models(heads, kind):
     model = heads[kind][0]
     limit = position_limit(model.config.to_dict())
-    assert limit == classifier_checks.position_limit(model)
+    assert limit == checks.position_limit(model)
     with torch.no_grad():
         assert model(torch.full((1, limit), 5)).logits.isfinite().all()
     if "roberta" in kind or kind == "mpnet":

@@ -1,0 +1,1 @@
+"""The checkpoint that a command is about: found, checked, loaded."""

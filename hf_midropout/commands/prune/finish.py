@@ -1,0 +1,206 @@
+"""The end of `hf-midropout prune`: what was made is saved with its report, figures and card, and told."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...utils.narration import is_quiet, tell, write
+from ...utils.terminal import folded, one_line
+from ..checkpoint.classifier import bytes_of_weights
+from .arguments import PruneArguments
+
+
+if TYPE_CHECKING:
+    from ...data.datasets import TextClassificationData
+    from ...pruning.comparison.predictions import Predictions
+    from ...pruning.encoder.one_shot import EncoderPruning
+    from ...pruning.layers.dropping import LayerDropping
+    from ...pruning.record.encoder_schema import Measured
+    from ...pruning.record.latency_schema import Latency
+    from ...pruning.record.schema import Sweep
+    from ...pruning.vocabulary.trimming import VocabularyTrimming
+    from ...reporting.report import Report
+
+
+@dataclass
+class Outcome:
+    """
+    What came of a pruning.
+
+    Args:
+        parameters_before (`int`): Of the network before.
+        network (`PreTrainedModel`): After.
+        tokenizer (`PreTrainedTokenizerBase`): To save with it.
+        pruned ([`EncoderPruning`]): What happened to the neurons.
+        predictions (`dict[str, Predictions]`): Of the network before, and of those pruned by each criterion.
+        measured ([`Measured`]): The rows that neurons were measured on.
+        split (`str`): Of the rows of the predictions.
+        seconds (`dict[str, float]`): Wall time by phase.
+        sweep ([`Sweep`], *optional*): The search of the width.
+        dropping ([`LayerDropping`], *optional*): What happened to layers before.
+        trimming ([`VocabularyTrimming`], *optional*): What happened to the vocabulary after.
+        latency ([`Latency`], *optional*): Time of the network before and after.
+    """
+
+    parameters_before: int
+    network: Any
+    tokenizer: Any
+    pruned: EncoderPruning
+    predictions: dict[str, Predictions]
+    measured: Measured
+    split: str
+    seconds: dict[str, float]
+    sweep: Sweep | None = None
+    dropping: LayerDropping | None = None
+    trimming: VocabularyTrimming | None = None
+    latency: Latency | None = None
+
+
+def neurons_at_first(checkpoint: Path) -> int | None:
+    """
+    Neurons that the encoder had before this package pruned it; `None` if no report in the folder says that it did.
+
+    Raises:
+        `ValueError`: for a report that is none of this package.
+    """
+    from ...reporting.report import Report
+
+    report = Report.load(checkpoint, arrays=False)
+    if report is None or report.encoder is None:
+        return None
+    return report.encoder.neurons_at_first or report.encoder.neurons
+
+
+def remove_what_a_kill_left(output_dir: str) -> None:
+    """
+    Removes what earlier runs into `output_dir` that were killed left beside it; prints the path of anything there that
+    no run writes, which stays.
+    """
+    from ...training.run_record import remove_written
+    from ...utils.files import clean_up
+
+    path = Path(output_dir).absolute()
+
+    def remove(folder: Path) -> None:
+        for name in remove_written(folder):
+            tell(f"Left where it is, as no run wrote it: {one_line(folder.parent / name, 500)}")
+
+    clean_up(path.parent, (path.name,), remove)
+
+
+def finish(
+    args: PruneArguments,
+    checkpoint: Path,
+    data: TextClassificationData,
+    outcome: Outcome,
+    dtype,
+    at_first: int | None,
+) -> None:
+    """Saves the smaller classifier, in `dtype`, with tokenizer, report, figures and card; prints what came of it."""
+    from ...reporting.building import num_parameters, source_of
+    from ...reporting.drawing import draw_figures
+    from ...reporting.encoder_building import build_encoder_report
+    from ...reporting.examples import answers, example_texts
+    from ...reporting.model_card import write_card
+    from ...reporting.report import Model
+    from ...utils.files import new_folder
+
+    source = source_of(args.checkpoint)
+    with new_folder(args.output_dir) as saving:
+        outcome.network.to(dtype).save_pretrained(saving)
+        outcome.tokenizer.save_pretrained(saving)
+        model = Model(
+            base_model=args.checkpoint,
+            base_model_source=source,
+            parameters_before=outcome.parameters_before,
+            parameters_after=num_parameters(outcome.network),
+            bytes_before=bytes_of_weights(checkpoint),
+            bytes_after=bytes_of_weights(saving),
+        )
+        report = build_encoder_report(
+            model,
+            data,
+            args.criterion,
+            outcome.pruned,
+            outcome.predictions,
+            outcome.measured,
+            outcome.split,
+            outcome.seconds,
+            command_line(args, source, data.source),
+            at_first,
+            sweep=outcome.sweep,
+            dropping=outcome.dropping,
+            trimming=outcome.trimming,
+            latency=outcome.latency,
+        )
+        texts = example_texts(data.name, data.paired)
+        report.examples = answers(outcome.network, outcome.tokenizer, texts)
+        report.language = args.language or (["en"] if data.source == "builtin" else [])
+        report.save(saving)
+        draw_figures(report, saving / "figures")
+        write_card(saving, name=args.output_dir)
+    print_end(report, args.output_dir)
+
+
+def command_line(args: PruneArguments, checkpoint_source: str, data_source: str) -> str:
+    """
+    The criterion, the fraction to keep or the speed, and other options that are not the default ones, as they may be
+    published: where files lie on someone's machine is nobody's business.
+    """
+    from ...reporting.card_facts import public_name
+
+    public = {
+        "checkpoint": public_name(args.checkpoint, checkpoint_source),
+        "dataset": public_name(args.dataset, data_source),
+        "output_dir": public_name(args.output_dir, None),
+    }
+    words = ["hf-midropout", "prune", str(public.pop("checkpoint"))]
+    for field in fields(args):
+        value = getattr(args, field.name)
+        default = field.default if field.default_factory is MISSING else field.default_factory()
+        if field.name in ("checkpoint", "quiet", "log_level") or (value == default and field.name != "criterion"):
+            continue
+        shown: Iterable[Any] = value if isinstance(value, list) else [public.get(field.name) or value]
+        words += [f"--{field.name}", *map(str, shown)]
+    return shlex.join(words)
+
+
+def needs_code(folder: str) -> bool:
+    """Whether the checkpoint in `folder` is of a class that transformers does not have, such as a head of ours."""
+    from ...checkpoints.checks import read_json
+
+    return "auto_map" in read_json(Path(folder) / "config.json")
+
+
+def print_end(report: Report, folder: str) -> None:
+    """The end of the run, for a person, in 80 columns; with `--quiet` the verdict only."""
+    from ...reporting.parts import in_order
+    from ...reporting.verdict import plus_minus, verdict
+
+    encoder, test, dense = report.encoder, report.test, report.dense_test
+    assert encoder is not None and test is not None and dense is not None  # of a run that is finished
+    if not is_quiet():
+        layers = f"{len(encoder.groups)} layer{'s' * (len(encoder.groups) > 1)}"
+        heading = f"{encoder.kept:,} of {encoder.neurons:,} neurons in {layers}, chosen by"
+        rows = {f"{encoder.criterion} (saved)": (test.accuracy, encoder.to_dense.bits)} | {
+            name: (encoder.controls[name].accuracy, encoder.controls[name].to_dense.bits)
+            for name in in_order(encoder.controls, encoder.criterion)
+        }
+        write(f"\n{heading:<50}{'accuracy':>10}{'bits lost':>19}")
+        write(f"  {'dense':<48}{dense.accuracy:>10.4f}")
+        for name, (accuracy, bits) in rows.items():
+            write(f"  {name:<48}{accuracy:>10.4f}{plus_minus(bits, sign='-'):>19}")
+        write()
+    for line in verdict(report):
+        write(folded(line))
+    if is_quiet():
+        return
+    needs = ", with hf_midropout installed and imported, or trust_remote_code=True" if needs_code(folder) else ""
+    saved = f"Saved in {folder}; AutoModelForSequenceClassification.from_pretrained loads it{needs}."
+    write("\n" + folded(saved, "  "))
+    write(f"{report.seconds['total']:.0f} s, of which measuring {report.seconds['measuring']:.0f} s.")
+    write(f"Next: hf-midropout report {shlex.quote(one_line(folder, 500))}")

@@ -1,0 +1,6 @@
+"""`hf-midropout score`."""
+
+from .command import POSITIONAL, main, make_parser
+
+
+__all__ = ["POSITIONAL", "main", "make_parser"]
