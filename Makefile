@@ -47,8 +47,8 @@ examples: $(VENV)/.installed
 
 # What needs no GPU of what is for one: the kernel in Triton's interpreter, and a small run of scripts/gpu_checks.sh.
 # Triton stays out of the environment, where torch would find it.
-$(VENV)/triton: constraints.txt | $(VENV)/.installed
-	$(BIN)/pip install --quiet --upgrade --no-deps --target $@ -c constraints.txt triton
+$(VENV)/triton: | $(VENV)/.installed
+	$(BIN)/pip install --quiet --upgrade --no-deps --target $@ 'triton~=3.7.0'
 	touch $@
 
 gpu-quick: $(VENV)/triton
