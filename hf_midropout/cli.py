@@ -105,7 +105,7 @@ def run(name: str, options: list[str]) -> int:
     if not launched and not SILENT.intersection(options):  # libraries take seconds to load
         # What is predicted may go on to another program, without this line.
         print(f"hf-midropout {__version__} {name}", file=sys.stderr if name == "predict" else None, flush=True)
-    from .commands.options.parser import UsageError
+    from .commands.options.grouped_parser import UsageError
     from .utils.processes import FailedElsewhere
 
     try:

@@ -13,6 +13,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # one core each, and so for the process
 import copy
 import gc
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
 hypothesis.settings.register_profile("search", deadline=None)
 hypothesis.settings.load_profile("repeatable")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in what a shell runs in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 NUM_LABELS = 3
 ON_GPU = os.environ.get("MIDROPOUT_TEST_DEVICE") == "cuda"

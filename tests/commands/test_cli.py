@@ -16,7 +16,7 @@ from hf_midropout import NeuronScores
 from hf_midropout.cli import main
 from hf_midropout.commands.train import make_parser
 from hf_midropout.commands.train.arguments import TrainArguments
-from hf_midropout.commands.train.command import command_line
+from hf_midropout.commands.train.command_line import command_line
 from hf_midropout.model_types import code_files
 from hf_midropout.pruning.config import MIDropoutConfig
 from hf_midropout.reporting.building import without_tokens

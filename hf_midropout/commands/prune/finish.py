@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Iterable
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...utils.narration import is_quiet, tell, write
-from ...utils.terminal import folded, one_line
+from ...utils.narration import tell
+from ...utils.terminal import one_line
 from ..checkpoint.classifier import bytes_of_weights
 from .arguments import PruneArguments
+from .command_line import command_line
+from .summary import print_end
 
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from ...pruning.record.latency_schema import Latency
     from ...pruning.record.schema import Sweep
     from ...pruning.vocabulary.trimming import VocabularyTrimming
-    from ...reporting.report import Report
 
 
 @dataclass
@@ -144,63 +143,3 @@ def finish(
         draw_figures(report, saving / "figures")
         write_card(saving, name=args.output_dir)
     print_end(report, args.output_dir)
-
-
-def command_line(args: PruneArguments, checkpoint_source: str, data_source: str) -> str:
-    """
-    The criterion, the fraction to keep or the speed, and other options that are not the default ones, as they may be
-    published: where files lie on someone's machine is nobody's business.
-    """
-    from ...reporting.card_facts import public_name
-
-    public = {
-        "checkpoint": public_name(args.checkpoint, checkpoint_source),
-        "dataset": public_name(args.dataset, data_source),
-        "output_dir": public_name(args.output_dir, None),
-    }
-    words = ["hf-midropout", "prune", str(public.pop("checkpoint"))]
-    for field in fields(args):
-        value = getattr(args, field.name)
-        default = field.default if field.default_factory is MISSING else field.default_factory()
-        if field.name in ("checkpoint", "quiet", "log_level") or (value == default and field.name != "criterion"):
-            continue
-        shown: Iterable[Any] = value if isinstance(value, list) else [public.get(field.name) or value]
-        words += [f"--{field.name}", *map(str, shown)]
-    return shlex.join(words)
-
-
-def needs_code(folder: str) -> bool:
-    """Whether the checkpoint in `folder` is of a class that transformers does not have, such as a head of ours."""
-    from ...checkpoints.checks import read_json
-
-    return "auto_map" in read_json(Path(folder) / "config.json")
-
-
-def print_end(report: Report, folder: str) -> None:
-    """The end of the run, for a person, in 80 columns; with `--quiet` the verdict only."""
-    from ...reporting.parts import in_order
-    from ...reporting.verdict import plus_minus, verdict
-
-    encoder, test, dense = report.encoder, report.test, report.dense_test
-    assert encoder is not None and test is not None and dense is not None  # of a run that is finished
-    if not is_quiet():
-        layers = f"{len(encoder.groups)} layer{'s' * (len(encoder.groups) > 1)}"
-        heading = f"{encoder.kept:,} of {encoder.neurons:,} neurons in {layers}, chosen by"
-        rows = {f"{encoder.criterion} (saved)": (test.accuracy, encoder.to_dense.bits)} | {
-            name: (encoder.controls[name].accuracy, encoder.controls[name].to_dense.bits)
-            for name in in_order(encoder.controls, encoder.criterion)
-        }
-        write(f"\n{heading:<50}{'accuracy':>10}{'bits lost':>19}")
-        write(f"  {'dense':<48}{dense.accuracy:>10.4f}")
-        for name, (accuracy, bits) in rows.items():
-            write(f"  {name:<48}{accuracy:>10.4f}{plus_minus(bits, sign='-'):>19}")
-        write()
-    for line in verdict(report):
-        write(folded(line))
-    if is_quiet():
-        return
-    needs = ", with hf_midropout installed and imported, or trust_remote_code=True" if needs_code(folder) else ""
-    saved = f"Saved in {folder}; AutoModelForSequenceClassification.from_pretrained loads it{needs}."
-    write("\n" + folded(saved, "  "))
-    write(f"{report.seconds['total']:.0f} s, of which measuring {report.seconds['measuring']:.0f} s.")
-    write(f"Next: hf-midropout report {shlex.quote(one_line(folder, 500))}")

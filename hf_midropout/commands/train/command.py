@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from contextlib import ExitStack
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +22,10 @@ from ..options.parser import command_parser
 from ..output.narrating import narrate
 from .arguments import DEFAULTS, GROUPS, TrainArguments
 from .checks import check_options
+from .command_line import HIDDEN, command_line, published_command
 from .dense import check_comparison
 from .ending import Progress, ending_told
 from .trainer_options import training_help, training_option_names
-
-
-HIDDEN = ("MIDropoutConfig.seed", "MIDropoutConfig.eval_dataset", "TrainArguments.training_options")
-"""Fields that a run sets itself."""
 
 
 def make_parser():
@@ -181,37 +177,6 @@ def tell_data(data) -> None:
     tell(folded(told, "  "))
     for note in data.notes:
         tell(folded(f"  {note}", "    "))
-
-
-def published_command(args: TrainArguments, config: MIDropoutConfig, model_source: str, data_source: str) -> str:
-    """The command line without where files lie on someone's machine, and without tokens."""
-    from ...reporting.building import without_tokens
-    from ...reporting.card_facts import public_name
-
-    shown = replace(
-        args,
-        model=public_name(args.model, model_source),
-        dataset=public_name(args.dataset, data_source),
-        output_dir=str(public_name(args.output_dir, None)),
-        overwrite_output_dir=False,
-        resume=False,
-        training_options=without_tokens({"training_options": args.training_options})["training_options"],
-    )
-    return shlex.join(["hf-midropout", "train", *command_line(shown, config)])
-
-
-def command_line(args: TrainArguments, config: MIDropoutConfig) -> list[str]:
-    """The options that give `args` and `config`, without those of the launcher."""
-    options: list[str] = []
-    for given in (args, config):
-        for field in fields(given):
-            value = getattr(given, field.name)
-            hidden = f"{type(given).__name__}.{field.name}" in HIDDEN
-            if hidden or field.name.startswith("accelerate") or value == field.default:
-                continue
-            values = value if isinstance(value, list) else [value]
-            options += [f"--{field.name}", *map(str, values)]
-    return [*options, *args.training_options]
 
 
 def resolved(args: TrainArguments) -> TrainArguments:

@@ -9,14 +9,11 @@ from typing import Any
 from ...checkpoints.checks import checkpoint_folder, read_json
 from ...checkpoints.loading import TOKENIZER_FILES, load_checked_tokenizer
 from ...model_types import HEAD_ARCHITECTURES, is_uneven, position_limit, stock_type
-from ..options.names import options_named
 from .arguments import TrainArguments
+from .head import check_head, head_options, hidden_size
+from .tokenizer_checks import check_texts, check_tokenizer, sample_of_texts
 
 
-SAMPLE_TEXTS = 200
-SAMPLE_CHARACTERS = 2_000
-SAMPLE_TOKENS = 512
-MOST_UNKNOWN = 0.5
 TINY_HIDDEN_SIZE = 128
 
 
@@ -86,30 +83,6 @@ def tokenizer_and_model(args: TrainArguments, folder: Path | None, data):
     return tokenizer, model
 
 
-def head_options(args: TrainArguments, rows: int) -> dict[str, Any]:
-    """The fields of a configuration that the options set, for so many training rows."""
-    names = ("head_widths", "head_activation", "head_dropout", "head_regularizer_weight", "head_samples")
-    head = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-    if args.head_regularizer is None:
-        return head
-    from ...regularizers import default_weight
-
-    default = default_weight(args.head_regularizer, rows)
-    # A rate or weight of the model's former regularizer says nothing of this one.
-    return {
-        "head_dropout": None,
-        "head_regularizer_weight": default,
-        **head,
-        "head_regularizer": args.head_regularizer,
-    }
-
-
-def sample_of_texts(data) -> list[str]:
-    """Some training texts; of pairs of both kinds."""
-    rows = data.splits["train"][:SAMPLE_TEXTS]
-    return [text for name in ("text", "text_pair") for text in rows.get(name, [])]
-
-
 def load_model(args: TrainArguments, folder: Path, label_names: list[str], head: dict[str, Any]):
     """The model in `folder`, with a head for `label_names`: a new one, unless the checkpoint is of MIDropout."""
     from ...models.from_checkpoint import load_with_head
@@ -137,77 +110,6 @@ def load_model(args: TrainArguments, folder: Path, label_names: list[str], head:
             f"--model {args.model}: its weights lack {len(lacking)} of the encoder's, such as {lacking[0]}."
         )
     return model
-
-
-def hidden_size(config: dict[str, Any]) -> int:
-    """By a `config.json`; 0 if it does not say."""
-    value = config.get(HEAD_ARCHITECTURES[str(stock_type(config["model_type"]))].hidden_size)
-    return value if isinstance(value, int) else 0
-
-
-def check_head(args: TrainArguments, hidden_size: int) -> None:
-    """`ValueError` for an unknown activation or regularizer, or widths for which there is not enough memory."""
-    from transformers.activations import ACT2FN
-
-    from ...regularizers import check_regularizer
-
-    if args.head_activation is not None and args.head_activation not in ACT2FN:
-        raise ValueError(f"--head_activation {args.head_activation}: must be one of {', '.join(sorted(ACT2FN))}.")
-    if args.head_regularizer is not None or args.model is None:
-        with options_named(TrainArguments):
-            check_regularizer(args.head_regularizer or "dropout", args.head_dropout, args.head_regularizer_weight)
-    widths = args.head_widths or []
-    weights = sum(one * other for one, other in zip([hidden_size, *widths], widths, strict=False))
-    memory = total_memory()
-    # Four numbers of four bytes each: weight, gradient, and two averages of AdamW.
-    if memory is not None and 16 * weights > memory:
-        raise ValueError(
-            f"--head_widths {' '.join(map(str, widths))}: {weights:,} weights and their optimizer's state take "
-            f"{16 * weights / 2**30:.0f} GiB, and this machine has {memory / 2**30:.0f}."
-        )
-
-
-def total_memory() -> int | None:
-    """Bytes of this machine's memory; `None` where the system does not tell."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return None
-
-
-def check_tokenizer(named: str, tokenizer, vocab_size: int) -> None:
-    """`ValueError` if `tokenizer` cannot be the one that a model with `vocab_size` embeddings was trained with."""
-    known = len(tokenizer)
-    if known > vocab_size:
-        raise ValueError(f"{named}: its tokenizer knows {known:,} tokens, the model {vocab_size:,} embeddings.")
-    special = len(set(tokenizer.all_special_ids))
-    if known < vocab_size / 2 or known <= special:
-        raise ValueError(
-            f"{named}: its tokenizer knows {known:,} tokens, {special} of them special, but the model has "
-            f"{vocab_size:,} embeddings: it is not the tokenizer of that model."
-        )
-    if tokenizer.pad_token_id is None:
-        raise ValueError(f"{named}: its tokenizer has no token for padding.")
-
-
-def check_texts(named: str, tokenizer, texts: list[str]) -> None:
-    """`ValueError` if most of the beginnings of a sample of texts, by characters, is unknown to `tokenizer`."""
-    if tokenizer.unk_token_id is None or not tokenizer.is_fast:
-        return
-    encoded = tokenizer(
-        [text[:SAMPLE_CHARACTERS] for text in texts], add_special_tokens=False, return_offsets_mapping=True,
-        truncation=True, max_length=SAMPLE_TOKENS,
-    )  # fmt: skip
-    unknown = total = 0
-    for ids, offsets in zip(encoded["input_ids"], encoded["offset_mapping"], strict=True):
-        for token, (begin, end) in zip(ids, offsets, strict=True):
-            total += end - begin
-            unknown += (end - begin) * (token == tokenizer.unk_token_id)
-    if total and unknown / total > MOST_UNKNOWN:
-        raise ValueError(
-            f"{named}: {unknown / total:.0%} of the characters of {len(texts)} training texts are unknown to its "
-            "tokenizer: it is for another language, or incomplete."
-        )
 
 
 def first_line(error: BaseException) -> str:

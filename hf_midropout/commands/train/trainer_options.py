@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from ..options.parser import GroupedParser, UsageError, told
+from ..options.grouped_parser import GroupedParser, UsageError, told
 from .arguments import TrainArguments
 
 

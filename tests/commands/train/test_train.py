@@ -15,8 +15,8 @@ from safetensors.torch import load_file, save_file
 from transformers import AlbertConfig, AlbertForMaskedLM, AlbertModel, AutoTokenizer, GPT2Config, GPT2Model
 
 from hf_midropout.cli import main
-from hf_midropout.commands.train.model import check_texts
 from hf_midropout.commands.train.summary import format_p, print_baselines
+from hf_midropout.commands.train.tokenizer_checks import check_texts
 from hf_midropout.commands.train.trainer_arguments import given_options
 from hf_midropout.models.builtin import train_tokenizer
 from hf_midropout.pruning.record.schema import Baselines, Metrics
