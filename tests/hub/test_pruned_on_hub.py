@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 import torch
 from checkpoints import contents, save_pruned
 from hub_server import HubServer
@@ -40,6 +41,7 @@ def test_pushed_and_pulled_with_nothing_of_ours(tmp_path, run_stock):
         assert predicted.stdout.startswith(f"{label}\t") and predicted.stdout.endswith("\ta socket\n")
 
 
+@pytest.mark.slow  # by default without a Hub, in models/test_uneven_widths.py
 def test_layers_of_different_widths(tmp_path, run_stock):
     folder = save_pruned(tmp_path / "small")
     model = AutoModelForSequenceClassification.from_pretrained(folder)

@@ -67,7 +67,7 @@ def pruned_and_killed(options: list[str], folder: Path, step: int) -> None:
 
 
 # At each of some thirty moments in the slow run, at every fifth in the fast one.
-@pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("step", [9, pytest.param(1, marks=pytest.mark.slow)])
 def test_killed_while_saving(data_folder, tmp_path, capsys, step):
     tokenizer = train_tokenizer(Dataset.from_csv(str(data_folder / "train.csv"))["text"][:], vocab_size=60)
     torch.manual_seed(0)
