@@ -60,7 +60,8 @@ class Model:
 class Data:
     """
     What was trained on: `name` and `source` (`str`, *optional*), `labels` (`list[str]`), `rows` (`dict[str, int]`, by
-    split), `notes` (`list[str]`), `pairs` (`bool`): whether a row is a pair of texts.
+    split), `notes` (`list[str]`), `pairs` (`bool`): whether a row is a pair of texts, `max_length` (`int`,
+    *optional*): tokens that texts were cut to.
     """
 
     name: str | None = None
@@ -69,6 +70,7 @@ class Data:
     rows: Annotated[dict[str, Count], AtMost(1_000)] = field(default_factory=dict)
     notes: Annotated[list[str], AtMost(1_000)] = field(default_factory=list)
     pairs: bool = False
+    max_length: Count | None = None
 
 
 @dataclass

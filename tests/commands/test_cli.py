@@ -10,7 +10,7 @@ import pytest
 import torch
 from datasets import Dataset
 from runs import train
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
 from hf_midropout import NeuronScores
 from hf_midropout.cli import main
@@ -109,6 +109,23 @@ def test_pipeline_runs_on_it(run):
     folder, _, _ = run
     (answer,) = pipeline("text-classification", model=str(folder))("goal team match coach")
     assert answer["label"] in ("sport", "money")
+
+
+@pytest.mark.parametrize(
+    ("changed", "tokens"),
+    [({}, "{trained}"), ({"max_length": 5}, "5"), ({"max_length": 10**9}, "{most}"), ({"max_length": 1}, "{usual}"),
+     ({"max_length": "5"}, "{usual}"), ({"max_length": None}, "{usual}")],
+)  # fmt: skip
+def test_texts_are_cut_as_in_the_training(run, data_folder, tmp_path, capsys, changed, tokens):
+    folder = shutil.copytree(run[0], tmp_path / "copy")
+    report = json.loads((folder / "midropout_report.json").read_text())
+    trained, most = report["data"]["max_length"], AutoConfig.from_pretrained(folder).max_position_embeddings
+    assert trained == report["training_arguments"]["max_length"] < min(most, 128)  # or this test shows nothing
+    report["data"] |= changed
+    (folder / "midropout_report.json").write_text(json.dumps(report))
+    assert main(["evaluate", str(folder), "--dataset", str(data_folder)]) == 0
+    told = tokens.format(trained=trained, most=most, usual=min(most, 128))
+    assert f"test rows, cut to {told} tokens" in " ".join(capsys.readouterr().out.split())
 
 
 def test_it_is_the_model_that_was_trained(run):

@@ -10,6 +10,8 @@ from ...utils.local_paths import check_dataset_name, is_meant_as_path, missing_p
 
 
 DEFAULT_MAX_LENGTH = 128
+FEWEST_TOKENS = 3
+"""Two of which are special tokens."""
 SPLITS = ("train", "validation", "test")
 
 
@@ -25,8 +27,10 @@ def check_rows(args: RowsArguments) -> None:
     """`ValueError` for an option on how rows are read whose value makes no sense by itself."""
     if args.batch_size < 1:
         raise ValueError(f"--batch_size {args.batch_size}: must be 1 or more.")
-    if args.max_length is not None and args.max_length < 3:
-        raise ValueError(f"--max_length {args.max_length}: must be 3 or more, two of which are special tokens.")
+    if args.max_length is not None and args.max_length < FEWEST_TOKENS:
+        raise ValueError(
+            f"--max_length {args.max_length}: must be {FEWEST_TOKENS} or more, two of which are special tokens."
+        )
     check_dataset_name(args.dataset)
 
 
@@ -77,19 +81,33 @@ def skeleton_of(config, trust_remote_code: bool = False):
         return AutoModelForSequenceClassification.from_config(config, trust_remote_code=trust_remote_code)
 
 
-def tokens_to_cut_to(max_length: int | None, model) -> int:
+def tokens_to_cut_to(max_length: int | None, model, folder: Path) -> int:
     """
-    `max_length`, or a default that the model has positions for.
+    `max_length`, or as many as texts were cut to when the checkpoint in `folder` was made, by its report, or a
+    default; of these two, no more than the model has positions for.
 
     Raises:
         `ValueError`: for more tokens than the model has positions for.
     """
     limit = position_limit(model)
     if max_length is None:
-        return min(DEFAULT_MAX_LENGTH, limit or DEFAULT_MAX_LENGTH)
+        usual = length_in_report(folder) or DEFAULT_MAX_LENGTH
+        return min(usual, limit or usual)
     if limit is not None and max_length > limit:
         raise ValueError(f"--max_length {max_length}: the model has positions for {limit:,} tokens.")
     return max_length
+
+
+def length_in_report(folder: Path) -> int | None:
+    """Tokens that the report in `folder`, which may be a stranger's, says that texts were cut to."""
+    from ...reporting.report import Report
+
+    try:
+        report = Report.load(folder, arrays=False)
+    except (ValueError, OSError):  # whoever asks for the report is told what is wrong with it
+        return None
+    length = report.data.max_length if report is not None else None
+    return length if length is not None and length >= FEWEST_TOKENS else None
 
 
 def position_limit(model) -> int | None:

@@ -108,7 +108,7 @@ def find_classifier(
         config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
     check_problem_type(name, config, option)
     skeleton = skeleton_of(config, trust_remote_code)
-    return Classifier(name, folder, config, tokens_to_cut_to(max_length, skeleton), trust_remote_code)
+    return Classifier(name, folder, config, tokens_to_cut_to(max_length, skeleton, folder), trust_remote_code)
 
 
 def bytes_of_weights(folder: Path) -> int:

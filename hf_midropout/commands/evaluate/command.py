@@ -70,7 +70,8 @@ def main(args: EvaluateArguments) -> None:
     shorten(data.splits, split, args.max_samples, args.seed, data.notes)
     rows = data.splits[split]
     of = "" if split == "all" else f"{split} "
-    tell(f"Data: {Path(data.name).name}; {len(rows):,} {of}rows, cut to {this.max_length} tokens")
+    tokens = " and ".join(dict.fromkeys(str(each.max_length) for each in (this, other) if each))
+    tell(f"Data: {Path(data.name).name}; {len(rows):,} {of}rows, cut to {tokens} tokens")
     for note in data.notes:
         tell(folded(f"  {note}", "    "))
 

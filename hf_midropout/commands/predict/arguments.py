@@ -41,7 +41,8 @@ class PredictArguments(Telling, DataArguments):
     )
     probabilities: bool = option(False, "Also give the probability of every class.")
     max_length: int | None = option(
-        None, "Tokens to cut texts to. None: 128, or as many as the model takes if that is less."
+        None,
+        "Tokens to cut texts to. None: as many as its report says, else 128; no more than it takes.",
     )
     batch_size: int = option(64, "Rows per batch.")
     output: str | None = option(

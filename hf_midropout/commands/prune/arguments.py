@@ -76,7 +76,8 @@ class PruneArguments(Telling, DataArguments):
     )
     compare: bool = option(True, "Also prune by magnitude, std_times_norm and random neurons, to compare with.")
     max_length: int | None = option(
-        None, "Tokens to cut texts to. None: 128, or as many as the model takes if that is less."
+        None,
+        "Tokens to cut texts to. None: as many as its report says, else 128; no more than it takes.",
     )
     batch_size: int = option(32, "Rows per batch.")
     latency: bool = option(True, "Time forward passes before and after, some seconds for each --latency_batch_size.")

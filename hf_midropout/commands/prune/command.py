@@ -60,7 +60,7 @@ def main(args: PruneArguments) -> None:
     skeleton = skeleton_of(config, args.trust_remote_code)
     check_checkpoint(args.checkpoint, skeleton, args.fraction, args.scope)
     check_layers_option(args, skeleton)
-    max_length = tokens_to_cut_to(args.max_length, skeleton)
+    max_length = tokens_to_cut_to(args.max_length, skeleton, checkpoint)
     check_latency_tokens(args, skeleton)
     at_first = neurons_at_first(checkpoint)
     data = load_data(args)

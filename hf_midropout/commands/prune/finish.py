@@ -38,6 +38,7 @@ class Outcome:
         predictions (`dict[str, Predictions]`): Of the network before, and of those pruned by each criterion.
         measured ([`Measured`]): The rows that neurons were measured on.
         split (`str`): Of the rows of the predictions.
+        max_length (`int`): Tokens that texts were cut to.
         seconds (`dict[str, float]`): Wall time by phase.
         sweep ([`Sweep`], *optional*): The search of the width.
         dropping ([`LayerDropping`], *optional*): What happened to layers before.
@@ -52,6 +53,7 @@ class Outcome:
     predictions: dict[str, Predictions]
     measured: Measured
     split: str
+    max_length: int
     seconds: dict[str, float]
     sweep: Sweep | None = None
     dropping: LayerDropping | None = None
@@ -136,6 +138,7 @@ def finish(
             trimming=outcome.trimming,
             latency=outcome.latency,
         )
+        report.data.max_length = outcome.max_length
         texts = example_texts(data.name, data.paired)
         report.examples = answers(outcome.network, outcome.tokenizer, texts)
         report.language = args.language or (["en"] if data.source == "builtin" else [])

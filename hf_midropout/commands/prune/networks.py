@@ -93,7 +93,7 @@ def prune_and_compare(
     latency = time_as_asked(args, dense, network, max_length, search)
     seconds["timing"] = time.perf_counter() - started
     return Outcome(
-        parameters, network, tokenizer, pruned, predictions, measured, held_out, seconds,
+        parameters, network, tokenizer, pruned, predictions, measured, held_out, max_length, seconds,
         sweep, dropping, trimming, latency,
     )  # fmt: skip
 

@@ -37,7 +37,8 @@ class ScoreArguments(Telling, DataArguments):
     )
     max_samples: int = option(10_000, "Rows to score with, drawn at random; 0 for all.")
     max_length: int | None = option(
-        None, "Tokens to cut texts to. None: 128, or as many as the model takes if that is less."
+        None,
+        "Tokens to cut texts to. None: as many as its report says, else 128; no more than it takes.",
     )
     batch_size: int = option(64, "Rows per batch.")
     seed: int = option(0, "Seed of the draw.")

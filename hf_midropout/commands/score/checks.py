@@ -34,7 +34,7 @@ def holds_scores(path: Path) -> bool:
     return isinstance(content, dict) and (not content or {"problem_type", "layers", "num_samples"} <= content.keys())
 
 
-def check_skeleton(args: ScoreArguments, config) -> int:
+def check_skeleton(args: ScoreArguments, config, folder: Path) -> int:
     """
     Checks what depends on the model's shape, on a model without weights.
 
@@ -50,4 +50,4 @@ def check_skeleton(args: ScoreArguments, config) -> int:
     skeleton = skeleton_of(config, args.trust_remote_code)
     with options_named(type(args)):
         Taps(skeleton, args.layers, args.targets)
-    return tokens_to_cut_to(args.max_length, skeleton)
+    return tokens_to_cut_to(args.max_length, skeleton, folder)

@@ -58,7 +58,7 @@ def main(args: ScoreArguments) -> None:
 
     with loading(checkpoint):
         config = AutoConfig.from_pretrained(checkpoint, trust_remote_code=args.trust_remote_code)
-    max_length = check_skeleton(args, config)
+    max_length = check_skeleton(args, config, checkpoint)
     data = load_labelled_data(args, config)
     if args.split not in data.splits:
         raise ValueError(f"--split {args.split}: the data has {', '.join(data.splits)} only.")

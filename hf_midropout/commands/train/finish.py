@@ -91,6 +91,7 @@ def finish(
         seconds,
     )
     report.beside, report.dense_test, report.command = beside, dense_test, command
+    report.data.max_length = args.max_length
     report.examples = answers(compact, tokenizer, example_texts(data.name, data.paired))
     report.language = args.language or (["en"] if data.source == "builtin" else [])
     transformers_logging.disable_progress_bar()
