@@ -40,6 +40,8 @@ FORMATS = {"accuracy": (2, 100), "bits_lost": (4, 1)}
 DATASETS = {"ag_news": "AG News", "imdb": "IMDB", "yelp": "Yelp polarity"}
 LARGER = "encoder_ag_news_20000_rows"
 """The result of an AG News classifier that was fine-tuned on more rows, at more widths."""
+RETRAINED = "encoder_retrained"
+"""The result of networks that were trained on after pruning."""
 
 
 def results(name: str) -> dict[str, Any]:
@@ -116,19 +118,36 @@ def encoder() -> str:
 
 
 def encoder_retrained() -> str:
-    """What is left of the differences after retraining, where there was any."""
+    """What is left of the differences after retraining."""
     rows = []
-    for name in encoder_datasets():
-        runs = of_encoder(name)
-        for key in sorted({key for run in runs for key in run if key.endswith("/retrained")}):
+    for name, run in sorted(results(RETRAINED)["runs"].items()):
+        for key in (key for key in run if key.endswith("/retrained")):
             criterion, fraction, _ = key.split("/")
-            before = [run[f"{criterion}/{fraction}"]["accuracy"] for run in runs if key in run]
-            after = [run[key]["accuracy"] for run in runs if key in run]
-            kept = f"{100 * float(fraction):g}%"
-            rows.append([DATASETS[name], CRITERIA[criterion], kept, spread(before, 2, 100), spread(after, 2, 100)])
-    if not rows:
-        return "No run was retrained yet."
-    return table(["dataset", "neurons chosen by", "kept", "accuracy, one shot", "after retraining"], rows)
+            row = [f"{100 * float(fraction):g}% by {CRITERIA[criterion]}"]
+            for each in (run[f"{criterion}/{fraction}"], run[key]):
+                row += [spread([each[field]], *FORMATS[field]) for field in FORMATS]
+            rows.append(row)
+        dense = spread([run["dense"]["accuracy"]], 2, 100)
+        rows.append([f"all neurons (dense), {DATASETS[name.split('/')[0]]}", dense, "0", "", ""])
+    return table(["neurons kept", "accuracy, one shot", "bits lost", "accuracy, retrained", "bits lost"], rows)
+
+
+def encoder_peer() -> str:
+    """Torch-Pruning beside this package."""
+    content = results("encoder_peer")
+    rows = []
+    for name, each in content["results"].items():
+        method, fraction = name.rsplit("/", 1)
+        whose, criterion = method.split(" ", 1)
+        criterion, *how = criterion.split(", ")
+        label = f"{'Torch-Pruning' if whose == 'torch-pruning' else 'hf_midropout'}, {CRITERIA[criterion]}"
+        numbers = [spread([each[field]], *FORMATS[field]) for field in FORMATS]
+        seconds = "" if how else f"{each['seconds']:.0f}"
+        rows.append(
+            [", ".join([label.removesuffix(" (default)"), *how]), f"{100 * float(fraction):g}%", *numbers, seconds]
+        )
+    rows.append(["dense", "", spread([content["dense"]["accuracy"]], 2, 100), "0", ""])
+    return table(["", "kept", "accuracy", "bits lost", "processor seconds"], rows)
 
 
 def encoder_runs() -> str:
@@ -265,8 +284,9 @@ def estimator_speed() -> str:
 TABLES = {
     function.__name__.replace("_", "-"): function
     for function in (
-        encoder_short, encoder, encoder_retrained, encoder_runs, encoder_latency, encoder_sizes, head_training,
-        head_criteria, demo_accuracy, demo_bits, demo_controls, search_time, estimator_error, estimator_speed,
+        encoder_short, encoder, encoder_retrained, encoder_peer, encoder_runs, encoder_latency, encoder_sizes,
+        head_training, head_criteria, demo_accuracy, demo_bits, demo_controls, search_time,
+        estimator_error, estimator_speed,
     )
 } | study_tables.TABLES  # fmt: skip
 

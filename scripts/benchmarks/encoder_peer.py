@@ -149,8 +149,26 @@ def main() -> None:
     units = widths_of(model)[0]
     results: dict[str, Any] = {}
 
+    def save() -> None:
+        write_json(
+            options.result,
+            {
+                "what": "one-shot pruning without training; bits_lost: KL to the dense prediction; seconds: of one "
+                "criterion at one width by itself, from the model to the pruned one, of the processor, all threads",
+                "class": type(model).__name__,
+                "rows": len(train),
+                "test_rows": len(test),
+                "max_length": options.max_length,
+                "dense": {"accuracy": dense.metrics()["accuracy"]},
+                "results": results,
+                "lines_of_user_code": lines_of_code(),
+                "environment": {**environment(), "torch-pruning": version("torch-pruning")},
+            },
+        )
+
     def add(name: str, network: nn.Module, seconds: float) -> None:
         results[name] = told(network, dense, test_batches, seconds)
+        save()
         each = results[name]
         print(f"{name:<46}{each['accuracy']:.4f}{each['bits_lost']:>9.4f} bits{each['seconds']:>8.1f} s  "
               f"{each['widths']} loads: {each['loads_with_from_pretrained']}", flush=True)  # fmt: skip
@@ -169,21 +187,6 @@ def main() -> None:
             network = copy.deepcopy(model)
             prune_with(evidence, {"": Budget(criterion, keep)}, {"": network}, reconstruct=False)
             add(f"ours {criterion}, not refitted/{keep:g}", network, 0.0)
-    write_json(
-        options.result,
-        {
-            "what": "one-shot pruning without training; bits_lost: KL to the dense prediction; seconds: of one "
-            "criterion at one width by itself, from the model to the pruned one, of the processor, all threads",
-            "class": type(model).__name__,
-            "rows": len(train),
-            "test_rows": len(test),
-            "max_length": options.max_length,
-            "dense": {"accuracy": dense.metrics()["accuracy"]},
-            "results": results,
-            "lines_of_user_code": lines_of_code(),
-            "environment": {**environment(), "torch-pruning": version("torch-pruning")},
-        },
-    )
 
 
 if __name__ == "__main__":
