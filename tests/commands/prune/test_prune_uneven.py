@@ -62,6 +62,7 @@ def test_what_is_left(uneven):
     assert "import hf_midropout" in card and "pass `trust_remote_code=True`" in card
 
 
+@pytest.mark.slow  # by default of even widths, in test_prune.py
 def test_the_next_commands_work_on_it(uneven, data_folder, tmp_path, capsys):
     folder = shutil.copytree(uneven[0], tmp_path / "uneven")
     assert main(["report", str(folder)]) == 0

@@ -34,7 +34,7 @@ def shape_of(network):
     return network.config.num_hidden_layers, next(iter(find_groups(network, "encoder").values())).num_units
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(st.floats(1.001, 8))
 def test_the_largest_that_reaches_it(wanted):
     dense = cost(BERT)
@@ -55,7 +55,7 @@ def test_the_largest_that_reaches_it(wanted):
     assert shape_of(BERT) == (3, 64)
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(st.integers(0, 10**6))
 def test_noise_is_not_believed(seed):
     noise = torch.Generator().manual_seed(seed)
