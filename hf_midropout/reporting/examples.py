@@ -38,13 +38,16 @@ def answers(
     """What `model` answers to `texts`, as a pipeline for text classification does with `truncation=True`."""
     import torch
 
+    from ..model_types import position_limit
     from ..scoring.inference import frozen_inference
 
     device = next(model.parameters()).device
+    # A tokenizer may know no limit, or another one than the model's.
+    limit = min(tokenizer.model_max_length, position_limit(model.config.to_dict()) or tokenizer.model_max_length)
     found = []
     with frozen_inference(model):
         for text, pair in texts:
-            inputs = tokenizer(text, pair, truncation=True, return_tensors="pt").to(device)
+            inputs = tokenizer(text, pair, truncation=True, max_length=limit, return_tensors="pt").to(device)
             shares = model(**inputs).logits.float().softmax(-1)[0]
             best = int(torch.argmax(shares))
             label = str(model.config.id2label[best])

@@ -136,6 +136,10 @@ def remove_written(path: Path) -> list[str]:
 
 
 def _is_written(name: str) -> bool:
-    if re.fullmatch(r"\..+\.[0-9a-f]{8}-\d+-[0-9a-f]{8}", name.rpartition("/")[2]):  # of `files.write_bytes`
+    folder, slash, last = name.rpartition("/")
+    if re.fullmatch(r"\..+\.[0-9a-f]{8}-\d+-[0-9a-f]{8}", last):  # of `files.write_bytes`
         return True
+    beside = re.fullmatch(r"\.(.+)\.[0-9a-f]{8}", last)  # of `safe_paths.write_inside`
+    if beside:
+        name = f"{folder}{slash}{beside[1]}"
     return any(fnmatch(name, pattern) and ("/" in pattern or "/" not in name) for pattern in WRITTEN)
