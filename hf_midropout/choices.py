@@ -20,5 +20,7 @@ DEFAULT_CRITERIA = {"head": "mutual_information", "encoder": "prediction_informa
 SEARCH = "search"
 """In place of a threshold: the highest that a test on validation rows allows."""
 
+FEWEST_TOKENS = 3
+"""That a text may be cut to: two of them are special tokens."""
 TINY_MAX_LENGTH = 512
 """Positions of the tiny model: more than it is trained on, so that a longer text does not stop a pipeline."""

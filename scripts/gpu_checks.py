@@ -198,8 +198,9 @@ def stand_in(folder: Path) -> None:
     for split in ("train", "test"):
         rows = docs[split].select(range(500))
         rows.to_parquet(folder / "data" / "ag_news" / f"{split}.parquet")
-    tokenizer = train_tokenizer(docs["train"]["text"][:500])
-    encoder = tiny_model(tokenizer, docs["train"]["text"][:500], [str(label) for label in range(4)]).albert
+    texts = docs["train"]["text"][:500]
+    tokenizer = train_tokenizer(texts)
+    encoder = tiny_model(tokenizer, texts, [str(label) for label in range(4)]).albert
     for each in (tokenizer, encoder):
         each.save_pretrained(folder / "models" / "minilm-albert")
 

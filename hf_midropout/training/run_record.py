@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import secrets
 import socket
 import stat
@@ -14,7 +13,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from ..model_types import ALL_CODE_FILES
-from ..utils.files import write_json
+from ..utils.files import is_beside, write_json
 from ..utils.report_names import RECORD_FILES, REPORT_ARRAYS, REPORT_NAME
 from .resuming import CHECKPOINT, STATE
 
@@ -136,10 +135,6 @@ def remove_written(path: Path) -> list[str]:
 
 
 def _is_written(name: str) -> bool:
-    folder, slash, last = name.rpartition("/")
-    if re.fullmatch(r"\..+\.[0-9a-f]{8}-\d+-[0-9a-f]{8}", last):  # of `files.write_bytes`
+    if is_beside(name.rpartition("/")[2]):
         return True
-    beside = re.fullmatch(r"\.(.+)\.[0-9a-f]{8}", last)  # of `safe_paths.write_inside`
-    if beside:
-        name = f"{folder}{slash}{beside[1]}"
     return any(fnmatch(name, pattern) and ("/" in pattern or "/" not in name) for pattern in WRITTEN)

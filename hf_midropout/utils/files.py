@@ -40,7 +40,7 @@ def write_bytes(path: str | os.PathLike, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(_name_beside(path.name))
     try:
-        with open(beside, "xb") as file:
+        with open(beside, "xb") as file:  # "x" follows no link
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -129,7 +129,13 @@ def _rename_or_put_back(filling: Path, path: Path, replaced: Path) -> None:
         raise
 
 
+def is_beside(name: str) -> bool:
+    """Whether `write_bytes` and `new_folder` give such names to what is not yet in its place."""
+    return _BESIDE.fullmatch(name) is not None
+
+
 def _name_beside(name: str) -> str:
+    # Not to be foreseen: a link that waits there would make the run fail.
     return f".{name}.{_place()}-{os.getpid()}-{secrets.token_hex(4)}"
 
 

@@ -8,8 +8,9 @@ the folder, are what a link may be.
 from __future__ import annotations
 
 import os
-import secrets
 from pathlib import Path
+
+from .files import write_bytes
 
 
 MAX_FILES = 100_000
@@ -95,14 +96,7 @@ def write_inside(folder: str | os.PathLike, name: str, content: bytes | str) -> 
     path = folder / last
     if path.is_dir() and not path.is_symlink():
         raise ValueError(f"{path} is a folder: a file of that name cannot be written.")
-    # The name must not be foreseeable: with "x" a link that waits there would make the run fail.
-    beside = folder / f".{last}.{secrets.token_hex(4)}"
-    try:
-        with beside.open("xb") as file:  # "x" follows no link
-            file.write(content.encode() if isinstance(content, str) else content)
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    write_bytes(path, content.encode() if isinstance(content, str) else content)
     return path
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
+from ...choices import FEWEST_TOKENS
 from ...utils.listing import listed
 from ...utils.local_paths import check_dataset_name, is_meant_as_path, missing_path
 
 
 DEFAULT_MAX_LENGTH = 128
-FEWEST_TOKENS = 3
-"""Two of which are special tokens."""
 SPLITS = ("train", "validation", "test")
 
 
@@ -70,6 +69,21 @@ def find_checkpoint(name: str, trust_remote_code: bool = False, option: str = "c
         offline = "there is no such folder, and HF_HUB_OFFLINE is set."
         why = offline if isinstance(error, LocalEntryNotFoundError) else str(error)
         raise HubError(f"--{option} {name}: {why}") from error
+
+
+def config_of(folder: Path, trust_remote_code: bool = False):
+    """
+    The config of the checkpoint in `folder`.
+
+    Raises:
+        `ValueError`: if it cannot be loaded.
+    """
+    from transformers import AutoConfig
+
+    from ...checkpoints.loading import loading
+
+    with loading(folder):
+        return AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
 
 
 def skeleton_of(config, trust_remote_code: bool = False):

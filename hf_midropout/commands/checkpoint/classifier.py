@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...utils.narration import is_quiet
 from ...utils.terminal import one_line
-from .checks import check_problem_type, find_checkpoint, skeleton_of, tokens_to_cut_to
+from .checks import check_problem_type, config_of, find_checkpoint, skeleton_of, tokens_to_cut_to
 
 
 if TYPE_CHECKING:
@@ -99,13 +99,7 @@ def find_classifier(
         [`HubError`]: if the Hub refused, failed or could not be reached.
     """
     folder = find_checkpoint(name, trust_remote_code, option)
-
-    from transformers import AutoConfig
-
-    from ...checkpoints.loading import loading
-
-    with loading(folder):
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    config = config_of(folder, trust_remote_code)
     check_problem_type(name, config, option)
     skeleton = skeleton_of(config, trust_remote_code)
     return Classifier(name, folder, config, tokens_to_cut_to(max_length, skeleton, folder), trust_remote_code)

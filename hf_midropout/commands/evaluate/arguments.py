@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..options.data import DATA, FILES, TOLD, DataArguments, Telling, option
+from ..options.data import DATA, FILES, TOLD, DataArguments, Telling, max_length_option, option
 
 
 DEFAULT_MARGIN = 0.01
@@ -40,10 +40,7 @@ class EvaluateArguments(Telling, DataArguments):
         None, "Split to evaluate on: train, validation or test. None: test, or else validation, or else train."
     )
     max_samples: int | None = option(None, "Rows to use, drawn at random. None: all.")
-    max_length: int | None = option(
-        None,
-        "Tokens to cut texts to. None: as many as its report says, else 128; no more than it takes.",
-    )
+    max_length: int | None = max_length_option()
     batch_size: int = option(64, "Rows per batch.")
     seed: int = option(0, "Seed of the draw.")
     output: str | None = option(None, "File for all figures, named *.json. None: only the terminal.", metavar="FILE")

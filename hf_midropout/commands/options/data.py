@@ -17,6 +17,11 @@ def option(default, help: str, **metadata):
     return field(default=default, metadata={"help": help, **metadata})
 
 
+def max_length_option():
+    """The field `max_length` of a command about a checkpoint."""
+    return option(None, "Tokens to cut texts to. None: as many as its report says, else 128; no more than it takes.")
+
+
 DATA = "dataset dataset_config text_column label_column label_names"
 FILES = "delimiter encoding column_names"
 TOLD = "quiet log_level config help"

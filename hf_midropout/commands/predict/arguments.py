@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..options.data import DATA, FILES, TOLD, DataArguments, Telling, option
+from ..options.data import DATA, FILES, TOLD, DataArguments, Telling, max_length_option, option
 
 
 GROUPS = {
@@ -40,10 +40,7 @@ class PredictArguments(Telling, DataArguments):
         None, "Split of --dataset: train, validation or test. None: test, or else validation, or else train."
     )
     probabilities: bool = option(False, "Also give the probability of every class.")
-    max_length: int | None = option(
-        None,
-        "Tokens to cut texts to. None: as many as its report says, else 128; no more than it takes.",
-    )
+    max_length: int | None = max_length_option()
     batch_size: int = option(64, "Rows per batch.")
     output: str | None = option(
         None,

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from ...choices import Scope
-from ..options.data import DATA, FILES, TOLD, DataArguments, Telling, option
+from ..options.data import DATA, FILES, TOLD, DataArguments, Telling, max_length_option, option
 
 
 AUTO = "auto"
@@ -75,10 +75,7 @@ class PruneArguments(Telling, DataArguments):
         2000, "Rows of test, or else of validation, to compare networks on, drawn at random."
     )
     compare: bool = option(True, "Also prune by magnitude, std_times_norm and random neurons, to compare with.")
-    max_length: int | None = option(
-        None,
-        "Tokens to cut texts to. None: as many as its report says, else 128; no more than it takes.",
-    )
+    max_length: int | None = max_length_option()
     batch_size: int = option(32, "Rows per batch.")
     latency: bool = option(True, "Time forward passes before and after, some seconds for each --latency_batch_size.")
     latency_batch_size: list[int] = field(

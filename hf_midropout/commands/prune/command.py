@@ -6,7 +6,14 @@ import time
 
 from ...utils.narration import tell
 from ...utils.terminal import one_line
-from ..checkpoint.checks import check_label_names, check_problem_type, find_checkpoint, skeleton_of, tokens_to_cut_to
+from ..checkpoint.checks import (
+    check_label_names,
+    check_problem_type,
+    config_of,
+    find_checkpoint,
+    skeleton_of,
+    tokens_to_cut_to,
+)
 from ..checkpoint.classifier import load
 from ..options.data import load_data
 from ..options.parser import command_parser
@@ -49,13 +56,7 @@ def main(args: PruneArguments) -> None:
     narrate(args)
     started = time.perf_counter()
     checkpoint = find_checkpoint(args.checkpoint, args.trust_remote_code)
-
-    from transformers import AutoConfig
-
-    from ...checkpoints.loading import loading
-
-    with loading(checkpoint):
-        config = AutoConfig.from_pretrained(checkpoint, trust_remote_code=args.trust_remote_code)
+    config = config_of(checkpoint, args.trust_remote_code)
     check_problem_type(args.checkpoint, config)
     skeleton = skeleton_of(config, args.trust_remote_code)
     check_checkpoint(args.checkpoint, skeleton, args.fraction, args.scope)

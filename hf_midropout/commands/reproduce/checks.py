@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+from ...choices import FEWEST_TOKENS
 from .arguments import ReproduceArguments
 
 
@@ -30,8 +31,8 @@ def check_arguments(args: ReproduceArguments) -> None:
         raise ValueError(f"--tuning_seeds {args.tuning_seeds}: must be 0 to {MOST_SEEDS}.")
     if args.workers is not None and args.workers < 1:
         raise ValueError(f"--workers {args.workers}: must be 1 or more.")
-    if args.max_length is not None and args.max_length < 3:
-        raise ValueError(f"--max_length {args.max_length}: must be 3 or more.")
+    if args.max_length is not None and args.max_length < FEWEST_TOKENS:
+        raise ValueError(f"--max_length {args.max_length}: must be {FEWEST_TOKENS} or more.")
     for size in args.size or ():
         if size < 0 or 0 < size < 20:
             raise ValueError(f"--size {size}: must be 20 rows or more, or 0 for all.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ...choices import Targets
-from ..options.data import DATA, FILES, TOLD, DataArguments, Telling, option
+from ..options.data import DATA, FILES, TOLD, DataArguments, Telling, max_length_option, option
 
 
 GROUPS = {
@@ -36,10 +36,7 @@ class ScoreArguments(Telling, DataArguments):
         None, "Score the outputs of these modules instead: patterns of names, with * and ?, such as '*.pooler'."
     )
     max_samples: int = option(10_000, "Rows to score with, drawn at random; 0 for all.")
-    max_length: int | None = option(
-        None,
-        "Tokens to cut texts to. None: as many as its report says, else 128; no more than it takes.",
-    )
+    max_length: int | None = max_length_option()
     batch_size: int = option(64, "Rows per batch.")
     seed: int = option(0, "Seed of the draw.")
     output: str | None = option(

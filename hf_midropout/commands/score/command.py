@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ...utils.narration import tell, write
 from ...utils.terminal import folded, one_line
-from ..checkpoint.checks import check_builtin_labels, check_label_names, find_checkpoint
+from ..checkpoint.checks import check_builtin_labels, check_label_names, config_of, find_checkpoint
 from ..options.data import load_data
 from ..options.names import options_named
 from ..options.parser import command_parser
@@ -51,13 +51,10 @@ def main(args: ScoreArguments) -> None:
     narrate(args)
     checkpoint = find_checkpoint(args.checkpoint, args.trust_remote_code)
 
-    from transformers import AutoConfig
-
-    from ...checkpoints.loading import load_checked_model, load_checked_tokenizer, loading
+    from ...checkpoints.loading import load_checked_model, load_checked_tokenizer
     from ...scoring.neurons import score_neurons
 
-    with loading(checkpoint):
-        config = AutoConfig.from_pretrained(checkpoint, trust_remote_code=args.trust_remote_code)
+    config = config_of(checkpoint, args.trust_remote_code)
     max_length = check_skeleton(args, config, checkpoint)
     data = load_labelled_data(args, config)
     if args.split not in data.splits:

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ...choices import TINY_MAX_LENGTH
+from ...choices import FEWEST_TOKENS, TINY_MAX_LENGTH
 from ...training.launcher import config_file
 from ...training.output_place import check_name
 from ...utils.local_paths import DATA_SUFFIXES, is_meant_as_path, missing_path
@@ -22,7 +22,11 @@ LIMITS: tuple[tuple[tuple[str, ...], Any, str], ...] = (
     (("validation_fraction",), lambda value: 0 < value < 1, "a fraction above 0 and below 1"),
     (("max_train_samples",), lambda value: value >= 2, "2 or more, as there are two classes or more"),
     (("max_eval_samples",), lambda value: value >= 1, "1 or more"),
-    (("max_length",), lambda value: value >= 3, "3 or more, two of which are special tokens"),
+    (
+        ("max_length",),
+        lambda value: value >= FEWEST_TOKENS,
+        f"{FEWEST_TOKENS} or more, two of which are special tokens",
+    ),
     (("num_train_epochs", "learning_rate"), lambda value: 0 < value < math.inf, "a number above 0"),
     (("warmup_steps", "weight_decay"), lambda value: 0 <= value < math.inf, "a number of 0 or more"),
     (
