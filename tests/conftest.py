@@ -95,8 +95,8 @@ def files_are_not_synchronized():
     os.fsync = lambda descriptor: None
 
 
-@pytest.fixture
-def blank_figures(monkeypatch):
+@pytest.fixture(scope="module")
+def blank_figures():
     """Instead of those of a run, each a third of a second, where what they show is not looked at."""
     from hf_midropout.reporting import drawing
 
@@ -104,7 +104,9 @@ def blank_figures(monkeypatch):
         path.write_bytes(b"\x89PNG\r\n\x1a\n")
         return path
 
-    monkeypatch.setattr(drawing.plotting, "draw", blank)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(drawing.plotting, "draw", blank)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

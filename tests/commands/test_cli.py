@@ -34,6 +34,7 @@ def run(data_folder, tmp_path_factory):
     return folder, json.loads((folder / "midropout_report.json").read_text()), "\n".join(printed)
 
 
+@pytest.mark.slow
 def test_what_was_trained_in_bfloat16_is_compared_in_float32(data_folder, tmp_path):
     assert train(data_folder, tmp_path / "out", "--bf16") == 0
     report = json.loads((tmp_path / "out" / "compact" / "midropout_report.json").read_text())

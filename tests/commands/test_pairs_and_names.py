@@ -11,6 +11,8 @@ from hf_midropout.cli import main
 from hf_midropout.reporting.report import Report
 
 
+pytestmark = pytest.mark.usefixtures("blank_figures")
+
 READING = ["--text_column", "premise", "hypothesis", "--label_names", "other", "same"]
 
 

@@ -207,7 +207,7 @@ def test_the_limit_of_positions_is_the_models(heads, kind):
             model(torch.full((1, limit + 1), 5))
 
 
-@pytest.mark.parametrize("kind", ["bert", "distilbert", "modernbert"])
+@pytest.mark.parametrize("kind", ["bert", pytest.param("distilbert", marks=pytest.mark.slow), "modernbert"])
 @pytest.mark.parametrize("targets", ["head", "all"])
 def test_pruned_in_one_shot(kind, targets):
     model = tiny_head_classifier(kind)

@@ -11,6 +11,9 @@ from hf_midropout import MIDropoutAlbertForSequenceClassification, MIDropoutCall
 from hf_midropout.regularizers.information import ranks
 
 
+pytestmark = pytest.mark.usefixtures("blank_figures")
+
+
 @pytest.mark.parametrize("name", ["information", "multi_sample", "drop_mi"])
 def test_trained_with_the_callback(make_trainer, tiny_model, tmp_path, name):
     tiny_model.save_pretrained(tmp_path / "base")

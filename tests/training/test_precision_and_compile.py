@@ -35,6 +35,7 @@ def test_compiled_head_has_no_graph_break_and_is_not_compiled_again(tiny_model):
     assert torch.equal(compiled(inputs), after)
 
 
+@pytest.mark.slow  # test_scoring_checks.py and the one above compile models
 def test_compiled_training_equals_eager_training(make_trainer):
     """The callback acts on the model below the compiled one."""
     masks, losses = [], []

@@ -14,6 +14,9 @@ from hf_midropout import MIDropoutCallback, MIDropoutConfig, last_whole_checkpoi
 from hf_midropout.training.resuming import checkpoints, defect, find_last_whole
 
 
+pytestmark = pytest.mark.usefixtures("blank_figures")
+
+
 @pytest.fixture(scope="module")
 def real(tmp_path_factory, tiny_model_once, train_rows):
     """Two checkpoints that a Trainer wrote."""

@@ -378,6 +378,7 @@ SLOW = {
     "own get_train_dataloader": "default",  # and test_trainer_data.py
     "checkpoints": "load_best_model_at_end",  # and below, resumed
     "auto_find_batch_size": "default",  # and test_resumed_training.py
+    "neftune": "default",
     "model_init": "default",  # and test_callback.py
 }
 

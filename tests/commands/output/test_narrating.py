@@ -22,6 +22,9 @@ from hf_midropout.utils.narration import bars_are_wanted, be_quiet, is_quiet, te
 from hf_midropout.utils.terminal import WIDTH, folded
 
 
+pytestmark = pytest.mark.usefixtures("blank_figures")
+
+
 @pytest.fixture(autouse=True)
 def as_before():
     """Levels and bars are those of the whole process."""

@@ -32,7 +32,7 @@ from hf_midropout.reporting.report import Report
 from hf_midropout.reporting.verdict import verdict
 
 
-pytestmark = pytest.mark.usefixtures("blank_figures")  # those of module fixtures are drawn
+pytestmark = pytest.mark.usefixtures("blank_figures")
 
 
 SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
@@ -267,7 +267,7 @@ def test_fewer_layers_and_tokens_too(classifier, data_folder, tmp_path, capsys):
     assert sum(parameter.numel() for parameter in model.parameters()) == report.model.parameters_after
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+@pytest.mark.parametrize("dtype", ["float32", "float16", pytest.param("bfloat16", marks=pytest.mark.slow)])
 def test_saved_in_the_dtype_of_the_base(classifier, data_folder, tmp_path, dtype):
     base, tokenizer = (
         AutoModelForSequenceClassification.from_pretrained(classifier),

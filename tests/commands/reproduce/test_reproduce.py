@@ -21,6 +21,7 @@ def test_from_texts_to_the_page_and_on(study_encoder, data_folder, tmp_path, cap
     assert "Dropout 0.3" in page.read_text()
 
 
+@pytest.mark.slow  # test_fine_tuning.py holds its parts
 def test_fine_tuned(study_encoder, data_folder, tmp_path, capsys, monkeypatch):
     suite = replace(plan.SUITES["finetuned"], steps={40: 4}, batch_sizes={40: 8}, evaluations=2)
     monkeypatch.setitem(plan.SUITES, "finetuned", suite)

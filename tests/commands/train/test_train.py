@@ -23,7 +23,7 @@ from hf_midropout.pruning.record.schema import Baselines, Metrics
 from hf_midropout.training.run_record import RunRecord
 
 
-pytestmark = pytest.mark.usefixtures("blank_figures")  # those of module fixtures are drawn
+pytestmark = pytest.mark.usefixtures("blank_figures")
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,8 @@ from hf_midropout.reporting.verdict import verdict
 from hf_midropout.training.run_record import DENSE, RunRecord
 
 
+pytestmark = pytest.mark.usefixtures("blank_figures")
+
 OPTIONS = ["--num_train_epochs", "2", "--compare", "dense"]
 
 

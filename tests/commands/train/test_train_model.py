@@ -33,6 +33,8 @@ from hf_midropout.reporting.parts import encoder_of
 from hf_midropout.reporting.report import Report
 
 
+pytestmark = pytest.mark.usefixtures("blank_figures")
+
 SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
 DISTILBERT = {"dim": 32, "n_layers": 2, "n_heads": 2, "hidden_dim": 64}
 MADE = {

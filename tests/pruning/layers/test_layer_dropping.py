@@ -22,8 +22,13 @@ def logits(model, batches) -> torch.Tensor:
         return torch.cat([model(**each).logits for each in inputs])
 
 
-@pytest.mark.parametrize("kind", ARCHITECTURES)
+FIRST = ("albert", "bert", "modernbert")
+
+
 @pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=() if kind in FIRST else pytest.mark.slow) for kind in ARCHITECTURES]
+)
 def test_the_refit_makes_up_for_most_of_a_dropped_layer(kind, number, tmp_path):
     model, batches = tiny_classifier(kind), rows(48, 16)
     before, alone = logits(model, batches), copy.deepcopy(model)
