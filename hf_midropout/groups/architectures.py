@@ -117,6 +117,11 @@ def encoder_groups(model: nn.Module) -> Groups:
     """The feed-forward neurons of the encoder of `model`, by layer."""
     row = architecture_of(model)
     config: Any = model.config
+    if getattr(config, "chunk_size_feed_forward", 0):
+        raise ValueError(
+            f"chunk_size_feed_forward={config.chunk_size_feed_forward}: the feed-forward layers see the tokens of a "
+            "text in parts, of which neurons cannot be measured; set it to 0, the result of the model is the same."
+        )
     base = getattr(model, "base_model", model)
     prefix = next((f"{name}." for name, module in model.named_modules() if module is base and name), "")
     layers = [name for name, _ in base.named_modules() if _matches(name, row.layers)]

@@ -72,15 +72,19 @@ def cut_parameter(
     setattr(module, leaf, new)
     if optimizer is None:
         return
-    while hasattr(optimizer, "optimizer"):  # accelerate's wrapper
-        optimizer = optimizer.optimizer
+    optimizer = plain_optimizer(optimizer)
     for settings in optimizer.param_groups:
         settings["params"] = [new if parameter is old else parameter for parameter in settings["params"]]
     memory: dict[str, Any] | None = optimizer.state.pop(old, None)
     if memory is not None:
-        optimizer.state[new] = {
-            key: sliced(value, dimension, index) if is_like(value, old) else value for key, value in memory.items()
-        }
+        optimizer.state[new] = {key: remembered(key, value, old, dimension, index) for key, value in memory.items()}
+
+
+def plain_optimizer(optimizer: Any) -> torch.optim.Optimizer:
+    """Without the wrapper of accelerate."""
+    while hasattr(optimizer, "optimizer"):
+        optimizer = optimizer.optimizer
+    return optimizer
 
 
 def sliced(values: torch.Tensor, dimension: int, index: torch.Tensor) -> torch.Tensor:
@@ -88,6 +92,24 @@ def sliced(values: torch.Tensor, dimension: int, index: torch.Tensor) -> torch.T
     return values.detach().index_select(dimension, index.to(values.device)).clone()
 
 
-def is_like(value: Any, parameter: torch.Tensor) -> bool:
-    """Whether `value` is one number for each of `parameter`'s, as moments are and step counts are not."""
-    return isinstance(value, torch.Tensor) and value.shape == parameter.shape
+def remembered(key: str, value: Any, parameter: torch.Tensor, dimension: int, index: torch.Tensor) -> Any:
+    """
+    What is left of `value`, which an optimizer remembers under `key` of `parameter`: numbers such as step counts as
+    they are, and slices of what has one number for each of the parameter's, or for each of its rows or columns.
+
+    Raises:
+        `ValueError`: for tensors of another shape.
+    """
+    if not isinstance(value, torch.Tensor) or value.numel() == 1:
+        return value
+    shape, size = value.shape, parameter.shape
+    if key == "exp_avg_sq_row" and shape == size[:-1]:  # of transformers' Adafactor, as is the next
+        return sliced(value, dimension, index) if dimension < value.ndim else value
+    if key == "exp_avg_sq_col" and shape == size[:-2] + size[-1:]:
+        return sliced(value, -1, index) if dimension == parameter.ndim - 1 else value
+    if value.ndim == parameter.ndim and all(own in (1, whole) for own, whole in zip(shape, size, strict=True)):
+        return sliced(value, dimension, index) if shape[dimension] == size[dimension] else value
+    raise ValueError(
+        f"The optimizer's {key!r} of shape {tuple(shape)} for a parameter of shape {tuple(size)} cannot be cut: use "
+        "one that remembers a number for each of the parameter's, such as AdamW, SGD or Adafactor."
+    )

@@ -209,6 +209,15 @@ class MIDropoutConfig:
                 f"log2({num_classes}) = {ceiling:.3f} bits about {num_classes} classes; must be below that."
             )
 
+    def of_training(self) -> dict[str, Any]:
+        """Fields that concern a training, whose values are not the defaults."""
+        names = ("start", "rewind_learning_rate", "distill", "distill_temperature", "eval_dataset")
+        return {
+            each.name: getattr(self, each.name)
+            for each in fields(self)
+            if each.name in names and getattr(self, each.name) != each.default
+        }
+
     def differences(self, other: dict[str, Any]) -> str:
         """Fields with another value in `other`, what `to_dict` gave, such as "keep=0.25 (was 0.5)"; else ""."""
         mine = self.to_dict()
@@ -221,8 +230,9 @@ class MIDropoutConfig:
         return asdict(self)
 
     def recorded(self) -> dict[str, Any]:
-        """`to_dict`, with the criterion that None stands for: what a record keeps."""
-        return {**self.to_dict(), "criterion": self.criterion_of("head" if self.targets == "head" else "encoder")}
+        """What is recorded: `to_dict`, with the criterion that None stands for, and the head's beside an encoder's."""
+        content = {**self.to_dict(), "criterion": self.criterion_of("head" if self.targets == "head" else "encoder")}
+        return content | ({"head_criterion": self.criterion_of("head")} if self.targets == "all" else {})
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> MIDropoutConfig:

@@ -160,12 +160,14 @@ def check_ignored(config: MIDropoutConfig) -> None:
     needs = {"reconstruction": "action='prune'", "dropout_rate": "action='dropout'", "graded": "action='dropout'"}
     needs |= dict.fromkeys(("metric", "margin", "alpha"), f"threshold={SEARCH!r}")
     needs |= {"distill": "action='prune'", "distill_temperature": "distill above 0"}
-    needs |= {"reconstruction_samples": "targets='encoder' or 'all'"}
+    if config.targets == "head":
+        needs["reconstruction_samples"] = "targets='encoder' or 'all'"
     for each in fields(config):
         value = getattr(config, each.name)
         if not effective.get(each.name, True) and value != each.default and each.default is not MISSING:
             need = needs.get(each.name, "an action that drops neurons")
-            given = f"action={config.action!r}" if "action" in need else f"threshold={config.threshold!r}"
+            beside = next(name for name in ("action", "threshold", "distill", "targets") if name in need)
+            given = f"{beside}={getattr(config, beside)!r}"
             raise ValueError(f"{each.name}={value!r} has no effect with {given}: it needs {need}.")
 
 

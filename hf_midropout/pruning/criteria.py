@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import Literal
 
 import torch
 
@@ -20,19 +22,34 @@ groups for those of `COMPARABLE_CRITERIA` only.
 CRITERIA: dict[str, Callable[[UnitStatistics], torch.Tensor]] = {}
 ENCODER_CRITERIA: dict[str, Callable[..., torch.Tensor]] = {}
 """Those of `CRITERIA`, and more that look at tokens."""
+Need = Literal["derivatives", "moments"]
+NEEDS: dict[str, Need] = {}
+"""What of an encoder's statistics is gathered for a criterion only."""
 BASELINES = ("magnitude", "std_times_norm", "taylor", "random")
 
 
-def criterion(function):
-    """Registers a function that gives `[K]` importances of a group, under its name."""
-    CRITERIA[function.__name__] = ENCODER_CRITERIA[function.__name__] = function
-    return function
+def criterion(function=None, *, of_heads: bool = True, needs: Need | None = None):
+    """
+    Registers a function that gives `[K]` importances of a group, under its name.
 
-
-def encoder_criterion(function):
-    """As `criterion`, for one that only the statistics of an encoder's neurons have what it takes for."""
+    Args:
+        function (`Callable[[UnitStatistics], torch.Tensor]`, *optional*): The one to register.
+        of_heads (`bool`, *optional*, defaults to `True`): Whether the statistics of a head have what it takes too.
+        needs (`str`, *optional*): What of an encoder is gathered only on demand: `"derivatives"` for `taylor` and
+            `mask_fisher`, `"moments"` for `moments`.
+    """
+    if function is None:
+        return partial(criterion, of_heads=of_heads, needs=needs)
     ENCODER_CRITERIA[function.__name__] = function
+    if of_heads:
+        CRITERIA[function.__name__] = function
+    if needs is not None:
+        NEEDS[function.__name__] = needs
     return function
+
+
+encoder_criterion = partial(criterion, of_heads=False)
+"""As `criterion`, for one that only the statistics of an encoder's neurons have what it takes for."""
 
 
 def importance(evidence: MeasuredGroups, name: str) -> Importance:
@@ -86,7 +103,7 @@ def std_times_norm(statistics: UnitStatistics) -> torch.Tensor:
     return statistics.variance.clamp(min=0).sqrt() * statistics.outgoing_weight.norm(dim=0)
 
 
-@criterion
+@criterion(needs="derivatives")
 def taylor(statistics: UnitStatistics) -> torch.Tensor:
     """Mean of |activation x gradient of the loss|, the first-order change of a row's loss (Molchanov et al., 2017)."""
     return statistics.taylor
@@ -114,13 +131,13 @@ def prediction_variance(statistics: TokenStatistics) -> torch.Tensor:
     return statistics.weighted_covariance.diagonal().clamp(min=0) * statistics.prediction_cost
 
 
-@encoder_criterion
+@encoder_criterion(needs="moments")
 def brain_surgeon(statistics: UnitStatistics) -> torch.Tensor:
     """Squared error of the consumer's output with the others refitted (the objective of ZipLM and OSSCAR)."""
     return removal_costs(statistics.moments.covariance, statistics.outgoing_weight.double().square().sum(0))
 
 
-@encoder_criterion
+@encoder_criterion(needs="derivatives")
 def mask_fisher(statistics: TokenStatistics) -> torch.Tensor:
     """Fisher information of the neuron's mask (Kwon et al., 2022)."""
     return statistics.mask_fisher

@@ -62,8 +62,12 @@ def read_baselines(report: Report) -> dict[str, Any] | None:
 
 def criterion_name(pruning: Pruning | None) -> str:
     """What neurons were chosen by, in words."""
-    criterion = pruning.config.get("criterion", MUTUAL_INFORMATION) if pruning else MUTUAL_INFORMATION
-    return NAMES.get(criterion, criterion.replace("_", " "))
+    config = pruning.config if pruning else {}
+    criterion = config.get("criterion", MUTUAL_INFORMATION)
+    name, of_head = (
+        NAMES.get(each, each.replace("_", " ")) for each in (criterion, config.get("head_criterion", criterion))
+    )
+    return name if name == of_head else f"{name} (encoder) and {of_head} (head)"
 
 
 def encoder_criterion_name(criterion: str) -> str:

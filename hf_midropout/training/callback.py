@@ -66,6 +66,8 @@ class MIDropoutCallback(TrainerCallback, ExportableState):
         # A dictionary is what a checkpoint holds, see `state`.
         self.config = MIDropoutConfig(**config) if isinstance(config, dict) else config or MIDropoutConfig()
         self._trainer = TrainerReference(trainer)
+        if trainer is not None:  # `add_callback` tells no one that the Trainer was made
+            self._prepare(trainer)
         self._progress: PruningProgress | None = None
         self._training: Batches | None = None
         self._validation: Batches | None = None
@@ -89,7 +91,9 @@ class MIDropoutCallback(TrainerCallback, ExportableState):
         return {"args": {"config": self.config.to_dict()}, "attributes": {"saved_progress": progress}}
 
     def on_init_end(self, args, state, control, **kwargs):
-        trainer = self._trainer.find()
+        self._prepare(self._trainer.find())
+
+    def _prepare(self, trainer: Trainer) -> None:
         check_trainer(trainer)  # before weights are sharded, where some settings fail in obscure ways
         if self.config.targets != "head":
             fit_to_checkpoints(trainer)
@@ -166,7 +170,7 @@ class MIDropoutCallback(TrainerCallback, ExportableState):
             log_config(self._trainer.get(), self.config)
             self._config_logged = True
         # Not where an epoch ends: a training that goes on from there has to do it too, but from within an epoch not.
-        if state.global_step > 0 and float(state.epoch).is_integer() and self.config.targets != "encoder":
+        if state.global_step > 0 and float(state.epoch).is_integer():
             assert self._training is not None  # since training began
             refresh_information(model, self._training, progress=bars_shown(args))
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from torch.nn.parallel import DistributedDataParallel
 
+from ..groups.cutting import plain_optimizer
+
 
 if TYPE_CHECKING:
     from transformers import Trainer
@@ -13,11 +15,16 @@ if TYPE_CHECKING:
     from ..pruning.config import MIDropoutConfig
 
 
+PACKED = ("apollo_torch", "bitsandbytes", "galore_torch", "lomo_optim", "torchao")
+"""Libraries whose optimizers remember projections of the weights, or blocks of 8-bit numbers, which cannot be cut."""
+
+
 def check_can_cut(trainer: Trainer, config: MIDropoutConfig) -> None:
     """
     Raises:
-        `ValueError`: if the weights are spread over processes, where they cannot be cut in the middle of a training,
-            or if `config` would have layers of different widths, which the model's class cannot have.
+        `ValueError`: if the weights are spread over processes, or what the optimizer remembers of them is packed, so
+            that they cannot be cut in the middle of a training; or if `config` would have layers of different widths,
+            which the model's class cannot have.
     """
     if config.scope == "global":
         raise ValueError(
@@ -31,6 +38,14 @@ def check_can_cut(trainer: Trainer, config: MIDropoutConfig) -> None:
             f"targets='encoder' or 'all' with {kind} is not supported: its parts of the weights cannot be cut in the "
             "middle of a training. Plain data parallelism (accelerate's MULTI_GPU) works; or prune the finished "
             "checkpoint with `hf-midropout prune`."
+        )
+    optimizer = plain_optimizer(trainer.optimizer)
+    library = type(optimizer).__module__.partition(".")[0]
+    if library in PACKED:
+        raise ValueError(
+            f"targets={config.targets!r} with {type(optimizer).__name__} of {library} is not supported: what it "
+            "remembers of the weights cannot be cut with them. Use an optimizer such as AdamW, SGD or Adafactor; or "
+            "prune the finished checkpoint with `hf-midropout prune`."
         )
 
 

@@ -68,8 +68,8 @@ def check_not_spent(dataset) -> None:
 
 
 def has_own(trainer, method: str) -> bool:
-    """Whether `trainer` is of a class that overrides `method` of [`~transformers.Trainer`]."""
-    return getattr(trainer, method).__func__ is not getattr(Trainer, method)
+    """Whether `trainer`, or its class, has a `method` of its own in place of [`~transformers.Trainer`]'s."""
+    return getattr(getattr(trainer, method), "__func__", None) is not getattr(Trainer, method)
 
 
 def label_names(trainer) -> tuple[str, ...]:

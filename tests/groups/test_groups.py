@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification
+from transformers.optimization import Adafactor
 
 from hf_midropout.groups import ARCHITECTURES, capture_units, cut_groups, find_groups, gate_units
 
@@ -110,6 +111,43 @@ def test_units_that_are_not_kept_are_out_of_the_training(model):
     cut_groups(gated, groups, masks)
     for (name, left), (_, right) in zip(cut.named_parameters(), gated.named_parameters(), strict=True):
         assert torch.allclose(left, right, atol=1e-5), name
+
+
+def factored(parameters):
+    return Adafactor(parameters, lr=1e-3, relative_step=False, scale_parameter=False)
+
+
+@pytest.mark.parametrize("make", [torch.optim.Adafactor, factored], ids=["torch", "transformers"])
+def test_what_an_optimizer_remembers_of_rows_or_columns_is_cut(make):
+    model = tiny("bert")
+    groups, optimizer, mask = find_groups(model, "encoder"), make(model.parameters()), torch.arange(24) % 3 == 0
+    layer = model.bert.encoder.layer[0]
+
+    def step():
+        torch.nn.functional.cross_entropy(model(TOKENS).logits, torch.tensor([0, 1, 2, 0])).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    def of_neurons(count: int) -> list[torch.Tensor]:
+        states = (optimizer.state[each] for each in (layer.intermediate.dense.weight, layer.output.dense.weight))
+        return [value.flatten() for state in states for value in state.values()
+                if torch.is_tensor(value) and value.numel() == count]  # fmt: skip
+
+    step()
+    before = of_neurons(24)
+    cut_groups(model, groups, dict.fromkeys(groups, mask), optimizer)
+    after = of_neurons(8)
+    assert len(before) == len(after) == 2
+    assert all(torch.equal(new, old[mask]) for old, new in zip(before, after, strict=True))
+    step()
+
+
+def test_an_optimizer_that_remembers_anything_else_is_told():
+    model = tiny("bert")
+    groups, optimizer = find_groups(model, "encoder"), torch.optim.AdamW(model.parameters())
+    optimizer.state[model.bert.encoder.layer[0].output.dense.weight]["absmax"] = torch.zeros(3)
+    with pytest.raises(ValueError, match=r"'absmax' of shape \(3,\) for a parameter of shape .* cannot be cut"):
+        cut_groups(model, groups, {name: torch.arange(24) < 8 for name in groups}, optimizer)
 
 
 def test_cut_head_equals_the_compact_model(tiny_model):

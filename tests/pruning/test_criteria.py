@@ -1,9 +1,12 @@
 import pytest
 import torch
+from encoders import rows, tiny_classifier
 
 from hf_midropout import NeuronScores, score_neurons
 from hf_midropout.information import MutualInformation
+from hf_midropout.pruning import criteria
 from hf_midropout.pruning.criteria import BASELINES, CRITERIA, ENCODER_CRITERIA, criterion, importance
+from hf_midropout.pruning.encoder.one_shot import measure_encoder
 from hf_midropout.pruning.head.evidence import Evidence
 from hf_midropout.pruning.head.inputs import collect_head_inputs
 from hf_midropout.pruning.head.network import HeadNetwork
@@ -102,6 +105,23 @@ def test_a_new_criterion_is_one_function(evidence):
         assert len(importance(evidence, "mean_per_weight")["classifier.layers.2"]) == 6
     finally:
         del CRITERIA["mean_per_weight"], ENCODER_CRITERIA["mean_per_weight"]
+
+
+@pytest.mark.parametrize("needs", ["derivatives", None])
+def test_a_criterion_says_what_is_to_be_gathered_for_it(needs, monkeypatch):
+    for table in ("CRITERIA", "ENCODER_CRITERIA", "NEEDS"):
+        monkeypatch.setattr(criteria, table, dict(getattr(criteria, table)))
+
+    @criterion(needs=needs)
+    def change_of_the_loss(statistics):
+        return statistics.taylor
+
+    measured = measure_encoder(tiny_classifier("bert"), rows(16), criteria=["change_of_the_loss"])
+    if needs:
+        assert min(each.min() for each in importance(measured, "change_of_the_loss").values()) > 0
+    else:
+        with pytest.raises(ValueError, match=r"were not gathered: .* @criterion\(needs='derivatives'\)"):
+            importance(measured, "change_of_the_loss")
 
 
 def test_values_that_are_not_finite_are_refused(evidence):

@@ -71,6 +71,12 @@ def test_options_are_checked_without_torch():
             "metric='loss' has no effect with threshold=None: it needs threshold='search'",
         ),
         ({"dropout_rate": 0.3}, "dropout_rate=0.3 has no effect with action='prune'"),
+        ({"distill_temperature": 3.0}, "no effect with distill=0.0: it needs distill above 0"),
+        ({"reconstruction_samples": 500}, "no effect with targets='head': it needs targets='encoder' or 'all'"),
+        (
+            {"targets": "encoder", "action": "none", "reconstruction_samples": 500},
+            "no effect with action='none': it needs an action that drops neurons",
+        ),
     ],
 )
 def test_fields_without_effect_are_refused(fields, message):

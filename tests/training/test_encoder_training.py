@@ -3,7 +3,7 @@ import copy
 import pytest
 import torch
 from conftest import ON_GPU
-from encoders import collate, rows, tiny_classifier
+from encoders import collate, rows, tiny_classifier, tiny_head_classifier
 from transformers import AutoModelForSequenceClassification, Trainer, TrainingArguments
 
 from hf_midropout import MIDropoutCallback, MIDropoutConfig
@@ -95,6 +95,16 @@ def test_a_resumed_training_ends_in_the_same_weights(trained, tmp_path, step):
     assert PruningRecord.load(tmp_path).after == PruningRecord.load(trained.args.output_dir).after
 
 
+def test_a_callback_that_is_added_later_resumes_too(trained, tmp_path):
+    trainer = Trainer(
+        tiny_classifier("bert"), trainer_for(tmp_path).args, train_dataset=ROWS, eval_dataset=ROWS[:64],
+        data_collator=collate,
+    )  # fmt: skip
+    trainer.add_callback(MIDropoutCallback(MIDropoutConfig(**CONFIG), trainer))
+    trainer.train(resume_from_checkpoint=f"{trained.args.output_dir}/checkpoint-5")
+    assert_same(weights(trainer.model), weights(trained.model))
+
+
 def test_a_narrow_model_does_not_take_a_wide_checkpoint(trained, tmp_path):
     trainer = trainer_for(tmp_path, model=copy.deepcopy(trained.model))
     with pytest.raises(ValueError, match="has 32 neurons, the checkpoint 64: the model was pruned already"):
@@ -168,6 +178,18 @@ def test_in_several_steps_it_reaches_the_same_width(tmp_path):
     assert trainer.model.config.intermediate_size == 16
 
 
+def test_a_step_that_drops_neurons_of_the_head_alone_leaves_those_of_the_encoder(tmp_path):
+    config = {"targets": "all", "pruning_steps": 2, "keep": 0.92, "baselines": False}  # 60 of 64 at once, of 26 none
+    trainer = trainer_for(tmp_path, config, model=tiny_head_classifier("bert"))
+    trainer.train()
+    record = PruningRecord.load(tmp_path)
+    assert {name: kept for name, (kept, _) in record.selection.widths.items() if name.startswith("encoder")} == {
+        group.name: group.num_units for group in find_groups(trainer.model, "encoder").values()
+    }
+    assert record.config["criterion"] == "prediction_information"
+    assert record.config["head_criterion"] == "mutual_information"
+
+
 def test_the_search_takes_the_narrowest_that_is_no_worse(tmp_path):
     trainer = trainer_for(tmp_path, {"threshold": "search", "keep": None, "margin": 0.4, "baselines": False})
     trainer.train()
@@ -228,6 +250,16 @@ def test_models_that_cannot_be_cut_are_refused_before_training(tmp_path):
         trainer_for(tmp_path, {"scope": "global"}).train()
     with pytest.raises(ValueError, match="float16 weights"):
         trainer_for(tmp_path, model=tiny_classifier("bert").half()).train()
+    packed = trainer_for(tmp_path)
+    packed.optimizer = type("AdamW8bit", (torch.optim.AdamW,), {"__module__": "bitsandbytes.optim.adamw"})(
+        packed.model.parameters()
+    )
+    with pytest.raises(ValueError, match="targets='encoder' with AdamW8bit of bitsandbytes is not supported"):
+        packed.train()
+    with pytest.raises(ValueError, match="chunk_size_feed_forward=4: .* set it to 0"):
+        chunked = tiny_classifier("bert")
+        chunked.config.chunk_size_feed_forward = 4
+        check_encoder(chunked)
     quantised = tiny_classifier("bert")
     quantised.config.quantization_config = {"quant_method": "gptq"}
     with pytest.raises(ValueError, match="is quantised"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -13,6 +13,7 @@ from torch import nn
 from ...groups import Groups, linear_of
 from ...scoring.inference import frozen_inference, to_device
 from ...scoring.passes import LabelledBatch
+from ...scoring.taps import per_sample
 from ..unit_statistics import random_draws
 from .layer_calls import LayerCalls
 from .prediction_fisher import drawn_directions, fisher_factor
@@ -110,18 +111,20 @@ class EncoderEvidence:
             label_gradients = self._label_gradients(logits, labels, outputs) if self.derivatives else None
         shown = inputs.get("attention_mask")
         self.labels.append(labels.cpu())
-        place = 0
+        first = 0
         for name, pairs in captured.items():
-            for units, output in pairs:
+            sums, own = self.sums[name], slice(first, first + len(pairs))
+            for place, (units, output) in enumerate(pairs, first):
                 mask = torch.ones(output.shape[:2], device=output.device) if shown is None else shown.to(output)
-                own = [pull[place] for pull in pulls]
-                self._sum(self.sums[name], units, mask, own)
-                if label_gradients is not None:
-                    weight = self.network.get_submodule(self.groups[name].consumer).weight
-                    self._sum_derivatives(
-                        self.sums[name], units * mask[..., None], weight, own, label_gradients[place]
-                    )
-                place += 1
+                self._sum(sums, units, mask, [pull[place] for pull in pulls])
+                sums.averages.append(per_sample(units, shown).cpu())
+            if label_gradients is not None:
+                weight = linear_of(self.network, self.groups[name].consumer).weight
+                seen = [units if shown is None else units * shown.to(units)[..., None] for units, _ in pairs]
+                for pull in pulls:
+                    sums.mask_fisher += by_mask(seen, weight, pull[own]).square().sum(0).double()
+                sums.taylor += by_mask(seen, weight, label_gradients[own]).abs().sum(0).double()
+            first += len(pairs)
 
     def _gradients(self, logits: torch.Tensor, outputs: list[torch.Tensor]):
         """
@@ -144,7 +147,6 @@ class EncoderEvidence:
         sums.variances.update(tokens)
         if self.moments:
             sums.plain.update(tokens)
-        sums.rows += len(units)
         reach = torch.zeros_like(mask)
         for pull in pulls:
             reach += pull.square().sum(-1)
@@ -154,14 +156,11 @@ class EncoderEvidence:
         weights = reach.sqrt() ** TOKEN_POWER * reached
         sums.weighted.update(units[reached], weights=weights[reached])
         sums.weights.append(weights)
-        average = torch.einsum("btk,bt->bk", units, mask / mask.sum(1, keepdim=True))
-        sums.averages.append(average.cpu())
 
-    def _sum_derivatives(self, sums: TokenSums, units, weight, pulls: list[torch.Tensor], label_gradient) -> None:
-        each = (torch.einsum("btk,btk->bk", units, pull @ weight).square() for pull in pulls)
-        squares = sum(each, start=units.new_zeros(()))
-        sums.mask_fisher += squares.sum(0).double()
-        sums.taylor += torch.einsum("btk,btk->bk", units, label_gradient @ weight).abs().sum(0).double()
+    @property
+    def rows(self) -> int:
+        """How many were measured."""
+        return sum(map(len, self.labels))
 
     def of(self, name: str) -> EncoderStatistics:
         """What was measured of one group."""
@@ -179,3 +178,21 @@ class EncoderEvidence:
     def random(self) -> dict[str, torch.Tensor]:
         """As [`random_draws`]."""
         return random_draws(self.groups, self.seed)
+
+
+def by_mask(units: Sequence[torch.Tensor], weight: torch.Tensor, gradients: Sequence[torch.Tensor]) -> torch.Tensor:
+    """
+    Derivatives by each neuron's mask: a sum over tokens, and over the applications of a layer that is shared.
+
+    Args:
+        units (`Sequence[torch.Tensor]`, each `[rows, tokens, K]`): By application; 0 for tokens that are hidden.
+        weight (`torch.Tensor` of shape `[outputs, K]`): Of the consumer.
+        gradients (`Sequence[torch.Tensor]`, each `[rows, tokens, outputs]`): By the consumer's output.
+
+    Returns:
+        `torch.Tensor`: `[rows, K]`.
+    """
+    each = (
+        torch.einsum("btk,btk->bk", own, gradient @ weight) for own, gradient in zip(units, gradients, strict=True)
+    )
+    return torch.stack(list(each)).sum(0)

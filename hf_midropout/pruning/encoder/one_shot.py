@@ -19,6 +19,7 @@ from ...models.uneven_widths import write_widths
 from ...scoring.batches import Batches
 from ...scoring.inference import frozen_inference
 from ...scoring.passes import LabelledBatch, labelled_batches, rounds
+from .. import criteria as known
 from ..config_checks import FEWEST_ROWS
 from ..criteria import Importance, importance
 from ..selection import NothingToSelect, Selection, select_counts
@@ -30,9 +31,6 @@ from .width_allocation import allocate, width_for
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-
-DERIVATIVES = {"taylor", "mask_fisher"}
-MOMENTS = {"brain_surgeon"}
 
 logger = logging.getLogger(__name__)
 
@@ -196,13 +194,14 @@ def measure_encoder(
         `ValueError`: for NaN or infinite activations.
     """
     groups = find_groups(model, "encoder")
+    needed = {known.NEEDS.get(name) for name in criteria}
     evidence = EncoderEvidence(
         model,
         groups,
         model.config.num_labels,
         seed,
-        derivatives=bool(DERIVATIVES & {*criteria}),
-        moments=bool(MOMENTS & {*criteria}),
+        derivatives="derivatives" in needed,
+        moments="moments" in needed,
     )
     total = rounds(batches, 1)
     if total is not None and max_rows is not None:
@@ -215,12 +214,11 @@ def measure_encoder(
         disable=not progress,
     )
     evidence.gather(bar)
-    rows = sum(map(len, evidence.labels))
-    if rows < FEWEST_ROWS:
+    if evidence.rows < FEWEST_ROWS:
         logger.warning(
             "Neurons are ranked, and weights refitted, on only %d rows: other rows may give another network. Give %d "
             "or more, if possible; they need not be rows that the model was trained on.",
-            rows, FEWEST_ROWS,
+            evidence.rows, FEWEST_ROWS,
         )  # fmt: skip
     return evidence
 

@@ -14,6 +14,7 @@ from ..unit_statistics import TokenStatistics
 
 
 if TYPE_CHECKING:
+    from ..criteria import Need
     from .evidence import EncoderEvidence
 
 
@@ -36,7 +37,6 @@ class TokenSums:
     device: torch.device
 
     def __post_init__(self):
-        self.rows = 0
         # In float64, the products of a wide layer would take most of the time.
         self.weighted = SecondMoments(self.units, device=self.device, exact=False)
         self.plain = SecondMoments(self.units, device=self.device, exact=False)
@@ -69,6 +69,13 @@ class EncoderStatistics(TokenStatistics):
     def _sums(self) -> TokenSums:
         return self.evidence.sums[self.group.name]
 
+    def _check_gathered(self, need: Need) -> None:
+        if not getattr(self.evidence, need):
+            raise ValueError(
+                f"{need} of the neurons of {self.group.name} were not gathered: register the criterion that reads "
+                f"them with @criterion(needs={need!r})."
+            )
+
     @property
     def averages(self) -> torch.Tensor:
         """`[rows, K]` activations, averaged over tokens (and applications)."""
@@ -84,6 +91,7 @@ class EncoderStatistics(TokenStatistics):
     @property
     def moments(self) -> Moments:
         """Mean `[K]` and covariance `[K, K]` of the activations, over tokens; gathered for the criteria that ask."""
+        self._check_gathered("moments")
         return self._sums.plain.moments()
 
     @property
@@ -123,9 +131,11 @@ class EncoderStatistics(TokenStatistics):
     @property
     def mask_fisher(self) -> torch.Tensor:
         """`[K]` mean square of the derivative of a row's log-likelihood by the neuron's mask (Kwon et al., 2022)."""
-        return self._sums.mask_fisher / self._sums.rows
+        self._check_gathered("derivatives")
+        return self._sums.mask_fisher / self.evidence.rows
 
     @property
     def taylor(self) -> torch.Tensor:
         """`[K]` mean of |activation x gradient of the loss|, summed over tokens."""
-        return self._sums.taylor / self._sums.rows
+        self._check_gathered("derivatives")
+        return self._sums.taylor / self.evidence.rows

@@ -14,7 +14,8 @@ from ...utils.typed_json import AtMost, Between, from_json, to_json
 
 
 FORMAT_VERSION = 2
-MAX_NEURONS = 100_000
+MAX_NEURONS = 2_000_000
+"""Of all layers; those of the largest encoder in the table are 300,000."""
 MAX_LAYERS = 64
 MAX_PRUNING_STEPS = 100
 MAX_BITS = 64.0

@@ -86,7 +86,8 @@ def prune_head(
 
 def refresh_information(model: PreTrainedModel, training: Batches, progress: bool = True) -> None:
     """Scores the neurons of the head for a regularizer that asks for it (`"drop_mi"`), on every process."""
-    if any(hasattr(each, "set_information") for each in model.classifier.regularizers):
+    regularizers = getattr(getattr(model, "classifier", None), "regularizers", ())
+    if any(hasattr(each, "set_information") for each in regularizers):
         model.set_information(score_neurons(model, training, progress=progress).bits)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -22,7 +23,7 @@ from ..record.training import PruningStep
 from ..selection import Selection
 from .data_checks import check_training, usable_validation
 from .encoder import measured_metrics, prune_encoder_once
-from .head import head_inputs, prune_head
+from .head import head_inputs, prune_head, refresh_information
 
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def prune(
         train (`datasets.Dataset` or `torch.utils.data.Dataset`): Labelled rows to score with; as in [`score_neurons`].
         validation (`datasets.Dataset` or `torch.utils.data.Dataset`, *optional*): Labelled rows to compare networks
             on: for `threshold="search"`, and for the metrics and baselines of the result.
-        config ([`MIDropoutConfig`], *optional*): What to drop. `start` and `rewind_learning_rate` play no role.
+        config ([`MIDropoutConfig`], *optional*): What to drop. Fields that concern a training are refused.
         processing_class ([`~transformers.PreTrainedTokenizerBase`], *optional*): Tokenizer to pad with.
         collate_fn (`Callable`, *optional*): Makes a batch of a list of rows; by default as the Trainer does.
         batch_size (`int`, *optional*, defaults to 32): Rows in a batch, per process.
@@ -76,6 +77,8 @@ def prune(
     config = config or MIDropoutConfig()
     if config.pruning_steps > 1:
         raise ValueError(f"pruning_steps={config.pruning_steps}: without training in between there is one.")
+    for name, value in config.of_training().items():
+        raise ValueError(f"{name}={value!r} has no effect without a training: leave it out, or use MIDropoutCallback.")
     check_prunable(model, config)
     if config.targets != "encoder" and is_pruned(model):
         raise ValueError("The model already has dropped neurons: start from its compact() form.")
@@ -130,34 +133,31 @@ def prune_once(
     One pruning step of what `config.targets` names, on every process: as [`prune_head`], [`prune_encoder_once`], or
     one after the other.
     """
-    steps = []
-    if config.targets != "head":
-        kept = {
-            name: mask for name, mask in (previous.kept if previous else {}).items() if name.startswith("encoder.")
-        }
-        earlier = Selection(kept, {}) if kept else None
-        steps.append(
-            prune_encoder_once(
-                model, training, validation, config, keep,
-                step=step, optimizer=optimizer, previous=earlier, progress=progress,
-            )
-        )  # fmt: skip
-    if config.targets != "encoder":
-        steps.append(
-            prune_head(model, training, validation, config, keep, step=step, optimizer=optimizer, progress=progress)
-        )
-    return steps[0] if len(steps) == 1 else joined(*steps)
+    head = partial(
+        prune_head, model, training, validation, config, keep, step=step, optimizer=optimizer, progress=progress
+    )
+    if config.targets == "head":
+        return head()
+    kept = {name: mask for name, mask in (previous.kept if previous else {}).items() if name.startswith("encoder.")}
+    encoder = prune_encoder_once(
+        model, training, validation, config, keep,
+        step=step, optimizer=optimizer, previous=Selection(kept, {}) if kept else None, progress=progress,
+    )  # fmt: skip
+    if config.targets == "encoder":
+        refresh_information(model, training, progress)  # pruning a head does so by itself
+        return encoder
+    return joined(encoder, head(), previous)
 
 
-def joined(encoder: PruningStep, head: PruningStep) -> PruningStep:
-    """The steps of an encoder and, right after it, of a head, as one."""
+def joined(encoder: PruningStep, head: PruningStep, previous: Selection | None = None) -> PruningStep:
+    """The steps of an encoder and, right after it, of a head, as one; what refused stays as `previous` left it."""
     selections = [each.selection for each in (encoder, head) if each.selection]
     selection = None
     if selections:
         every = {name: torch.ones(len(bits), dtype=torch.bool) for name, bits in head.scores.bits.items()}
         every |= {name: torch.ones(len(bits), dtype=torch.bool) for name, bits in encoder.scores.bits.items()}
         threshold = dict.fromkeys(every, 0.0)
-        for each in selections:
+        for each in [previous, *selections] if previous else selections:
             every |= each.kept
             threshold |= each.threshold
         selection = Selection({name: every[name] for name in [*encoder.scores.layers, *head.scores.layers]}, threshold)

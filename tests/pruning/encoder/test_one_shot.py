@@ -121,6 +121,34 @@ def test_the_fisher_information_predicts_the_bits_of_a_small_change():
     assert real / expected < tokens and real / expected > 1 / tokens
 
 
+def test_derivatives_by_the_mask_of_a_shared_layer_are_sums_over_its_applications():
+    """Autograd by a mask on each neuron: of the log-likelihood of labels, weighted by the prediction; of the loss."""
+    model, batches = tiny_classifier("albert-shared"), rows(8, 1)
+    evidence = measure_encoder(model, batches, criteria=["mask_fisher"])
+    (group,) = evidence.groups.values()
+    fisher, taylor = torch.zeros(group.num_units), torch.zeros(group.num_units)
+    for _, row in batches.of_process(0, 1):
+        mask = torch.ones(group.num_units, requires_grad=True)
+        hook = model.get_submodule(group.consumer).register_forward_pre_hook(
+            lambda _, args, mask=mask: (args[0] * mask,)
+        )
+        (logs,) = model(**{name: value for name, value in row.items() if name != "labels"}).logits.log_softmax(-1)
+        hook.remove()
+        each = [torch.autograd.grad(log, mask, retain_graph=True)[0] for log in logs]
+        fisher += sum(log.exp().detach() * gradient.square() for log, gradient in zip(logs, each, strict=True))
+        taylor += each[row["labels"]].abs()
+    statistics = evidence.of(group.name)
+    assert group.num_calls == 3
+    assert torch.allclose(statistics.mask_fisher.float(), fisher / 8, rtol=1e-3)
+    assert torch.allclose(statistics.taylor.float(), taylor / 8, rtol=1e-3)
+
+
+def test_a_row_whose_tokens_are_all_hidden_is_no_error():
+    batches = rows(16)
+    batches.dataset[3]["input_ids"] = torch.zeros(0, dtype=torch.long)
+    assert measure_encoder(tiny_classifier("bert"), batches).of("encoder.layer.0.ffn").bits.isfinite().all()
+
+
 def test_something_between_two_layers_is_refused():
     model, batches = tiny_classifier("bert"), rows(8)
     layers = [group.layer for group in find_groups(model, "encoder").values()]

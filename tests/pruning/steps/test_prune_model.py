@@ -1,4 +1,5 @@
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -17,11 +18,11 @@ def trained(make_trainer):
 
 def test_prune_equals_the_callback_at_the_last_step(make_trainer, train_rows, valid_rows):
     """The callback is a thin layer over the same function."""
-    config = MIDropoutConfig(start=7, keep=0.5)
+    config = MIDropoutConfig(keep=0.5)
     plain = make_trainer(max_steps=7, lr_scheduler_type="constant")
     plain.train()
     result = prune(plain.model, train_rows, valid_rows, config, batch_size=32, progress=False)
-    callback = MIDropoutCallback(config)
+    callback = MIDropoutCallback(replace(config, start=7))
     trainer = make_trainer([callback], lr_scheduler_type="constant")
     trainer.train()
     (done,) = callback.record.pruning_steps
@@ -57,6 +58,8 @@ def test_batches_are_taken_as_they_are(trained, train_rows):
             {"config": MIDropoutConfig(pruning_steps=2)},
             "pruning_steps=2: without training in between there is one",
         ),
+        ({"config": MIDropoutConfig(rewind_learning_rate=True)}, "rewind_learning_rate=True has no effect without a"),
+        ({"config": MIDropoutConfig(distill=0.5)}, "distill=0.5 has no effect without a training"),
         ({"config": MIDropoutConfig(threshold=1.6)}, r"log2\(3\)"),
         ({"train": make_rows(20, 1).select([])}, "empty"),
         ({"train": make_rows(20, 1).remove_columns("labels")}, "no labels"),
