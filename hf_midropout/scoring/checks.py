@@ -27,6 +27,16 @@ def check_model(model: Any) -> None:
     )
 
 
+def check_device(model: nn.Module) -> None:
+    """`ValueError` for a model where scores and refits, which need float64, cannot be computed."""
+    device = next((parameter.device for parameter in model.parameters()), None)
+    if device is not None and device.type == "mps":
+        raise ValueError(
+            "The model is on an Apple GPU (mps), which has no float64: run this on the CPU, with "
+            "TrainingArguments(use_cpu=True), model.to('cpu'), or ACCELERATE_USE_CPU=true in the environment."
+        )
+
+
 def check_columns(model: nn.Module, dataset: Any) -> None:
     """`ValueError` for rows of texts that were not tokenized."""
     columns = set(columns_of(dataset))

@@ -20,6 +20,7 @@ from .batches import Batches, LoaderBatches, batches_for
 from .checks import (
     check_batch_labels,
     check_columns,
+    check_device,
     check_model,
     classes_of,
     explained,
@@ -102,6 +103,7 @@ def score_neurons(
         that were given different data: all of them raise it, if lengths, order or labels differ.
     """
     check_model(model)
+    check_device(model)
     taps = Taps(model, layers, targets)
     if problem_type is None:
         problem_type = find_problem_type(getattr(model, "config", None))

@@ -1,11 +1,12 @@
 import copy
+from types import SimpleNamespace
 
 import datasets
 import pytest
 import torch
 from conftest import make_rows
 
-from hf_midropout import score_neurons
+from hf_midropout import prune, score_neurons
 from hf_midropout.scoring.checks import check_model
 from hf_midropout.scoring.inference import inner_model
 
@@ -21,6 +22,14 @@ def test_what_is_no_model(tiny_model, train_rows, make_trainer):
         score(make_trainer(), train_rows)
     with pytest.raises(ValueError, match="must be a loaded model"):
         check_model(type(tiny_model))
+
+
+def test_apple_gpus_are_refused(tiny_model, train_rows, monkeypatch):
+    on_apple = SimpleNamespace(device=torch.device("mps"), dtype=torch.float32)
+    monkeypatch.setattr(tiny_model, "parameters", lambda: iter([on_apple]))
+    for start in (score_neurons, prune):
+        with pytest.raises(ValueError, match=r"on an Apple GPU .*use_cpu=True"):
+            start(tiny_model, train_rows)
 
 
 def test_a_model_that_does_not_say_its_classes(train_rows):

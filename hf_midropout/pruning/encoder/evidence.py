@@ -82,6 +82,11 @@ class EncoderEvidence:
                 measured = getattr(sums, values)
                 if not getattr(measured, "variance", measured).isfinite().all():
                     raise ValueError(f"{name} has NaN or infinite {what}: its neurons cannot be ranked.")
+        if self.rows and not any(weights.any() for sums in self.sums.values() for weights in sums.weights):
+            raise ValueError(
+                f"The model is so certain of its prediction on each of {self.rows:,} rows that no change of a neuron "
+                "would tell: neurons cannot be ranked, nor weights refitted. Are its logits too large?"
+            )
         return self
 
     def _push(self, inputs: dict[str, Any], labels: torch.Tensor) -> None:

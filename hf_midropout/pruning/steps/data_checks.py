@@ -94,11 +94,21 @@ def check_batches(batches: Batches, model: nn.Module, num_classes: int) -> None:
             if first is None:
                 raise ValueError("there are no rows.")
             check_labels(torch.as_tensor(first.labels), num_classes)
-            if not hasattr(model(**to_device(first.inputs, model)), "logits"):
-                raise ValueError(f"{type(model).__name__} gives no logits; must be a sequence classifier.")
+            check_logits(model, getattr(model(**to_device(first.inputs, model)), "logits", None), num_classes)
     except Exception as error:
         said = str(error).strip() or "no message"
         raise UnusableData(said if type(error) is ValueError else f"{type(error).__name__}: {said}") from error
+
+
+def check_logits(model: nn.Module, logits: torch.Tensor | None, num_classes: int) -> None:
+    """`ValueError` for `logits` of other rows than texts, of other classes, or that are NaN or infinite."""
+    given = "no logits" if logits is None else f"logits of shape {tuple(logits.shape)}"
+    if logits is None or logits.ndim != 2 or logits.shape[1] != num_classes:
+        raise ValueError(
+            f"{type(model).__name__} gives {given}; must be a sequence classifier, with {num_classes} for each text."
+        )
+    if not logits.isfinite().all():
+        raise ValueError(f"{type(model).__name__} gives NaN or infinite logits.")
 
 
 def check_validation_column(batches: Batches, num_classes: int) -> None:

@@ -12,6 +12,7 @@ from torch import nn
 
 from ...groups.sharding import full_module
 from ...scoring.batches import Batches, batches_for
+from ...scoring.checks import check_device
 from ...scoring.neurons import score_neurons
 from ...scoring.problem_types import find_problem_type
 from ...scoring.scores import NeuronScores
@@ -34,7 +35,7 @@ def prune(
     model: nn.Module,
     train,
     validation=None,
-    config: MIDropoutConfig | None = None,
+    config: MIDropoutConfig | dict[str, Any] | None = None,
     *,
     processing_class=None,
     collate_fn: Callable[[list], dict[str, Any]] | None = None,
@@ -74,7 +75,7 @@ def prune(
     small = model.compact()
     ```
     """
-    config = config or MIDropoutConfig()
+    config = MIDropoutConfig(**config) if isinstance(config, dict) else config or MIDropoutConfig()
     if config.pruning_steps > 1:
         raise ValueError(f"pruning_steps={config.pruning_steps}: without training in between there is one.")
     for name, value in config.of_training().items():
@@ -99,6 +100,7 @@ def check_prunable(model: PreTrainedModel, config: MIDropoutConfig) -> None:
     Raises:
         `ValueError`: for a model whose neurons cannot be dropped, or a `config` that does not fit it.
     """
+    check_device(model)
     if config.targets != "encoder":
         check_head(model)
     if config.targets != "head":

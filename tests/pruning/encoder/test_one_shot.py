@@ -143,6 +143,13 @@ def test_derivatives_by_the_mask_of_a_shared_layer_are_sums_over_its_application
     assert torch.allclose(statistics.taylor.float(), taylor / 8, rtol=1e-3)
 
 
+def test_a_model_that_is_certain_of_everything_is_told():
+    model = tiny_classifier("bert")
+    model.classifier.weight.data *= 1e4
+    with pytest.raises(ValueError, match="so certain of its prediction on each of 16 rows"):
+        measure_encoder(model, rows(16))
+
+
 def test_a_row_whose_tokens_are_all_hidden_is_no_error():
     batches = rows(16)
     batches.dataset[3]["input_ids"] = torch.zeros(0, dtype=torch.long)

@@ -4,6 +4,8 @@ from dataclasses import replace
 import pytest
 import torch
 from conftest import make_rows
+from encoders import rows, tiny_classifier, tiny_config
+from transformers import AutoModelForTokenClassification
 
 from hf_midropout import MIDropoutCallback, MIDropoutConfig, prune
 from hf_midropout.scoring.batches import batches_for
@@ -71,6 +73,17 @@ def test_mistakes_are_found_before_any_change(trained, train_rows, changes, mess
         prune(trained, **{"train": train_rows, "progress": False, **changes})
     for name, tensor in trained.state_dict().items():
         assert torch.equal(tensor, before[name])
+
+
+def test_other_models_than_classifiers_of_texts_are_refused():
+    config, batches = tiny_config("bert"), rows(16)
+    for model, message in (
+        (AutoModelForTokenClassification.from_config(config), r"gives logits of shape \(8, \d+, 3\); must be a seq"),
+        (tiny_classifier("bert"), "gives NaN or infinite logits"),
+    ):
+        model.classifier.bias.data[0] = torch.nan
+        with pytest.raises(ValueError, match=message):
+            prune(model, batches, config={"targets": "encoder"}, progress=False)
 
 
 def test_twice_is_refused(trained, train_rows):
