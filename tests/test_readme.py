@@ -4,7 +4,9 @@ import re
 import shlex
 
 import pytest
-from pages import FEW_STEPS, PAGES, README, ROOT, blocks, run
+from datasets import Dataset
+from pages import FEW_STEPS, PAGES, README, ROOT, blocks, run, small_task
+from transformers import BertConfig, BertForSequenceClassification
 
 
 TEXT = README.read_text(encoding="utf-8")
@@ -14,10 +16,28 @@ def test_it_has_at_most_900_words():
     assert len(TEXT.split()) <= 900
 
 
+def save_classifier_and_rows(folder):
+    """What the code takes from there: a stock BERT, and texts with the numbers of their classes."""
+    model, tokenizer, data = small_task()
+    BertForSequenceClassification(
+        BertConfig(
+            vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=2, num_attention_heads=2,
+            intermediate_size=256, num_labels=model.config.num_labels,
+        )
+    ).save_pretrained(folder / "classifier")  # fmt: skip
+    tokenizer.save_pretrained(folder / "classifier")
+    for split in ("train", "test"):
+        texts = [tokenizer.decode(row["input_ids"], skip_special_tokens=True) for row in data[split]]
+        Dataset.from_dict({"text": texts, "label": data[split]["labels"][:]}).to_csv(
+            folder / "folder" / f"{split}.csv"
+        )
+
+
 def test_ten_lines_run_and_print_what_they_say(tmp_path, monkeypatch, capsys):
-    (code,) = blocks(README, "python")
+    *_, code = blocks(README, "python")
     assert len([line for line in code.splitlines() if line.strip()]) == 10
     monkeypatch.chdir(tmp_path)
+    save_classifier_and_rows(tmp_path / "path" / "to")
     names = run(README, {"num_train_epochs=4": FEW_STEPS}, monkeypatch, capsys)
     (shown,) = blocks(README, "text")
     # The same table, of a training that was longer.
@@ -33,7 +53,7 @@ def test_ten_lines_run_and_print_what_they_say(tmp_path, monkeypatch, capsys):
 
 
 def test_getting_started_has_the_same_lines():
-    (code,) = blocks(README, "python")
+    *_, code = blocks(README, "python")
     assert blocks(ROOT / "docs" / "getting-started.md", "python")[0] == code.partition("print(")[0]
 
 

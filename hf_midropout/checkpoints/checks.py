@@ -9,9 +9,10 @@ from typing import Any
 
 from ..model_types import brings_code, is_own
 from ..utils.json_files import MAX_JSON_BYTES, parse_json, read_json
-from ..utils.report_names import MAX_ARRAYS_BYTES, REPORT_ARRAYS
+from ..utils.report_names import COMPACT, MAX_ARRAYS_BYTES, REPORT_ARRAYS
 from ..utils.safe_paths import check_link, files_of
 from ..utils.terminal import one_line
+from ..utils.tokenizer_files import LARGE_TOKENIZER_FILES
 from .config_checks import check_values, check_widths
 from .head_shapes import check_shapes
 from .safetensors_checks import MAX_TENSORS, check_finite, read_header
@@ -30,10 +31,6 @@ PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib",
 READ_SUFFIXES = (".json", ".jinja", ".txt", ".model", ".md", ".html", ".py")
 """Of files that transformers or this package read whole into memory."""
 
-LARGE_FILES = (
-    "tokenizer.json", "vocab.json", "vocab.txt", "merges.txt", "spiece.model", "spm.model", "sentencepiece.bpe.model",
-    "tokenizer.model",
-)  # fmt: skip
 MAX_TOKENIZER_BYTES = 128 * 2**20
 
 
@@ -45,9 +42,9 @@ def checkpoint_folder(path: str | os.PathLike) -> Path:
         `ValueError`: if neither has a `config.json`.
     """
     path = Path(path)
-    if (path / "compact").is_symlink():
-        check_link(path, path / "compact")
-    for folder in (path / "compact", path):
+    if (path / COMPACT).is_symlink():
+        check_link(path, path / COMPACT)
+    for folder in (path / COMPACT, path):
         if (folder / "config.json").is_file():
             return folder
     if (path / ADAPTER).is_file():
@@ -121,7 +118,7 @@ def check_files(sizes: dict[str, int], *, no_pickles: bool = False) -> None:
         raise ValueError(f"{REPORT_ARRAYS} has {sizes[REPORT_ARRAYS]:,} bytes: {MAX_ARRAYS_BYTES:,} are allowed.")
     for name, size in sizes.items():
         if name.endswith(READ_SUFFIXES) and ("/" not in name or name.startswith("additional_chat_templates/")):
-            limit = MAX_TOKENIZER_BYTES if name in LARGE_FILES else MAX_JSON_BYTES
+            limit = MAX_TOKENIZER_BYTES if name in LARGE_TOKENIZER_FILES else MAX_JSON_BYTES
             if size > limit:
                 raise ValueError(f"{one_line(name)} has {size:,} bytes: {limit:,} are allowed.")
 

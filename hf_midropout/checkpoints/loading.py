@@ -16,15 +16,12 @@ from typing import Any
 from ..utils.hub_errors import HubError
 from ..utils.json_files import read_json
 from ..utils.terminal import one_line
+from ..utils.tokenizer_files import VOCABULARY_FILES
 from .checks import check_checkpoint
 from .config_checks import check_implementation
 from .size_checks import Weights
 
 
-TOKENIZER_FILES = (
-    "tokenizer.json", "spiece.model", "spm.model", "sentencepiece.bpe.model", "tokenizer.model", "vocab.json",
-    "vocab.txt",
-)  # fmt: skip
 WITHOUT_FILES = ("ByT5Tokenizer", "CanineTokenizer", "PerceiverTokenizer")
 """Whose vocabulary is that of bytes or of characters."""
 
@@ -45,8 +42,9 @@ def loading(what: str | os.PathLike) -> Iterator[None]:
     except MemoryError as error:
         raise ValueError(f"{what} cannot be loaded: it needs more memory than there is.") from error
     except Exception as error:
-        lines = str(error).strip().splitlines()
-        reason = f"{type(error).__name__}: {one_line(lines[0], 300)}" if lines else type(error).__name__
+        # The first line may only say that there is an error, and the others which.
+        said = one_line(" ".join(str(error).split()), 300)
+        reason = f"{type(error).__name__}: {said}" if said else type(error).__name__
         raise ValueError(f"{what} cannot be loaded: {reason}") from error
     except BaseException as error:
         # Rust's panics are no Exception.
@@ -131,10 +129,10 @@ def load_checked_tokenizer(folder: str | os.PathLike, *, trust_remote_code: bool
         `ValueError`: if it is broken, or there is none.
     """
     folder = Path(folder)
-    if not any((folder / name).is_file() for name in TOKENIZER_FILES):
+    if not any((folder / name).is_file() for name in VOCABULARY_FILES):
         path = folder / "tokenizer_config.json"
         if not path.is_file() or read_json(path).get("tokenizer_class") not in WITHOUT_FILES:
-            raise ValueError(f"{folder} has no tokenizer: must hold one of {', '.join(TOKENIZER_FILES)}.")
+            raise ValueError(f"{folder} has no tokenizer: must hold one of {', '.join(VOCABULARY_FILES)}.")
     with loading(f"The tokenizer in {folder}"):
         from transformers import AutoTokenizer
 

@@ -110,20 +110,12 @@ def save_stock(model, folder: Path, target: Path) -> None:
     """Writes the stock checkpoint, with tokenizer, report and card."""
     import shutil
 
-    from ..checkpoints.loading import TOKENIZER_FILES
     from ..export.stock import to_stock
     from ..reporting.model_card import write_card
     from ..utils.files import new_folder
     from ..utils.report_names import REPORT_ARRAYS, REPORT_NAME
+    from ..utils.tokenizer_files import TOKENIZER_FILES
 
-    beside = (
-        REPORT_NAME,
-        REPORT_ARRAYS,
-        "special_tokens_map.json",
-        "added_tokens.json",
-        "merges.txt",
-        *TOKENIZER_FILES,
-    )
     if is_uneven(model.config.model_type):
         raise ValueError(
             f"--stock: {folder} has layers of different widths, which transformers' own classes cannot load; prune "
@@ -137,7 +129,7 @@ def save_stock(model, folder: Path, target: Path) -> None:
     with new_folder(target) as saving:
         stock.save_pretrained(saving)
         for path in sorted(folder.iterdir()):
-            if path.name.startswith("tokenizer") or path.name in beside:
+            if path.name in (*TOKENIZER_FILES, REPORT_NAME, REPORT_ARRAYS):
                 shutil.copyfile(path, saving / path.name)
         write_card(saving, name=str(target))
     told = f"Saved {target}: a stock checkpoint, {sum(p.numel() for p in stock.parameters()):,} parameters; "

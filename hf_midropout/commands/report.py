@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..utils.narration import tell, write
 from ..utils.terminal import folded
+from .checkpoint.classifier import title_of
 from .options.data import TOLD, Telling, option
 from .options.parser import command_parser
 from .output.narrating import narrate
@@ -71,9 +72,3 @@ def main(args: ReportArguments) -> None:
     written = write_page(folder, page, name)
     write(folded(f"Written: {written[0]}, and {len(written) - 1} figures in {written[1].parent}.", "  "))
     tell("Next: open it in a browser.")
-
-
-def title_of(folder: Path) -> str:
-    """The name to show for a local checkpoint: of the training's output folder rather than `compact`."""
-    folder = folder.absolute()
-    return folder.parent.name if folder.name == "compact" else folder.name

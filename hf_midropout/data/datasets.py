@@ -88,6 +88,7 @@ def load_text_classification(
     max_train_samples: int | None = None,
     max_eval_samples: int | None = None,
     seed: int = 42,
+    needs_train: bool = True,
 ) -> TextClassificationData:
     """
     Loads and checks a text classification dataset.
@@ -101,7 +102,7 @@ def load_text_classification(
         name (`str`, *optional*, defaults to `"python-docs"`):
             A `save_to_disk` folder; a folder of parquet, csv, tsv, json or jsonl files named after splits, or in
             folders named so; one such file; a Hub dataset id; or `"python-docs"`, see
-            [`~builtin_data.load_python_docs`].
+            [`~hf_midropout.data.builtin.load_python_docs`].
         subset (`str`, *optional*):
             The configuration of a Hub dataset.
         text_column (`str` or `Sequence[str]`, *optional*):
@@ -109,7 +110,7 @@ def load_text_classification(
         label_column (`str`, *optional*):
             The label column. Found by name and type where not given.
         delimiter, encoding, column_names (*optional*):
-            How csv, tsv and json files are to be read, see [`~data_text_files.TextFileOptions`].
+            How csv, tsv and json files are to be read, see [`~hf_midropout.data.text_files.TextFileOptions`].
         label_names (`list[str]`, *optional*):
             Names for classes that are integers in the data: of 0, 1, ..., or of others in their order. The integers
             themselves are the names where not given.
@@ -121,6 +122,8 @@ def load_text_classification(
             The most rows to keep of the validation and of the test split, drawn at random.
         seed (`int`, *optional*, defaults to 42):
             Decides which rows are cut and drawn. The splits of `"python-docs"` do not depend on it.
+        needs_train (`bool`, *optional*, defaults to `True`):
+            Refuse data without a training split. If not, of such data no validation split is cut.
 
     Returns:
         `TextClassificationData`: The splits, the names of the classes, and notes on what was done.
@@ -154,25 +157,28 @@ def load_text_classification(
         raw = read_splits(name, subset, options)
         notes = raw.notes
 
-    found = select_splits(raw.splits, notes)
+    found = select_splits(raw.splits, notes, needs_train)
     splits = standardized(found, text_column, label_column, notes, raw.column_hint, label_names)
-    label_names = splits["train"].features["label"].names
-    if "validation" not in splits:
+    if not splits:
+        raise ValueError(f"No split of {name} can be used: {'; '.join(notes)}.")
+    first = next(iter(splits))
+    label_names = splits[first].features["label"].names
+    if "train" in splits and "validation" not in splits:
         cut_validation(splits, validation_fraction, seed, notes)
     shorten(splits, "train", max_train_samples, seed, notes)
     shorten(splits, "validation", max_eval_samples, seed, notes)
     shorten(splits, "test", max_eval_samples, seed, notes)
 
-    train_labels = splits["train"].select_columns("label").with_format("numpy")[:]["label"]
+    labels = splits[first].select_columns("label").with_format("numpy")[:]["label"]
     assert label_names is not None
-    present = {label_names[index] for index in np.unique(train_labels)}
+    present = {label_names[index] for index in np.unique(labels)}
     if len(present) < 2:
         raise ValueError(
             f"With max_train_samples={max_train_samples} only the class {present.pop()!r} is left in train."
         )
     absent = [label for label in label_names if label not in present]
     if absent:
-        notes.append(f"train: no rows of the classes {listed(absent, repr)}")
+        notes.append(f"{first}: no rows of the classes {listed(absent, repr)}")
 
     for note in notes:
         logger.info("%s: %s", name, note)

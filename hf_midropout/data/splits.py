@@ -19,7 +19,10 @@ def format_rows(count: int) -> str:
 def select_splits(
     found: dict[str, datasets.Dataset], notes: list[str], needs_train: bool = True
 ) -> dict[str, datasets.Dataset]:
-    """Gives the splits their standard names, and leaves the others out; `ValueError` without `train` or any."""
+    """
+    Gives the splits their standard names, and leaves the others out; `ValueError` where none is left, or no `train` if
+    that is needed.
+    """
     splits, used = {}, set()
     for standard, names in SPLIT_NAMES.items():
         name = next((name for name in names if name in found), None)

@@ -74,10 +74,10 @@ def standardized(
     label_names: list[str] | None = None,
 ) -> datasets.DatasetDict:
     """
-    Brings every split to the columns `text`, of pairs also `text_pair`, and `label`, with the classes of the training
-    split, which `label_names` name, if given, where they are integers.
+    Brings every split to the columns `text`, of pairs also `text_pair`, and `label`, with the classes of the first
+    one, that of training if there is one, which `label_names` name, if given, where they are integers.
     """
-    text_columns, label = find_columns(found["train"].features, text_column, label_column, column_hint)
+    text_columns, label = find_columns(next(iter(found.values())).features, text_column, label_column, column_hint)
     notes += columns_told(text_columns, label)
     encoder, splits = None, datasets.DatasetDict()
     for split, dataset in found.items():

@@ -54,7 +54,7 @@ def load_texts_with_targets(
     if label_names is not None:
         raise ValueError(f"label_names={label_names}: must be left out, as the model is for {problem_type}.")
     raw = read_splits(name, subset, TextFileOptions(delimiter, encoding, column_names))
-    splits = select_splits(raw.splits, [])
+    splits = select_splits(raw.splits, [], needs_train=False)
     if split not in splits:
         raise ValueError(f"split={split!r}: the data has {', '.join(splits)} only.")
     rows = splits[split]

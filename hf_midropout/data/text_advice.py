@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from ..utils.error_chain import chain
 from .columns import LABEL_COLUMNS, TEXT_COLUMNS
 
 
@@ -18,12 +19,7 @@ _BOMS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
 def explain_text_error(path: Path, error: BaseException, sep: str, encoding: str | None = None) -> str:
     """Why a csv or json file could not be read, and which option helps."""
-    chain: list[BaseException] = []
-    link: BaseException | None = error
-    while link is not None and link not in chain:
-        chain.append(link)
-        link = link.__cause__ or link.__context__
-    for link in chain:
+    for link in chain(error):
         if isinstance(link, UnicodeDecodeError):
             return _encoding_advice(path, link, encoding)
         if isinstance(link, pd.errors.ParserError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
 import logging
 import os
@@ -64,6 +65,7 @@ def export_onnx(model: nn.Module, folder: str | os.PathLike, name: str = "model.
         `ValueError`: if onnx, onnxscript or onnxruntime are not installed, or a link stands in the way.
         [`OnnxExportError`]: if a logit differs by more than `atol`.
     """
+    model = in_float32(model)
     content = to_onnx(model)
     difference = largest_difference(model, content)
     if not difference <= atol:
@@ -82,12 +84,13 @@ def to_onnx(model: nn.Module) -> bytes:
     batch = torch.export.Dim("batch", min=1)
     sequence = torch.export.Dim("sequence", min=2, max=positions(model))
     inputs = random_inputs(model, 3, 7)
+    model = in_float32(model)
     # The exporter reports its progress on stdout, and warns of names of axes that it gave itself and of torchvision.
     logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
     with frozen_inference(model), contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            Logits(model.float()).eval(),
+            Logits(model).eval(),
             tuple(inputs.values()),
             dynamo=True,
             dynamic_shapes=({0: batch, 1: sequence}, {0: batch, 1: sequence}),
@@ -98,6 +101,13 @@ def to_onnx(model: nn.Module) -> bytes:
         )
     assert program is not None  # of a call with dynamo=True
     return program.model_proto.SerializeToString()
+
+
+def in_float32(model: nn.Module) -> nn.Module:
+    """`model`, or a copy of it if it has other floats: the caller's stays as it is."""
+    if all(value.dtype == torch.float32 for value in model.state_dict().values() if value.is_floating_point()):
+        return model
+    return copy.deepcopy(model).float()
 
 
 def positions(model: nn.Module) -> int:

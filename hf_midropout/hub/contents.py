@@ -12,12 +12,11 @@ from ..model_types import auto_map, brings_code, code_files, is_uneven, stock_ty
 from ..utils.json_files import read_json
 from ..utils.report_names import REPORT_ARRAYS, REPORT_NAME
 from ..utils.safe_paths import files_of
+from ..utils.tokenizer_files import TOKENIZER_FILES
 
 
 PUBLISHED = (
-    "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
-    "added_tokens.json", "chat_template.jinja", "spiece.model", "spm.model", "sentencepiece.bpe.model",
-    "tokenizer.model", "vocab.json", "vocab.txt", "merges.txt", REPORT_NAME, REPORT_ARRAYS, "midropout_report.html",
+    "config.json", "generation_config.json", *TOKENIZER_FILES, REPORT_NAME, REPORT_ARRAYS, "midropout_report.html",
     "figures/*.png", "figures/*.svg", "onnx/model.onnx",
 )  # fmt: skip
 BY_PATH = (".safetensors", ".onnx")

@@ -47,9 +47,9 @@ def push(
     """
     Publishes the checkpoint in `folder` as one commit: either all of it is there afterwards, or nothing.
 
-    Weights are safetensors only. The two files of code travel along, with the `auto_map` that names them, so that it
-    loads without this package too. The model card is merged with the README that is on the Hub, or else with that in
-    `folder`; no file in `folder` is changed.
+    Weights are safetensors only. The files of code travel along, four for a head and two for layers of different
+    widths, with the `auto_map` that names them, so that it loads without this package too. The model card is merged
+    with the README that is on the Hub, or else with that in `folder`; no file in `folder` is changed.
 
     Args:
         folder (`str` or `os.PathLike`): A folder with a checkpoint.

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import torch
 
-from ..checkpoints.loading import TOKENIZER_FILES, load_checked_model, load_checked_tokenizer, loading
+from ..checkpoints.loading import load_checked_model, load_checked_tokenizer, loading
 from ..scoring.inference import frozen_inference
 from ..utils.hub_errors import HubError
+from ..utils.tokenizer_files import VOCABULARY_FILES
 from .contents import sha256_of
 from .publishing import Published, pull
 
@@ -70,7 +71,7 @@ def answers(folder: Path) -> tuple[torch.Tensor, list | None, dict[int, str]]:
     ids = None
     length = min(64, getattr(model.config, "max_position_embeddings", 64))
     inputs = {"input_ids": torch.arange(4 * length).reshape(4, length) % model.config.vocab_size}
-    if any((folder / name).is_file() for name in TOKENIZER_FILES):
+    if any((folder / name).is_file() for name in VOCABULARY_FILES):
         tokenizer = load_checked_tokenizer(folder)
         encoded = tokenizer(TEXTS, padding=True, truncation=True, max_length=length, return_tensors="pt")
         ids, inputs = encoded["input_ids"].tolist(), dict(encoded)

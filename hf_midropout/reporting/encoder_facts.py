@@ -11,7 +11,7 @@ from .card_facts import common_facts
 from .compared import compared
 from .parts import encoder_criterion_name
 from .report import Report
-from .verdict import place, plus_minus
+from .verdict import p_value, place, plus_minus
 
 
 def encoder_facts(report: Report, config: dict[str, Any]) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def also_done(encoder: PrunedEncoder) -> list[str]:
         told.append(
             f"The width is the smallest of {len(encoder.sweep.levels)} tried, the widest first, that is shown to lose "
             f"less than {encoder.sweep.margin:g} {encoder.sweep.metric} on {encoder.sweep.rows:,} validation rows: "
-            f"{row.difference:+.4f} ± {row.stderr:.4f} worse, p = {row.p_value:.3f}."
+            f"{row.difference:+.4f} ± {row.stderr:.4f} worse, {p_value(row.p_value)}."
         )
     if encoder.layers is not None:
         left = ", ".join(map(str, encoder.layers.kept))

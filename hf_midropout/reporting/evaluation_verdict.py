@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..pruning.comparison.evaluation import ALPHA, Evaluation, PairedComparison
 from ..pruning.record.encoder_schema import Estimate
 from ..utils.terminal import one_line
-from .verdict import difference, is_chance, percent
+from .verdict import difference, is_chance, p_value, percent
 
 
 def evaluation_verdict(
@@ -48,8 +48,3 @@ def with_error(evaluation: Evaluation) -> str:
     accuracy: Estimate = evaluation.metrics["accuracy"]
     chance = " (chance)" if is_chance(accuracy.value, evaluation.largest_class, evaluation.rows) else ""
     return f"{percent(accuracy.value)} ± {100 * accuracy.stderr:.1f}{chance}"
-
-
-def p_value(value: float) -> str:
-    """A p-value that is never shown as 0."""
-    return f"p = {value:.3f}" if value >= 0.0005 else "p < 0.001"

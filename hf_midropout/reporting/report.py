@@ -84,7 +84,7 @@ class Bin:
 
 @dataclass(kw_only=True)
 class Tested(Metrics):
-    """[`Metrics`] on the `rows` (`int`) of a `split` (`str`) that nothing was chosen with, and their `calibration`."""
+    """[`Metrics`] on `rows` (`int`), of a `split` (`str`), that nothing was chosen with, and their `calibration`."""
 
     split: str
     rows: Count

@@ -162,6 +162,11 @@ def plus_minus(estimate: Estimate, scale: float = 1, digits: int = 4, sign: str 
     return f"{value:{sign}.{digits}f} ± {scale * estimate.stderr:.{digits}f}"
 
 
+def p_value(value: float) -> str:
+    """A p-value that is never shown as 0."""
+    return f"p = {value:.3f}" if value >= 0.0005 else "p < 0.001"
+
+
 def percent(share: float | None) -> str:
     """A share with one decimal."""
     return "–" if share is None else f"{100 * share:.1f}%"

@@ -14,14 +14,14 @@ from pathlib import Path
 
 from ..model_types import ALL_CODE_FILES
 from ..utils.files import is_beside, write_json
-from ..utils.report_names import RECORD_FILES, REPORT_ARRAYS, REPORT_NAME
+from ..utils.report_names import COMPACT, RECORD_FILES, REPORT_ARRAYS, REPORT_NAME
+from ..utils.tokenizer_files import TOKENIZER_FILES
 from .resuming import CHECKPOINT, STATE
 
 
 # Pushes of the Trainer leave out names that begin with an underscore.
 RECORD = "_midropout_run.json"
 LOCK = "_midropout_run.lock"
-COMPACT = "compact"
 DENSE = "_dense_run"
 LOGS = "runs"
 
@@ -29,10 +29,7 @@ LOGS = "runs"
 # top, or paths with a slash.
 WRITTEN = (
     "config.json", "generation_config.json", "model*.safetensors", "model.safetensors.index.json", "adapter_*",
-    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "spiece.model",
-    "spm.model", "sentencepiece.bpe.model",
-    "tokenizer.model", "vocab.json", "vocab.txt", "merges.txt", "chat_template.jinja", "README.md",
-    *ALL_CODE_FILES, REPORT_NAME, REPORT_ARRAYS,
+    *TOKENIZER_FILES, "README.md", *ALL_CODE_FILES, REPORT_NAME, REPORT_ARRAYS,
     "midropout_report.html", "figures/*.png", "figures/*.svg", "onnx/model.onnx*",
     "training_args.bin", "trainer_state.json", "optimizer.pt", "optimizer.bin", "scheduler.pt", "scaler.pt",
     "rng_state*.pth", "pytorch_model_fsdp*", "pytorch_model_fsdp*/*", "optimizer_*/*", "global_step*/*", "latest",

@@ -1,1 +1,1 @@
-"""Files and random numbers."""
+"""What any other folder may use: files, paths, text for the terminal, random states, signals, processes."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import select
 import sys
-from collections.abc import Iterator
 from typing import Any
+
+from .error_chain import chain
 
 
 STATUS = 128 + 13
@@ -19,15 +20,6 @@ def is_closed_pipe(error: BaseException | None) -> bool:
     pipe to another process, breaks in the same way, and is an error.
     """
     return any(isinstance(each, BrokenPipeError) for each in chain(error)) and any(map(reader_is_gone, streams()))
-
-
-def chain(error: BaseException | None) -> Iterator[BaseException]:
-    """`error`, and what it came of."""
-    seen: list[BaseException] = []
-    while error is not None and error not in seen:
-        seen.append(error)
-        yield error
-        error = error.__cause__ or error.__context__
 
 
 def streams() -> list[Any]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from .error_chain import chain
 from .terminal import one_line
 
 
@@ -72,39 +73,36 @@ def explain(error: BaseException, endpoint: str, not_found: str = "") -> str | N
         OfflineModeIsEnabled,
     )
 
-    chain: list[BaseException] = []
-    while error is not None and error not in chain:
-        chain.append(error)
-        error = error.__cause__ or error.__context__  # type: ignore[assignment]
-    for link in chain:
+    links = list(chain(error))
+    for link in links:
         if isinstance(link, HubError):
             return one_line(link, 600)
-    if any(isinstance(link, LocalTokenNotFoundError) for link in chain):
+    if any(isinstance(link, LocalTokenNotFoundError) for link in links):
         return "no token was found: run `hf auth login`, or set HF_TOKEN."
-    for link in chain:
+    for link in links:
         response = getattr(link, "response", None)
         if isinstance(link, HfHubHTTPError) and response is not None:
             return _explain_status(response, endpoint, not_found)
-    if any(isinstance(link, OfflineModeIsEnabled) for link in chain):
+    if any(isinstance(link, OfflineModeIsEnabled) for link in links):
         return f"HF_HUB_OFFLINE is set.{not_found}"
-    if isinstance(chain[0], HFValidationError):
-        return f"{one_line(chain[0])}{not_found}"
+    if isinstance(links[0], HFValidationError):
+        return f"{one_line(links[0])}{not_found}"
     lost = ("httpx", "httpcore", "hf_xet")
-    for link in chain:
+    for link in links:
         if isinstance(link, (ConnectionError, TimeoutError)) or type(link).__module__.startswith(lost):
             return f"the connection to {endpoint} was lost ({_first_line(link)}). Try again."
         if "hf_xet" in str(link).lower() or "xet" in type(link).__name__.lower():
             return f"the transfer to {endpoint} broke off ({_first_line(link)}). Try again."
-    for link in chain:
+    for link in links:
         if isinstance(link, OSError) and "Consistency check failed" in str(link):
             return "a file arrived cut off. Try again."
-    if isinstance(chain[0], LocalEntryNotFoundError):
+    if isinstance(links[0], LocalEntryNotFoundError):
         why = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else f"{endpoint} could not be reached"
         return f"{why}, and the Hub's cache here has no whole copy.{not_found}"
-    if isinstance(chain[0], (json.JSONDecodeError, UnicodeDecodeError)):
+    if isinstance(links[0], (json.JSONDecodeError, UnicodeDecodeError)):
         return f"{endpoint} answered with something that is no JSON: check HF_ENDPOINT, and a proxy on the way."
-    if isinstance(chain[0], (KeyError, TypeError, AttributeError, IndexError, ValueError, AssertionError)):
-        return one_line(not_the_hub(f"{type(chain[0]).__name__}: {chain[0]}"), 600)
+    if isinstance(links[0], (KeyError, TypeError, AttributeError, IndexError, ValueError, AssertionError)):
+        return one_line(not_the_hub(f"{type(links[0]).__name__}: {links[0]}"), 600)
     return None
 
 

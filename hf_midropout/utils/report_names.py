@@ -1,5 +1,6 @@
-"""Names of the files that a report and a record are in: JSON for people, and the arrays beside it."""
+"""Names of what a training leaves: the folder of its result, and report and record, JSON with arrays beside it."""
 
+COMPACT = "compact"
 REPORT = "midropout_report"
 RECORD = "midropout_record"
 

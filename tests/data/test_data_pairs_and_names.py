@@ -76,6 +76,11 @@ def test_numbers_about_pairs(tmp_path):
         load_texts_with_targets(name, "train", "regression", 1, label_names=["a", "b"], **options)
 
 
+def test_numbers_of_a_test_split_alone(tmp_path):
+    Dataset.from_dict({"text": ["a", "b"], "label": [0.5, 1.5]}).to_json(tmp_path / "test.jsonl")
+    assert load_texts_with_targets(str(tmp_path), "test", "regression", 1).splits["test"]["label"][:] == [0.5, 1.5]
+
+
 @pytest.mark.parametrize(
     ("columns", "given", "message"),
     [

@@ -83,6 +83,14 @@ def test_an_onnx_model_that_differs_is_not_written(exported, tmp_path, monkeypat
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_model_that_is_exported_stays_as_it_is():
+    model = model_of().bfloat16()
+    copied = onnx.in_float32(model)
+    assert {value.dtype for value in copied.parameters()} == {torch.float32}
+    assert {value.dtype for value in model.parameters()} == {torch.bfloat16}
+    assert onnx.in_float32(copied) is copied  # no copy where there is nothing to change
+
+
 def test_a_linear_head_is_one_layer():
     model = model_of(head_activation="linear")
     model.classifier.layers[0].mask[3:7] = False

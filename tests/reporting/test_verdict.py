@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from hf_midropout.pruning.record.encoder_schema import Estimate
 from hf_midropout.pruning.record.latency_schema import BatchTiming, Latency
-from hf_midropout.pruning.record.schema import Baselines, Metrics
+from hf_midropout.pruning.record.schema import Baselines, Metrics, Sweep, SweepRow
+from hf_midropout.reporting.encoder_facts import also_done
 from hf_midropout.reporting.report import Beside, Report
-from hf_midropout.reporting.verdict import in_unit, is_chance, is_noise, plus_minus, verdict
+from hf_midropout.reporting.verdict import in_unit, is_chance, is_noise, p_value, plus_minus, verdict
 
 
 def test_what_it_says():
@@ -171,3 +172,10 @@ def test_no_minus_before_a_zero():
         and plus_minus(Estimate(0.5, 0), 100, 1) == "+50.0 ± 0.0"
     )
     assert plus_minus(Estimate(0.019, 0.002), digits=3, sign="-") == "0.019 ± 0.002"
+
+
+def test_no_p_value_is_zero():
+    row = SweepRow({}, {}, accuracy=0.7, macro_f1=0.7, loss=1.0, difference=0.0, stderr=0.001, p_value=1e-6)
+    sweep = Sweep("accuracy", 0.01, 0.05, rows=2000, dense={}, levels=[row], chosen=0)
+    assert also_done(replace(made_up_encoder_report().encoder, sweep=sweep))[0].endswith("worse, p < 0.001.")
+    assert p_value(0.0) == "p < 0.001" and p_value(0.0005) == "p = 0.001" and p_value(0.25) == "p = 0.250"

@@ -113,7 +113,9 @@ def test_the_command_goes_on_from_the_newest_whole_one(data_folder, tmp_path, ca
     weights = out / "checkpoint-10" / "optimizer.pt"
     weights.write_bytes(weights.read_bytes()[:1000])
     capsys.readouterr()
-    assert train(data_folder, out, "--resume", *options) == 0
+    assert train(data_folder, out, "--resume_from_checkpoint", str(out / "checkpoint-10"), *options) == 1
+    assert f"must be {out / 'checkpoint-5'}, the newest whole checkpoint in --output_dir" in capsys.readouterr().err
+    assert train(data_folder, out, "--resume_from_checkpoint", str(out / "checkpoint-5"), *options) == 0
     printed = capsys.readouterr().out
     assert "checkpoint-10 is skipped: optimizer.pt is cut off" in printed and "Going on from" in printed
     assert json.loads((out / "compact" / "midropout_report.json").read_text())["test"] == whole

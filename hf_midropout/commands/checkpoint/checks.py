@@ -33,6 +33,12 @@ def check_rows(args: RowsArguments) -> None:
     check_dataset_name(args.dataset)
 
 
+def check_seed(seed: int, bits: int = 64) -> None:
+    """`ValueError` for a `--seed` that generators of random numbers do not take."""
+    if not 0 <= seed < 2**bits:
+        raise ValueError(f"--seed {seed}: must be at least 0 and less than 2**{bits}.")
+
+
 def check_split_name(split: str | None) -> None:
     """`ValueError` for a `--split` that no data have."""
     if split is not None and split not in SPLITS:
@@ -87,11 +93,18 @@ def config_of(folder: Path, trust_remote_code: bool = False):
 
 
 def skeleton_of(config, trust_remote_code: bool = False):
-    """The classifier of a `config`, without weights."""
+    """
+    The classifier of a `config`, without weights.
+
+    Raises:
+        `ValueError`: if there is none with such settings.
+    """
     import torch
     from transformers import AutoModelForSequenceClassification
 
-    with torch.device("meta"):
+    from ...checkpoints.loading import loading
+
+    with loading(config.name_or_path), torch.device("meta"):
         return AutoModelForSequenceClassification.from_config(config, trust_remote_code=trust_remote_code)
 
 

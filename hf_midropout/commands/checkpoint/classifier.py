@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...utils.narration import is_quiet
+from ...utils.report_names import COMPACT
 from ...utils.terminal import one_line
 from .checks import check_problem_type, config_of, find_checkpoint, skeleton_of, tokens_to_cut_to
 
@@ -40,12 +41,9 @@ class Classifier:
 
     @property
     def title(self) -> str:
-        """A short name: that of the folder, or of the training whose `compact` it is; or the id on the Hub."""
+        """A short name: of a local folder its title, or the id on the Hub."""
         path = Path(self.name).expanduser()
-        if not path.exists():
-            return self.name
-        path = path.absolute()
-        return path.parent.name if path.name == "compact" else path.name
+        return title_of(path) if path.exists() else self.name
 
     def load(self) -> tuple[Any, Any]:
         """
@@ -71,6 +69,12 @@ class Classifier:
         batches = batches_for(model, rows, batch_size, processing_class=tokenizer)
         progress = f"Running {one_line(self.title, 40)}" if len(rows) > batch_size and not is_quiet() else None
         return predict(model, batches, progress=progress), model
+
+
+def title_of(folder: Path) -> str:
+    """The name to show for a local checkpoint: that of its folder, or of the training whose `compact` it is."""
+    folder = folder.absolute()
+    return folder.parent.name if folder.name == COMPACT else folder.name
 
 
 def load(folder: Path, trust_remote_code: bool) -> tuple[Any, Any]:

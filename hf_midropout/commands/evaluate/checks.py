@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from ..checkpoint.checks import check_label_names, check_rows, check_split_name
+from ..checkpoint.checks import check_label_names, check_rows, check_seed, check_split_name
 from ..checkpoint.classifier import Classifier
 from ..output.files import check_output_file, check_overwritten
 from .arguments import DEFAULT_MARGIN, EvaluateArguments
@@ -20,8 +20,7 @@ def check_arguments(args: EvaluateArguments) -> None:
     check_split_name(args.split)
     if args.max_samples is not None and args.max_samples < 2:
         raise ValueError(f"--max_samples {args.max_samples}: must be 2 or more; leave it out for all rows.")
-    if not 0 <= args.seed < 2**32:
-        raise ValueError(f"--seed {args.seed}: must be at least 0 and less than 2**32.")
+    check_seed(args.seed, 32)
     if not 0 < args.margin < 1:
         raise ValueError(f"--margin {args.margin}: must be in (0, 1), such as 0.01 for one point of accuracy.")
     if args.margin != DEFAULT_MARGIN and args.compare is None:

@@ -59,7 +59,7 @@ class GroupedParser(HfArgumentParser):
             return
         names = list(dict.fromkeys([f"--{field.name}", f"--{field.name.replace('_', '-')}"]))
         names += field.metadata.get("aliases", [])
-        told = {name: field.metadata[name] for name in ("help", "metavar") if name in field.metadata}
+        told = {name: field.metadata[name] for name in ("help", "metavar", "nargs", "const") if name in field.metadata}
         group.add_argument(*names, type=value_of(simple, type(None) in kinds), default=field.default, **told)
 
 

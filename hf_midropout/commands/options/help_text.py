@@ -30,7 +30,7 @@ class OptionFormatter(HelpFormatter):
         if is_switch(action) and action.default is True:
             names.insert(1, f"--no_{action.dest}")
         default = action.dest.upper() if action.required else TAKES.get(type_name(action), "VALUE")
-        takes = "" if action.nargs in (0, "?") else self._format_args(action, default)
+        takes = "" if action.nargs == 0 or is_switch(action) else self._format_args(action, default)
         return f"{', '.join(names)} {takes}".rstrip()
 
     def _format_args(self, action: Action, default_metavar: str) -> str:
@@ -38,7 +38,7 @@ class OptionFormatter(HelpFormatter):
             name = default_metavar
         else:
             (name,) = self._metavar_formatter(action, default_metavar)(1)
-        return f"{name} ..." if action.nargs == "+" else name
+        return {"+": f"{name} ...", "?": f"[{name}]"}.get(str(action.nargs), name)
 
     def _split_lines(self, text: str, width: int) -> list[str]:
         return textwrap.wrap(" ".join(text.split()), width, break_on_hyphens=False)

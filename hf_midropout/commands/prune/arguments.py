@@ -69,7 +69,11 @@ class PruneArguments(Telling, DataArguments):
         "prediction_variance, brain_surgeon, mask_fisher, mutual_information, joint_information, magnitude, "
         "std_times_norm, taylor or random.",
     )
-    split: str = option("train", "Split to measure and reconstruct on. Labels play no part in prediction_information.")
+    split: str = option(
+        "train",
+        "Split to measure and reconstruct on. Labels play no part in prediction_information. Networks are compared on "
+        "other rows, also where that is the same split.",
+    )
     max_samples: int = option(2048, "Rows of it to use, drawn at random.")
     max_eval_samples: int = option(
         2000, "Rows of test, or else of validation, to compare networks on, drawn at random."

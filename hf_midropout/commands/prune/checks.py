@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from pathlib import Path
 
 from ...choices import ENCODER_CRITERION_NAMES, Scope
-from ...pruning.config_checks import check_comparable
-from ..checkpoint.checks import check_rows
+from ...pruning.config_checks import FEWEST_ROWS, check_comparable
+from ..checkpoint.checks import check_rows, check_seed
 from ..options.names import options_named
 from .arguments import AUTO, DEFAULT_MARGIN, PruneArguments
 from .speed import check_speed
 
 
-FEWEST_ROWS = 100
 DTYPES = ("auto", "float32", "float16", "bfloat16")
 
 
@@ -40,6 +38,7 @@ def check_arguments(args: PruneArguments) -> None:
         raise ValueError(f"--max_samples {args.max_samples}: must be {FEWEST_ROWS} rows or more to reconstruct from.")
     if args.max_eval_samples < 1:
         raise ValueError(f"--max_eval_samples {args.max_eval_samples}: must be 1 or more.")
+    check_seed(args.seed)
     check_scope(args)
     check_rows(args)
     check_speed(args)
@@ -64,12 +63,6 @@ def check_scope(args: PruneArguments) -> None:
             f"--scope global with --speedup {args.speedup:g}: the width that is fast enough is found with as many "
             "neurons in each layer. Give --scope layer, or --keep."
         )
-
-
-def check_split(split: str, splits: Iterable[str]) -> None:
-    """`ValueError` for a `--split` that the data does not have."""
-    if split not in splits:
-        raise ValueError(f"--split {split}: the data has {', '.join(splits)} only.")
 
 
 def check_checkpoint(name: str, model, keep: float | None, scope: Scope = "layer") -> None:

@@ -19,9 +19,10 @@ from ..options.data import load_data
 from ..options.parser import command_parser
 from ..output.narrating import narrate
 from .arguments import GROUPS, PruneArguments
-from .checks import check_arguments, check_checkpoint, check_split
+from .checks import check_arguments, check_checkpoint
 from .finish import finish, neurons_at_first, remove_what_a_kill_left
 from .networks import prune_and_compare
+from .rows import draw_rows
 from .smaller import check_layers_option, check_vocabulary_option, dtype_to_save
 from .speed import check_latency_tokens, search_as_asked
 
@@ -66,7 +67,8 @@ def main(args: PruneArguments) -> None:
     at_first = neurons_at_first(checkpoint)
     data = load_data(args)
     check_label_names(config.id2label, data.label_names)
-    check_split(args.split, data.splits)
+    # Before tokenizing all rows of a large dataset, which takes longer than the pruning.
+    splits = draw_rows(args, data)
     tell(f"Loading {one_line(args.checkpoint)}")
     tokenizer, model = load(checkpoint, args.trust_remote_code)
     model.eval()
@@ -76,6 +78,6 @@ def main(args: PruneArguments) -> None:
     check_vocabulary_option(args, model, tokenizer)
     remove_what_a_kill_left(args.output_dir)
     search = search_as_asked(args, model, max_length)
-    outcome = prune_and_compare(args, model, tokenizer, data, max_length, search)
+    outcome = prune_and_compare(args, model, tokenizer, data, splits, max_length, search)
     outcome.seconds["total"] = time.perf_counter() - started
     finish(args, checkpoint, data, outcome, dtype_to_save(args, config), at_first)

@@ -12,6 +12,7 @@ from ...utils.narration import tell
 from ...utils.terminal import folded
 from .arguments import AUTO, PruneArguments
 from .finish import Outcome
+from .rows import held_out_split
 from .smaller import drop_layers_as_asked, layers_to_keep, trim_as_asked
 from .speed import time_as_asked
 
@@ -31,12 +32,13 @@ def prune_and_compare(
     model,
     tokenizer,
     data: TextClassificationData,
+    splits: dict[str, Dataset],
     max_length: int,
     search: SpeedupSearch | None,
 ) -> Outcome:
     """
-    Prunes copies of `model` by the criterion that was asked for, and by others to compare with; `model` itself loses
-    the layers that are to go.
+    Prunes copies of `model` by the criterion that was asked for, and by others to compare with, on the rows that
+    [`draw_rows`] gives; `model` itself loses the layers that are to go.
     """
     from datasets import DatasetDict
 
@@ -47,21 +49,14 @@ def prune_and_compare(
     from ...reporting.encoder_building import DENSE
     from ...scoring.batches import batches_for
 
-    held_out = "test" if "test" in data.splits else "validation"
-    # Drawn first: tokenizing all rows of a large dataset takes longer than the pruning.
-    splits = {
-        "measured": drawn(data.splits[args.split], args.max_samples, args.seed),
-        "compared": drawn(data.splits[held_out], args.max_eval_samples, args.seed),
-    }
-    if args.keep == AUTO:
-        splits["searched"] = drawn(data.splits["validation"], args.max_eval_samples, args.seed)
+    held_out = held_out_split(data)
     rows = replace(data, splits=DatasetDict(splits)).tokenize(tokenizer, max_length)
     batches = {part: batches_for(model, rows[part], args.batch_size, processing_class=tokenizer) for part in splits}
     measured, compared = Measured(args.split, len(rows["measured"])), len(rows["compared"])
     tell(
         folded(
             f"Data: {Path(data.name).name}; {measured.rows:,} {args.split} rows to measure with, {compared:,} "
-            f"{held_out} ones to compare on, cut to {max_length} tokens",
+            f"{'other ' * (held_out == args.split)}{held_out} ones to compare on, cut to {max_length} tokens",
             "  ",
         )
     )
@@ -126,8 +121,3 @@ def pruned_networks(args: PruneArguments, evidence, validation, width: int | Non
     networks |= {name: copy.deepcopy(evidence.network) for name in budgets}
     pruned |= prune_with(evidence, budgets, {name: networks[name] for name in budgets})
     return {name: networks[name] for name in criteria}, pruned[args.criterion], sweep
-
-
-def drawn(rows: Dataset, most: int, seed: int) -> Dataset:
-    """Up to `most` of `rows`, at random."""
-    return rows.shuffle(seed=seed).select(range(min(most, len(rows))))

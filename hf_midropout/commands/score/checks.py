@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from ..checkpoint.checks import check_rows, check_split_name, skeleton_of, tokens_to_cut_to
+from ..checkpoint.checks import check_rows, check_seed, check_split_name, skeleton_of, tokens_to_cut_to
 from ..options.names import options_named
 from ..output.files import check_output_file
 from .arguments import ScoreArguments
@@ -16,8 +16,7 @@ def check_arguments(args: ScoreArguments) -> None:
     check_split_name(args.split)
     if args.max_samples < 0 or args.max_samples == 1:
         raise ValueError(f"--max_samples {args.max_samples}: must be 2 or more, or 0 for all rows.")
-    if not 0 <= args.seed < 2**64:
-        raise ValueError(f"--seed {args.seed}: must be at least 0 and less than 2**64.")
+    check_seed(args.seed)
     check_rows(args)
     check_output_file("output", args.output, (".json",))
     check_output_file("figure", args.figure, (".png",))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ...utils.narration import tell, write
 from ...utils.terminal import folded, one_line
 from ..checkpoint.checks import check_builtin_labels, check_label_names, config_of, find_checkpoint
+from ..checkpoint.classifier import load
 from ..options.data import load_data
 from ..options.names import options_named
 from ..options.parser import command_parser
@@ -51,7 +52,6 @@ def main(args: ScoreArguments) -> None:
     narrate(args)
     checkpoint = find_checkpoint(args.checkpoint, args.trust_remote_code)
 
-    from ...checkpoints.loading import load_checked_model, load_checked_tokenizer
     from ...scoring.neurons import score_neurons
 
     config = config_of(checkpoint, args.trust_remote_code)
@@ -64,8 +64,7 @@ def main(args: ScoreArguments) -> None:
     for note in data.notes:
         tell(folded(f"  {note}", "    "))
     tell(f"Loading {one_line(args.checkpoint)}")
-    tokenizer = load_checked_tokenizer(checkpoint, trust_remote_code=args.trust_remote_code)
-    model = load_checked_model(checkpoint, trust_remote_code=args.trust_remote_code)
+    tokenizer, model = load(checkpoint, args.trust_remote_code)
     with options_named(type(args)):
         scores = score_neurons(
             model,
@@ -96,7 +95,7 @@ def load_labelled_data(args: ScoreArguments, config) -> TextClassificationData:
     if problem_type == "single_label_classification":
         if args.dataset is None:
             check_builtin_labels(config.id2label)
-        data = load_data(args)
+        data = load_data(args, needs_train=False)
         check_label_names(config.id2label, data.label_names)
         return data
     with options_named(type(args)):

@@ -19,6 +19,9 @@ GROUPS = {
     "metric margin alpha score_samples reconstruction_samples",
     "messages and help": "quiet report_to config help help_all",
 }
+NEWEST = "true"
+"""The `resume` of a run that names no checkpoint."""
+YES, NO = (NEWEST, "yes", "1"), ("false", "no", "0", "none")
 DEFAULTS = {"eval_strategy": "epoch", "save_strategy": "epoch", "save_total_limit": 2, "logging_steps": 25}
 """Of options that are the Trainer's own, where the command has others."""
 
@@ -49,8 +52,13 @@ class TrainArguments(DataArguments):
         metavar="FOLDER",
     )
     overwrite_output_dir: bool = option(False, "Delete what an earlier run left in output_dir.")
-    resume: bool = option(
-        False, "Go on from the last whole checkpoint in output_dir.", aliases=["--resume_from_checkpoint"]
+    resume: str | None = option(
+        None,
+        "Go on from the newest whole checkpoint in output_dir. Its path may be given; that of another is refused.",
+        aliases=["--resume_from_checkpoint", "--resume-from-checkpoint"],
+        metavar="CHECKPOINT",
+        nargs="?",
+        const=NEWEST,
     )
     compare: str | None = option(
         None,
@@ -130,3 +138,7 @@ class TrainArguments(DataArguments):
     )
     quiet: bool = option(False, "Print results and errors only, without bars.")
     training_options: list[str] = field(default_factory=list)
+
+    def __post_init__(self):
+        word = str(self.resume).lower()  # as a switch it may be given true or false
+        self.resume = NEWEST if word in YES else None if word in NO else self.resume

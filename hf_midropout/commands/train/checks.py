@@ -11,7 +11,7 @@ from ...choices import FEWEST_TOKENS, TINY_MAX_LENGTH
 from ...training.launcher import config_file
 from ...training.output_place import check_name
 from ...utils.local_paths import DATA_SUFFIXES, is_meant_as_path, missing_path
-from .arguments import TrainArguments
+from .arguments import NEWEST, TrainArguments
 
 
 MAX_HEAD_WIDTH = 1_000_000
@@ -67,6 +67,17 @@ def check_options(args: TrainArguments) -> None:
         config_file(args.accelerate_config)
     for name in ("model", "dataset"):
         check_source(name, getattr(args, name))
+
+
+def check_resumed(args: TrainArguments, newest: str | None) -> None:
+    """`ValueError` for a checkpoint to go on from that is not the `newest` whole one: those after it would stay."""
+    if args.resume in (None, NEWEST) or newest is None:
+        return
+    if Path(str(args.resume)).expanduser().resolve() != Path(newest).resolve():
+        raise ValueError(
+            f"--resume {args.resume}: must be {newest}, the newest whole checkpoint in --output_dir, which --resume "
+            "without a value takes."
+        )
 
 
 def check_source(option: str, value: str | None) -> None:

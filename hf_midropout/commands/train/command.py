@@ -21,7 +21,7 @@ from ..options.names import options_named
 from ..options.parser import command_parser
 from ..output.narrating import narrate
 from .arguments import DEFAULTS, GROUPS, TrainArguments
-from .checks import check_options
+from .checks import check_options, check_resumed
 from .command_line import HIDDEN, command_line, published_command
 from .dense import check_comparison
 from .ending import Progress, ending_told
@@ -64,12 +64,12 @@ def main(args: TrainArguments, config: MIDropoutConfig) -> Path | None:
     given = {f"--{name}": getattr(args, name) for name in ("model", "dataset", "accelerate_config")}
     path = check_place(args.output_dir, given)
     args = resolved(replace(args, output_dir=str(path)))
-    output = OutputFolder(path, overwrite=args.overwrite_output_dir, resume=args.resume)
+    output = OutputFolder(path, overwrite=args.overwrite_output_dir, resume=args.resume is not None)
     progress = Progress(output)
     with ending_told(progress):
         if args.accelerate_config:
             with output:  # what is refused here is refused before processes start
-                pass
+                check_resumed(args, output.checkpoint)
             progress.launched = True
             launch(["train", *command_line(args, config)], args.accelerate_config, args.accelerate or [])
             return None
@@ -87,6 +87,7 @@ def train(args: TrainArguments, config, output: OutputFolder, progress: Progress
     def hold() -> tuple[str | None, dict[str, str]]:
         stack.push(output)  # first: a signal between entering and noting that would leave the folder behind
         output.__enter__()
+        check_resumed(args, output.checkpoint)
         return output.checkpoint, output.skipped
 
     if is_alone():

@@ -24,7 +24,7 @@ def published_command(args: TrainArguments, config: MIDropoutConfig, model_sourc
         dataset=public_name(args.dataset, data_source),
         output_dir=str(public_name(args.output_dir, None)),
         overwrite_output_dir=False,
-        resume=False,
+        resume=None,
         training_options=without_tokens({"training_options": args.training_options})["training_options"],
     )
     return shlex.join(["hf-midropout", "train", *command_line(shown, config)])

@@ -12,6 +12,7 @@ from typing import Any
 from ...training.output_folder import OutputFolder
 from ...training.resuming import find_last_whole
 from ...training.run_record import RunRecord
+from ...utils.error_chain import chain
 from ...utils.interruption import received
 
 
@@ -81,16 +82,12 @@ def kept(progress: Progress) -> str:
 
 def is_disk_full(error: BaseException) -> bool:
     """Whether `error` is one of those by which Python, safetensors and torch say that a disk is full."""
-    seen: list[BaseException] = []
-    link: BaseException | None = error
-    while link is not None and link not in seen:
-        seen.append(link)
+    for link in chain(error):
         if isinstance(link, OSError) and link.errno in (errno.ENOSPC, errno.EDQUOT):
             return True
         text = str(link)
         if "No space left on device" in text or "os error 28" in text or "Disk quota exceeded" in text:
             return True
-        link = link.__cause__ or link.__context__
     return False
 
 

@@ -7,8 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ...training.output_folder import OutputFolder
-from ...training.run_record import COMPACT
 from ...utils.narration import tell
+from ...utils.report_names import COMPACT
 from .arguments import TrainArguments
 from .dense import predictions_of
 from .summary import print_summary

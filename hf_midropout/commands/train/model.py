@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ...checkpoints.checks import checkpoint_folder, read_json
-from ...checkpoints.loading import TOKENIZER_FILES, load_checked_tokenizer
+from ...checkpoints.loading import load_checked_tokenizer
 from ...model_types import HEAD_ARCHITECTURES, is_uneven, position_limit, stock_type
+from ...utils.tokenizer_files import VOCABULARY_FILES
 from .arguments import TrainArguments
 from .head import check_head, head_options, hidden_size
 from .tokenizer_checks import check_texts, check_tokenizer, sample_of_texts
@@ -48,9 +49,9 @@ def find_model(args: TrainArguments) -> tuple[Path | None, str]:
             f"{named}: its layers have different widths, and a MI-Dropout head goes on others only; give the model "
             "that it was pruned from."
         )
-    if not any((folder / name).is_file() for name in TOKENIZER_FILES):
+    if not any((folder / name).is_file() for name in VOCABULARY_FILES):
         raise ValueError(
-            f"{named}: it has no tokenizer (one of {', '.join(TOKENIZER_FILES)}), without which its token ids mean "
+            f"{named}: it has no tokenizer (one of {', '.join(VOCABULARY_FILES)}), without which its token ids mean "
             "nothing."
         )
     limit = position_limit(config)

@@ -8,7 +8,7 @@ from pathlib import Path
 from ...pruning.record.schema import Baselines, Metrics, Sweep
 from ...reporting.parts import in_order
 from ...reporting.report import Report
-from ...reporting.verdict import verdict
+from ...reporting.verdict import p_value, verdict
 from ...utils.narration import is_quiet, write
 from ...utils.report_names import REPORT_NAME
 from ...utils.terminal import folded, one_line
@@ -89,7 +89,7 @@ def print_search(sweep: Sweep) -> None:
     level = sweep.levels[sweep.chosen]
     told += (
         f"the smallest network shown to be worse by less than {sweep.margin} in {sweep.metric} is worse by "
-        f"{level.difference:.4f} ± {level.stderr:.4f} (p {format_p(level.p_value)})."
+        f"{level.difference:.4f} ± {level.stderr:.4f} ({p_value(level.p_value)})."
     )
     write("\n" + folded(told))
 
@@ -114,8 +114,3 @@ def spread(metrics: Metrics) -> str:
     if value is None:
         return ""
     return f" ± {value:.4f}" if value == 0 or value >= 0.00005 else f" ± {value:.0e}"
-
-
-def format_p(value: float) -> str:
-    """A p-value that is never shown as 0."""
-    return f"= {value:.3f}" if value >= 0.0005 else "< 0.001"

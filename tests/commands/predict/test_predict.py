@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 
 import pytest
 from classifiers import save_classifiers
@@ -117,3 +118,15 @@ def test_no_text_at_all(folder, monkeypatch, capsys):
         monkeypatch.setattr("sys.stdin", io.StringIO(text))
         assert predict(folder / "dense") == 1
         assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [({"hidden_act": "nope"}, "KeyError: 'nope'"), ({"hidden_size": "16"}, "'hidden_size' expected int, got str")],
+)
+def test_settings_that_no_model_has_are_one_line(folder, tmp_path, capsys, wrong, reason):
+    spoilt = shutil.copytree(folder / "dense", tmp_path / "spoilt")
+    config = json.loads((spoilt / "config.json").read_text())
+    (spoilt / "config.json").write_text(json.dumps({**config, **wrong}))
+    assert predict(spoilt, "--text", "ball") == 1
+    assert f"{spoilt} cannot be loaded:" in (told := capsys.readouterr().err) and reason in told

@@ -211,6 +211,8 @@ def test_ctrl_c_leaves_nothing(classifier, data_folder, tmp_path, monkeypatch, c
         (["--max_samples", "99"], "--max_samples 99: must be 100 rows or more"),
         (["--criterion", "luck"], "--criterion luck: must be one of mutual_information"),
         (["--max_length", "25"], "--max_length 25: the model has positions for 24 tokens"),
+        (["--seed", "-1"], "--seed -1: must be at least 0 and less than 2**64"),
+        (["--split", "test"], "--split test: the test split has 30 rows to compare on and to measure on"),
         (["--split", "dev"], "--split dev: the data has train"),
         (["--keep_layers", "0"], "--keep_layers 0: would drop every layer; must be 1 or more"),
         (["--keep_layers", "3"], "--keep_layers 3: the encoder has 2 layers; must be 1 to 2"),

@@ -206,6 +206,23 @@ def test_a_split_that_the_data_have_not(output, nothing_is_computed, tmp_path, c
     assert "--split test: the data has train, validation only" in line
 
 
+def test_a_split_to_score_on_is_enough(output, data_folder, tmp_path, capsys):
+    """Nothing is trained: a training split is no more needed than for `evaluate`."""
+    shutil.copy(data_folder / "test.csv", tmp_path)
+    assert main(["score", str(output), "--dataset", str(tmp_path), "--split", "test"]) == 0
+    assert "30 samples" in capsys.readouterr().out
+    assert "--split train: the data has test only" in error_of(capsys, output, "--dataset", tmp_path)
+
+
+def test_a_half_precision_checkpoint_is_scored_in_float32(output, data_folder, tmp_path, monkeypatch):
+    folder = shutil.copytree(output / "compact", tmp_path / "half")
+    MIDropoutAlbertForSequenceClassification.from_pretrained(folder).half().save_pretrained(folder)
+    scored = []
+    monkeypatch.setattr(scoring, "score_neurons", lambda model, *args, **kwargs: scored.append(model.dtype) or "")
+    assert main(["score", str(folder), "--dataset", str(data_folder)]) == 0
+    assert scored == [torch.float32]
+
+
 def test_the_options_that_help_do_help(output, tmp_path, capsys):
     rows = {"text": ["bällé goal", "bank stock"] * 20, "label": ["sport", "money"] * 20}
     Dataset.from_dict(rows).to_pandas().to_csv(

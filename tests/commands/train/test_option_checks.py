@@ -9,7 +9,8 @@ import pytest
 
 from hf_midropout.cli import main
 from hf_midropout.commands.train.arguments import TrainArguments
-from hf_midropout.commands.train.checks import check_options
+from hf_midropout.commands.train.checks import check_options, check_resumed
+from hf_midropout.commands.train.command import make_parser
 
 
 @pytest.mark.parametrize(
@@ -24,7 +25,7 @@ from hf_midropout.commands.train.checks import check_options
         ({"per_device_train_batch_size": 0}, "--per_device_train_batch_size 0: must be 1 or more"),
         ({"seed": -1}, "--seed -1: must be 0 to 4294967295"),
         ({"bf16": True, "fp16": True}, "--bf16 and --fp16: give one"),
-        ({"resume": True, "overwrite_output_dir": True}, "--resume and --overwrite_output_dir: give one"),
+        ({"resume": "true", "overwrite_output_dir": True}, "--resume and --overwrite_output_dir: give one"),
         ({"accelerate": ["num_processes=2"]}, "name one with --accelerate_config"),
         ({"accelerate_config": "tpu"}, "--accelerate_config 'tpu': must be a YAML file or one of"),
         (
@@ -44,6 +45,31 @@ def test_each_is_told_as_it_was_typed(options, message):
     with pytest.raises(ValueError) as told:
         check_options(TrainArguments(**options))
     assert message in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "resume"),
+    [
+        ([], None),
+        (["--resume", "--bf16"], "true"),
+        (["--resume_from_checkpoint"], "true"),
+        (["--resume_from_checkpoint", "True"], "true"),
+        (["--resume-from-checkpoint", "out/checkpoint-10"], "out/checkpoint-10"),
+        (["--resume=false"], None),
+    ],
+)
+def test_resuming_as_in_scripts_of_transformers(options, resume):
+    assert make_parser().parse_args_into_dataclasses(options)[0].resume == resume
+
+
+def test_only_the_newest_checkpoint_is_gone_on_from(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    newest = str(tmp_path / "out" / "checkpoint-10")
+    for named in (None, "true", "out/checkpoint-10", f"{newest}/"):
+        check_resumed(TrainArguments(resume=named), newest)
+    with pytest.raises(ValueError) as told:
+        check_resumed(TrainArguments(resume="out/checkpoint-5"), newest)
+    assert str(told.value).startswith(f"--resume out/checkpoint-5: must be {newest}, the newest whole checkpoint in")
 
 
 def test_the_defaults_pass():

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AlbertConfig, AlbertForMaskedLM, AlbertModel, AutoTokenizer, GPT2Config, GPT2Model
 
 from hf_midropout.cli import main
-from hf_midropout.commands.train.summary import format_p, print_baselines
+from hf_midropout.commands.train.summary import print_baselines
 from hf_midropout.commands.train.tokenizer_checks import check_texts
 from hf_midropout.commands.train.trainer_arguments import given_options
 from hf_midropout.models.builtin import train_tokenizer
@@ -260,7 +260,3 @@ def test_the_spread_stands_beside_what_it_is_of(capsys, std, shown):
     lines = capsys.readouterr().out.splitlines()
     assert shown in lines[-1]
     assert len(lines[-1]) == len(lines[-2]) == len(lines[-3]) and lines[-2].endswith("0.9850")
-
-
-def test_no_p_value_is_zero():
-    assert format_p(0.0) == "< 0.001" and format_p(0.0005) == "= 0.001" and format_p(0.25) == "= 0.250"
