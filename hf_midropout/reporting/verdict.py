@@ -173,21 +173,32 @@ def percent(share: float | None) -> str:
 
 
 def sizes(report: Report) -> str:
-    """Parameters and bytes, before and after, and the percentage by which they are less."""
-    model = report.model
-    counts = [
-        f"{before} -> {after} {unit}" if before != after else f"{after} {unit} as before"
-        for before, after, unit in (
-            in_unit(model.parameters_before, model.parameters_after, ("parameters", "thousand parameters",
-                                                                      "million parameters", "billion parameters")),
-            in_unit(model.bytes_before, model.bytes_after, ("bytes", "kB", "MB", "GB")),
-        )
-        if unit
-    ]  # fmt: skip
-    if len(counts) and model.parameters_before and model.parameters_after is not None:
-        less = 1 - model.parameters_after / model.parameters_before
-        counts[-1] += f" ({100 * less:.3g}% less)" if less >= 0.0005 else ""
-    return ", ".join(counts) or "Sizes are not known"
+    """Parameters and bytes, before and after, and the percentages by which they are less, once if they are alike."""
+    model, told = report.model, []
+    for before, after, units in (
+        (model.parameters_before, model.parameters_after, ("parameters", "thousand parameters", "million parameters",
+                                                           "billion parameters")),
+        (model.bytes_before, model.bytes_after, ("bytes", "kB", "MB", "GB")),
+    ):  # fmt: skip
+        was, now, unit = in_unit(before, after, units)
+        if unit:
+            told.append((f"{was} -> {now} {unit}" if was != now else f"{now} {unit} as before", less(before, after)))
+    shares = [share for _, share in told if share is not None]
+    if told and len(shares) == len(told) and max(shares) - min(shares) < 0.01:
+        return ", ".join(size for size, _ in told) + in_brackets(shares[0])
+    return ", ".join(size + in_brackets(share) for size, share in told) or "Sizes are not known"
+
+
+def less(before: int | None, after: int | None) -> float | None:
+    """The share by which a size is less; below 0 if it is more."""
+    return 1 - after / before if before and after is not None else None
+
+
+def in_brackets(share: float | None) -> str:
+    """Such a share in words; nothing where it rounds to 0."""
+    if share is None or abs(share) < 0.0005:
+        return ""
+    return f" ({100 * abs(share):.3g}% {'less' if share > 0 else 'more'})"
 
 
 def faster(latency: Latency) -> str:

@@ -95,6 +95,16 @@ def new_folder(path: str | os.PathLike, former: str | os.PathLike | None = None)
                 parent.rmdir()
 
 
+def try_folder(path: Path) -> None:
+    """`OSError` if [`new_folder`] cannot make a folder at `path`; leaves nothing."""
+    with suppress(_Tried), new_folder(path):
+        raise _Tried
+
+
+class _Tried(Exception):
+    """Ends a trial."""
+
+
 def clean_up(folder: Path, names: tuple[str, ...], remove: Callable[[Path], None]) -> None:
     """
     Removes what `write_bytes` and `new_folder` of processes that are dead left beside `names` in `folder`.

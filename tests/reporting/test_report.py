@@ -63,9 +63,9 @@ HOSTILE = {
     ),
     "more neurons than a page shows": (
         lambda it: edit(
-            it, lambda c: step(c)["scores"].update(layers={str(n): {"neurons": 50_000} for n in range(3)})
+            it, lambda c: step(c)["scores"].update(layers={str(n): {"neurons": 1_000_000} for n in range(3)})
         ),
-        "more than 100,000 neurons, which no page can show",
+        "more than 2,000,000 neurons, which no page can show",
     ),
     "other layers": (
         lambda it: edit(it, lambda c: step(c)["scores"].update(layers={"x": {"neurons": 3}})), "different layers",

@@ -39,6 +39,14 @@ def test_a_loss_that_is_shown_and_a_network_at_chance():
     assert "with 50% of the feed-forward neurons (25% of those before an earlier pruning), dense" in verdict(report)[0]
 
 
+def test_a_file_that_is_smaller_for_its_dtype_too_has_a_percentage_of_its_own():
+    report = made_up_encoder_report(controls=False)
+    report.model.bytes_before, report.model.bytes_after = 91_600_000, 35_000_000
+    assert "22.9 -> 17.5 million parameters (23.6% less), 91.6 -> 35.0 MB (61.8% less)" in verdict(report)[1]
+    report.model.bytes_after = 140_000_000
+    assert "22.9 -> 17.5 million parameters (23.6% less), 91.6 -> 140 MB (52.8% more)" in verdict(report)[1]
+
+
 def test_without_controls_and_sizes():
     report = made_up_encoder_report(controls=False)
     report.model.bytes_after = None

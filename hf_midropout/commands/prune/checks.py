@@ -7,6 +7,8 @@ from pathlib import Path
 
 from ...choices import ENCODER_CRITERION_NAMES, Scope
 from ...pruning.config_checks import FEWEST_ROWS, check_comparable
+from ...training.output_place import check_name
+from ...utils.files import try_folder
 from ..checkpoint.checks import check_rows, check_seed
 from ..options.names import options_named
 from .arguments import AUTO, DEFAULT_MARGIN, PruneArguments
@@ -42,14 +44,42 @@ def check_arguments(args: PruneArguments) -> None:
     check_scope(args)
     check_rows(args)
     check_speed(args)
-    path = Path(args.output_dir)
-    if not args.output_dir.strip():
+
+
+def output_folder(name: str) -> Path:
+    """
+    The folder that `--output_dir` names; of a link, where it leads.
+
+    Raises:
+        `ValueError`: for a place that is taken, or where no folder can be made.
+    """
+    if not name.strip():
         raise ValueError("--output_dir: must name a folder.")
+    check_name("--output_dir", name)
+    path = Path(name).expanduser()
+    if path.is_symlink():
+        if not path.exists():
+            raise ValueError(f"--output_dir {name}: is a link that leads nowhere; name another.")
+        path = path.resolve()  # the link itself is the user's
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise ValueError(f"--output_dir {args.output_dir}: exists already and is not empty; name another.")
-    parent = next(parent for parent in path.absolute().parents if parent.exists())
-    if not os.access(parent, os.W_OK):
-        raise ValueError(f"--output_dir {args.output_dir}: {parent} may not be written to.")
+        raise ValueError(f"--output_dir {name}: exists already and is not empty; name another.")
+    place = next(parent for parent in path.absolute().parents if parent.exists())
+    if not place.is_dir():
+        raise ValueError(f"--output_dir {name}: {place} is a file, and no folder can be made in it.")
+    if os.path.ismount(path):
+        raise ValueError(f"--output_dir {name}: something is mounted there; name a folder in it.")
+    try:
+        try_folder(path)
+    except OSError as error:
+        raise ValueError(f"--output_dir {name}: no folder can be made there: {error.strerror}.") from error
+    return path
+
+
+def num_neurons(model) -> int:
+    """Feed-forward neurons of the encoder of `model`."""
+    from ...groups import find_groups
+
+    return sum(group.num_units for group in find_groups(model, "encoder").values())
 
 
 def check_scope(args: PruneArguments) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from ...utils.narration import tell
 from ...utils.terminal import one_line
@@ -19,11 +20,11 @@ from ..options.data import load_data
 from ..options.parser import command_parser
 from ..output.narrating import narrate
 from .arguments import GROUPS, PruneArguments
-from .checks import check_arguments, check_checkpoint
+from .checks import check_arguments, check_checkpoint, num_neurons, output_folder
 from .finish import finish, neurons_at_first, remove_what_a_kill_left
 from .networks import prune_and_compare
 from .rows import draw_rows
-from .smaller import check_layers_option, check_vocabulary_option, dtype_to_save
+from .smaller import check_fits, check_layers_option, check_vocabulary_option, dtype_to_save
 from .speed import check_latency_tokens, search_as_asked
 
 
@@ -54,6 +55,7 @@ def main(args: PruneArguments) -> None:
         `OSError`: for a checkpoint or dataset that cannot be read, or a folder that cannot be written.
     """
     check_arguments(args)
+    args = replace(args, output_dir=str(output_folder(args.output_dir)))
     narrate(args)
     started = time.perf_counter()
     checkpoint = find_checkpoint(args.checkpoint, args.trust_remote_code)
@@ -64,7 +66,7 @@ def main(args: PruneArguments) -> None:
     check_layers_option(args, skeleton)
     max_length = tokens_to_cut_to(args.max_length, skeleton, checkpoint)
     check_latency_tokens(args, skeleton)
-    at_first = neurons_at_first(checkpoint)
+    at_first = neurons_at_first(checkpoint, num_neurons(skeleton))
     data = load_data(args)
     check_label_names(config.id2label, data.label_names)
     # Before tokenizing all rows of a large dataset, which takes longer than the pruning.
@@ -76,8 +78,9 @@ def main(args: PruneArguments) -> None:
         model.config.id2label = dict(enumerate(data.label_names))
         model.config.label2id = {name: number for number, name in enumerate(data.label_names)}
     check_vocabulary_option(args, model, tokenizer)
+    check_fits(model, dtype := dtype_to_save(args, config))
     remove_what_a_kill_left(args.output_dir)
     search = search_as_asked(args, model, max_length)
     outcome = prune_and_compare(args, model, tokenizer, data, splits, max_length, search)
     outcome.seconds["total"] = time.perf_counter() - started
-    finish(args, checkpoint, data, outcome, dtype_to_save(args, config), at_first)
+    finish(args, checkpoint, data, outcome, dtype, at_first)

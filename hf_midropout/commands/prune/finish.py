@@ -11,6 +11,7 @@ from ...utils.terminal import one_line
 from ..checkpoint.classifier import bytes_of_weights
 from .arguments import PruneArguments
 from .command_line import command_line
+from .smaller import check_fits
 from .summary import print_end
 
 
@@ -61,9 +62,10 @@ class Outcome:
     latency: Latency | None = None
 
 
-def neurons_at_first(checkpoint: Path) -> int | None:
+def neurons_at_first(checkpoint: Path, neurons: int) -> int | None:
     """
-    Neurons that the encoder had before this package pruned it; `None` if no report in the folder says that it did.
+    Neurons that the encoder had before this package pruned it; `None` if no report in the folder says that it did, or
+    one says that it had fewer than the `neurons` it has.
 
     Raises:
         `ValueError`: for a report that is none of this package.
@@ -73,7 +75,8 @@ def neurons_at_first(checkpoint: Path) -> int | None:
     report = Report.load(checkpoint, arrays=False)
     if report is None or report.encoder is None:
         return None
-    return report.encoder.neurons_at_first or report.encoder.neurons
+    at_first = report.encoder.neurons_at_first or report.encoder.neurons
+    return at_first if at_first >= neurons else None
 
 
 def remove_what_a_kill_left(output_dir: str) -> None:
@@ -111,6 +114,7 @@ def finish(
     from ...utils.files import new_folder
 
     source = source_of(args.checkpoint)
+    check_fits(outcome.network, dtype)
     with new_folder(args.output_dir) as saving:
         outcome.network.to(dtype).save_pretrained(saving)
         outcome.tokenizer.save_pretrained(saving)

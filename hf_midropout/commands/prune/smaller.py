@@ -74,6 +74,20 @@ def trim_as_asked(
     return tokenizer, trimming
 
 
+def check_fits(model, dtype) -> None:
+    """`ValueError` for weights of `model` that `dtype` would make infinite."""
+    import torch
+
+    most = torch.finfo(dtype).max
+    for name, values in model.state_dict().items():
+        if values.is_floating_point() and values.numel() and values.abs().max() > most:
+            short = str(dtype).removeprefix("torch.")
+            raise ValueError(
+                f"--dtype {short}: {name} has values beyond {most:,.0f}, which would be infinite; must be float32 or "
+                "bfloat16 for this model."
+            )
+
+
 def dtype_to_save(args: PruneArguments, config):
     """The `torch.dtype` that was asked for, or that of the checkpoint."""
     import torch

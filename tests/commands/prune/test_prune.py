@@ -10,6 +10,7 @@ import pytest
 import torch
 from datasets import Dataset
 from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import (
     AlbertConfig,
@@ -24,6 +25,7 @@ from transformers import (
 
 from hf_midropout import NeuronScores
 from hf_midropout.cli import main
+from hf_midropout.commands.prune.checks import output_folder
 from hf_midropout.groups import find_groups
 from hf_midropout.models.builtin import train_tokenizer
 from hf_midropout.pruning.speed.latency import measure_latency
@@ -240,6 +242,43 @@ def test_a_folder_with_something_in_it_is_left_alone(classifier, data_folder, tm
     assert main(["prune", str(classifier), "--dataset", str(data_folder), "--output_dir", str(tmp_path)]) == 1
     assert "exists already and is not empty" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_where_no_folder_can_be_made_is_told_at_once(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "nowhere").symlink_to("disk")
+    before = sorted(path.name for path in tmp_path.iterdir())
+    for name, message in (
+        ("file/sub", "is a file, and no folder can be made in it"),
+        ("y" * 240, "no folder can be made there: File name too long"),
+        ("nowhere", "is a link that leads nowhere"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            output_folder(str(tmp_path / name))
+    monkeypatch.setattr("os.path.ismount", lambda path: path == tmp_path / "disk")
+    with pytest.raises(ValueError, match="something is mounted there; name a folder in it"):
+        output_folder(str(tmp_path / "disk"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_a_link_stays_and_home_is_found(tmp_path, monkeypatch):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to("disk")
+    assert output_folder(str(tmp_path / "link")) == tmp_path / "disk"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert output_folder("~/small") == tmp_path / "small"
+    assert not (tmp_path / "small").exists()
+
+
+def test_weights_that_a_dtype_would_make_infinite_are_refused(classifier, data_folder, tmp_path, capsys):
+    large = shutil.copytree(classifier, tmp_path / "large")
+    weights = {name: values.float() for name, values in load_file(large / "model.safetensors").items()}
+    weights["bert.embeddings.word_embeddings.weight"][7] = 1e6
+    save_file(weights, large / "model.safetensors", metadata={"format": "pt"})
+    options = ["--dataset", str(data_folder), "--dtype", "float16", "--output_dir", str(tmp_path / "small")]
+    assert main(["prune", str(large), *options]) == 1
+    told = capsys.readouterr().err
+    assert "--dtype float16: bert.embeddings.word_embeddings.weight has values beyond 65,504" in told
 
 
 def test_models_that_cannot_be_pruned(tokenizer, data_folder, tmp_path, capsys):
