@@ -40,6 +40,8 @@ FORMATS = {"accuracy": (2, 100), "bits_lost": (4, 1)}
 DATASETS = {"ag_news": "AG News", "imdb": "IMDB", "yelp": "Yelp polarity"}
 LARGER = "encoder_ag_news_20000_rows"
 """The result of an AG News classifier that was fine-tuned on more rows, at more widths."""
+FEWER = "encoder_2560_rows"
+"""The result of classifiers that were fine-tuned on fewer rows, at fewer neurons."""
 RETRAINED = "encoder_retrained"
 """The result of networks that were trained on after pruning."""
 
@@ -114,6 +116,27 @@ def encoder() -> str:
             f"{100 * float(fraction):g}% kept: {what}" for fraction in fractions for what in ("accuracy", "bits lost")
         ]
         tables.append(table([name, *columns], encoder_rows(runs, fractions, CRITERIA, FORMATS)))
+    return "\n\n".join(tables)
+
+
+def encoder_narrow() -> str:
+    """A quarter and an eighth of the neurons of three classifiers, and the means of what these lose."""
+    runs = {name: run for dataset in DATASETS for name in [dataset] for run in of_encoder(dataset, FEWER)}
+    tables = []
+    for fraction in ("0.25", "0.125"):
+        header = [f"{100 * float(fraction):g}% kept", *map(DATASETS.get, runs), "points lost", "bits lost"]
+        rows = []
+        for criterion, label in CRITERIA.items():
+            found = [run.get(f"{criterion}/{fraction}") for run in runs.values()]
+            if None in found:
+                continue
+            accuracies = [each["accuracy"] for each in found]
+            lost = [run["dense"]["accuracy"] - each for run, each in zip(runs.values(), accuracies, strict=True)]
+            cells = [*([each] for each in accuracies), lost]
+            bits = [statistics.mean(each["bits_lost"] for each in found)]
+            rows.append([label, *[f"{100 * statistics.mean(cell):.2f}" for cell in cells], spread(bits, 4)])
+        dense = [f"{100 * run['dense']['accuracy']:.2f}" for run in runs.values()]
+        tables.append(table(header, [*rows, ["all neurons (dense)", *dense, "0", "0"]]))
     return "\n\n".join(tables)
 
 
@@ -284,8 +307,8 @@ def estimator_speed() -> str:
 TABLES = {
     function.__name__.replace("_", "-"): function
     for function in (
-        encoder_short, encoder, encoder_retrained, encoder_peer, encoder_runs, encoder_latency, encoder_sizes,
-        head_training, head_criteria, demo_accuracy, demo_bits, demo_controls, search_time,
+        encoder_short, encoder, encoder_narrow, encoder_retrained, encoder_peer, encoder_runs, encoder_latency,
+        encoder_sizes, head_training, head_criteria, demo_accuracy, demo_bits, demo_controls, search_time,
         estimator_error, estimator_speed,
     )
 } | study_tables.TABLES  # fmt: skip

@@ -52,13 +52,20 @@ class NormalEquations:
         """Rows of equal weights that would tell as much (Kish, 1965)."""
         return float(self.total.square() / self.squared_weights.clamp(min=1e-30))
 
-    def solve(self, bias: bool = True, ridge: float = RIDGE) -> tuple[torch.Tensor, torch.Tensor, float]:
+    def __add__(self, other: NormalEquations) -> NormalEquations:
+        """Of the rows of both."""
+        units, outputs = self.cross.shape
+        result = NormalEquations(units, outputs, self.cross.device)
+        for name, own in vars(self).items():
+            setattr(result, name, own + getattr(other, name))
+        return result
+
+    def solve(self, bias: bool = True, ridge: float = RIDGE) -> tuple[torch.Tensor, torch.Tensor]:
         """
         Ridge regression with an unpenalised bias, or with none.
 
         Returns:
-            `tuple[torch.Tensor, torch.Tensor, float]`: coefficients `[K, outputs]`, biases `[outputs]`, and the share
-            of the targets' mean square that is left.
+            `tuple[torch.Tensor, torch.Tensor]`: coefficients `[K, outputs]` and biases `[outputs]`.
         """
         mean, target_mean = self.units / self.total, self.targets / self.total
         if not bias:
@@ -70,17 +77,30 @@ class NormalEquations:
         # A floor for units that never fire: their rows are 0, and then so are their coefficients.
         penalised.diagonal().add_(ridge * gram.diagonal().mean().clamp(min=1e-30))
         coefficients = torch.linalg.solve(penalised, cross)
-        biases = target_mean - mean @ coefficients
-        variance = self.squares / self.total - target_mean.square().sum()
-        explained = 2 * (coefficients * cross).sum() - (coefficients * (gram @ coefficients)).sum()
-        left = variance - explained
-        return coefficients, biases, float(left) / self.mean_square
+        return coefficients, target_mean - mean @ coefficients
+
+    def mean_square_left(self, coefficients: torch.Tensor, biases: torch.Tensor) -> float:
+        """Mean square of the targets less `units @ coefficients + biases`, of whatever rows these were fitted to."""
+        left = self.squares + self.total * biases.square().sum() - 2 * biases @ self.targets
+        left += 2 * (biases * (self.units @ coefficients)).sum() - 2 * (coefficients * self.cross).sum()
+        left += (coefficients * (self.gram @ coefficients)).sum()
+        return float(left / self.total)
 
 
-def refit(consumer: nn.Linear, equations: NormalEquations) -> float:
-    """Adds to the weights of `consumer` what `equations` say, and gives the share that is left."""
-    coefficients, biases, left = equations.solve(bias=consumer.bias is not None)
+def refit(consumer: nn.Linear, fitted: NormalEquations, held_out: NormalEquations) -> tuple[float, float]:
+    """
+    Adds to the weights of `consumer` what all rows say.
+
+    Returns:
+        `tuple[float, float]`: mean squares of what was to be made good in `held_out` rows, before and after a fit to
+        the `fitted` ones alone; without such rows, of all.
+    """
+    bias = consumer.bias is not None
+    every = fitted + held_out
+    coefficients, biases = every.solve(bias)
     consumer.weight.copy_(consumer.weight.double() + coefficients.t())
-    if consumer.bias is not None:
+    if bias:
         consumer.bias.copy_(consumer.bias.double() + biases)
-    return left
+    if fitted.total > 0 and held_out.total > 0:
+        return held_out.mean_square, held_out.mean_square_left(*fitted.solve(bias))
+    return every.mean_square, every.mean_square_left(coefficients, biases)

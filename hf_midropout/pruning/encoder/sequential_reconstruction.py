@@ -22,6 +22,8 @@ SHARED_ROUNDS = 3
 """Rounds for a layer that is applied several times: its inputs change when it changes."""
 
 
+HELD_OUT = 8
+"""One batch in so many tells what is left after a fit to the others; the weights are those of a fit to all."""
 Stream = list[torch.Tensor]
 """Hidden states between two calls of layers, by batch."""
 
@@ -53,7 +55,8 @@ class SequentialReconstruction:
 
         Returns:
             `dict[str, dict[str, float]]`: by network and group, the share of the mean square of what was to be made
-            good, before the first round, that is left after the last.
+            good, before the first round, that is left after the last: in rows that the fit which is looked at for it
+            has not seen.
         """
         by_layer = {group.layer: group for group in self.groups.values()}
         order = self.calls.order
@@ -72,9 +75,8 @@ class SequentialReconstruction:
                 for name, network in networks.items():
                     for group in groups:
                         key = name, group.name
-                        square = equations[key].mean_square
-                        share = refit(linear_of(network, group.consumer), equations[key])
-                        left[name][group.name] = share * square / to_make_good.setdefault(key, square)
+                        before, now = refit(linear_of(network, group.consumer), *equations[key])
+                        left[name][group.name] = now / to_make_good.setdefault(key, before)
             dense = after
             for name, network in networks.items():
                 streams[name] = [self._advance(network, *each, calls) for each in enumerate(streams[name])]
@@ -88,16 +90,20 @@ class SequentialReconstruction:
         streams: Mapping[str, Stream],
         calls: range,
         on_dense: bool,
-    ) -> tuple[Stream, dict[tuple[str, str], NormalEquations]]:
+    ) -> tuple[Stream, dict[tuple[str, str], tuple[NormalEquations, NormalEquations]]]:
         """
-        The dense network's hidden states after the `calls`, and equations for the consumer of each network and group.
+        The dense network's hidden states after the `calls`, and equations for the consumer of each network and group:
+        of most batches, and of those that are held out.
         """
         equations = {}
         for name, network in networks.items():
             for group in groups:
                 weight = linear_of(network, group.consumer).weight
-                equations[name, group.name] = NormalEquations(weight.shape[1], weight.shape[0], weight.device)
+                outputs, units = weight.shape
+                fitted, held = (NormalEquations(units, outputs, weight.device) for _ in range(2))
+                equations[name, group.name] = fitted, held
         by_layer = {group.layer: group for group in groups}
+        held_out = held_out_batches(len(dense))
         afterwards = []
         for batch, hidden in enumerate(dense):
             done = dict.fromkeys((group.name for group in groups), 0)
@@ -115,7 +121,8 @@ class SequentialReconstruction:
                         own[name] = self.calls.run(network, batch, call, hidden if on_dense else own[name])
                     # What the consumer should add to its residual input, less what it adds now.
                     target = aim - narrow.residual[counted] - narrow.output[counted]
-                    equations[name, group.name].update(narrow.units[counted], target, weights)
+                    part = equations[name, group.name][batch in held_out]
+                    part.update(narrow.units[counted], target, weights)
                 hidden = after
             afterwards.append(hidden)
         return afterwards, equations
@@ -124,6 +131,11 @@ class SequentialReconstruction:
         for call in calls:
             hidden_states = self.calls.run(network, batch, call, hidden_states)
         return hidden_states
+
+
+def held_out_batches(count: int) -> set[int]:
+    """Which of so many batches are held out: one in [`HELD_OUT`], or the last one; of a single batch none."""
+    return {*range(HELD_OUT - 1, count, HELD_OUT)} or ({count - 1} if count > 1 else set())
 
 
 def segments(order: Sequence[str]) -> list[tuple[int, int]]:

@@ -101,14 +101,12 @@ def check_batches(batches: Batches, model: nn.Module, num_classes: int) -> None:
 
 
 def check_logits(model: nn.Module, logits: torch.Tensor | None, num_classes: int) -> None:
-    """`ValueError` for `logits` of other rows than texts, of other classes, or that are NaN or infinite."""
+    """`ValueError` for `logits` of other rows than texts, or of other classes."""
     given = "no logits" if logits is None else f"logits of shape {tuple(logits.shape)}"
     if logits is None or logits.ndim != 2 or logits.shape[1] != num_classes:
         raise ValueError(
             f"{type(model).__name__} gives {given}; must be a sequence classifier, with {num_classes} for each text."
         )
-    if not logits.isfinite().all():
-        raise ValueError(f"{type(model).__name__} gives NaN or infinite logits.")
 
 
 def check_validation_column(batches: Batches, num_classes: int) -> None:

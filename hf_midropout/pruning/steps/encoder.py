@@ -112,6 +112,8 @@ def decide(
     network = extract_model_from_parallel(copy.deepcopy(model), keep_fp32_wrapper=False)
     dense = predict(network, validation) if validation is not None else None
     if dense is not None:
+        if not dense.logits.isfinite().all():
+            raise ValueError(f"{type(network).__name__} gives NaN or infinite logits: it cannot be compared with.")
         content["validation"] = {"rows": len(dense.labels), "before_pruning": dense.metrics()}
     if config.action == "none":
         return content, {}

@@ -83,7 +83,7 @@ def test_other_models_than_classifiers_of_texts_are_refused():
     ):
         model.classifier.bias.data[0] = torch.nan
         with pytest.raises(ValueError, match=message):
-            prune(model, batches, config={"targets": "encoder"}, progress=False)
+            prune(model, batches, batches, {"targets": "encoder"}, progress=False)
 
 
 def test_twice_is_refused(trained, train_rows):
