@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import logging
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from filelock import FileLock
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import nn
 from tqdm.auto import tqdm
@@ -22,6 +25,8 @@ from ..utils.files import write_bytes
 if TYPE_CHECKING:
     from ..data.datasets import TextClassificationData
 
+
+logger = logging.getLogger(__name__)
 
 SHARD_ROWS = 2048
 SPLITS = ("train", "validation", "test")
@@ -46,11 +51,17 @@ def load_features(path: Path) -> Features:
 
 
 def encode(
-    model: nn.Module, tokenizer, data: TextClassificationData, max_length: int, folder: Path, progress: bool = True
+    model: nn.Module,
+    tokenizer,
+    data: TextClassificationData,
+    max_length: int,
+    folder: Path,
+    progress: bool = True,
+    digest: str | None = None,
 ) -> Path:
     """
     The file of a dataset's features in `folder`, named after the model's weights, texts, labels and `max_length`. If
-    it is not there, it is made; some rows at a time, so that a stop loses little.
+    it is not there or cannot be read, it is made; some rows at a time, so that a stop loses little.
 
     Args:
         model (`PreTrainedModel`): With a MI-Dropout head, which plays no role.
@@ -59,27 +70,46 @@ def encode(
         max_length (`int`): Tokens that texts are cut to.
         folder (`Path`): Where features are kept.
         progress (`bool`, *optional*, defaults to `True`): Shows progress bars.
+        digest (`str`, *optional*): That of [`digest_of`], where it is known.
 
     Raises:
         `ValueError`: for a dataset without a test split.
     """
-    path = folder / f"{digest_of(model, data, max_length)}.safetensors"
-    if path.exists():
-        return path
+    path = feature_file(folder, digest or digest_of(model, data, max_length))
+    parts = path.with_suffix("")
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):  # another process may be at it
-        if not path.exists():
-            parts, tensors = path.with_suffix(""), {}
+        if not _is_whole(path, {f"{name}.{key}" for name in SPLITS for key in ("features", "labels")}):
+            tensors = {}
             for name in SPLITS:
                 shards = list(_shards(model, tokenizer, data, name, max_length, parts, progress))
                 order = torch.cat([shard["rows"] for shard in shards]).argsort()
                 for key in ("features", "labels"):
                     tensors[f"{name}.{key}"] = torch.cat([shard[key] for shard in shards])[order]
             write_bytes(path, save(tensors))
-            for shard in parts.glob("*.safetensors"):
-                shard.unlink()
-            parts.rmdir()
+        # All of it: a process that was killed may have left shards, and half a one.
+        if parts.exists():
+            shutil.rmtree(parts)
     return path
+
+
+def feature_file(folder: Path, digest: str) -> Path:
+    """Where [`encode`] keeps the features of a `digest`."""
+    return folder / f"{digest}.safetensors"
+
+
+def _is_whole(path: Path, names: set[str]) -> bool:
+    """Whether there is a file with these tensors; one that cannot be read is warned of."""
+    if not path.exists():
+        return False
+    try:
+        with safe_open(path, framework="pt") as file:  # reads the header, and compares the size with it
+            if names <= set(file.keys()):
+                return True
+    except (SafetensorError, OSError):
+        pass
+    logger.warning("%s cannot be read; it is made again.", path)
+    return False
 
 
 def digest_of(model: nn.Module, data: TextClassificationData, max_length: int) -> str:
@@ -121,7 +151,7 @@ def _shards(
     bar = tqdm(total=int(lengths.sum()), desc=title, unit="token", unit_scale=True, disable=not progress)
     for number, index in enumerate(order.split(SHARD_ROWS)):
         path = folder / f"{name}-{number:05}.safetensors"
-        if not path.exists():
+        if not _is_whole(path, {"features", "labels", "rows"}):
             batches = batches_for(model, rows.select(index.tolist()), 32, processing_class=tokenizer)
             inputs = collect_head_inputs(model, batches, progress=False)
             tensors = {"features": inputs.hidden_states.float().cpu(), "labels": inputs.labels, "rows": index}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,17 @@ from matplotlib.lines import Line2D
 
 from ..utils.plotting import AFTER, BEFORE, GREY, KEPT, draw, plt
 from .methods import CONTROL, KINDS, METHODS, PAPER, VARIANT
+from .page import FIGURES
 from .plan import Run
-from .tables import baseline_of, bits, curves, differences, tidy
+from .tables import BASELINES, baseline_of, bits, curves, differences, tidy
 
 
 COLOURS = {PAPER: "#d55e00", VARIANT: AFTER, CONTROL: BEFORE, "relative": "#009e73", "regularizer": KEPT}
 MARKERS = "osD^v"
-DRAWN = (
-    "none",
+DASHES = ("-", "--", ":", "-.")
+MOST_LINES = 10
+PREFERRED = (
+    *BASELINES,
     "dropout",
     "information",
     "info_drop",
@@ -29,12 +33,27 @@ DRAWN = (
     "mi_dropout",
     "mi_refit",
 )
-"""Methods of Figure 3: the paper's, and the plain ones."""
+"""Methods of Figure 3, where they ran: the baselines, the plain ones and the paper's. Others fill the lines left."""
+
+
+def lines(methods: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """
+    The methods that Figure 3 draws, the baseline first, with colour and dash: at most `MOST_LINES`, and of a kind,
+    which has one colour, as many as there are dashes.
+    """
+    there, of_kind = set(methods), Counter[str]()
+    chosen: dict[str, dict[str, Any]] = {}
+    for name in dict.fromkeys((*PREFERRED, *METHODS)):
+        kind = METHODS[name].kind
+        if name in there and len(chosen) < MOST_LINES and of_kind[kind] < len(DASHES):
+            chosen[name] = {"color": COLOURS[kind], "linestyle": DASHES[of_kind[kind]]}
+            of_kind[kind] += 1
+    return chosen
 
 
 def accuracy_per_epoch(curves: pd.DataFrame) -> Figure:
     """Figure 3 of the paper: mean validation accuracy over the training, a panel for each dataset and size."""
-    datasets, sizes = _order(curves.dataset), _order(curves["size"])
+    datasets, sizes, styles = _order(curves.dataset), _order(curves["size"]), lines(curves.method)
     figure, panels = plt.subplots(
         len(sizes), len(datasets), figsize=(3.1 * len(datasets) + 1.4, 2.3 * len(sizes) + 0.5), squeeze=False,
         layout="constrained",
@@ -46,10 +65,9 @@ def accuracy_per_epoch(curves: pd.DataFrame) -> Figure:
                 axes.set_axis_off()
                 continue
             lows = []
-            for method in (name for name in DRAWN if name in set(here.method)):
+            for method in (name for name in styles if name in set(here.method)):
                 mean = 100 * here[here.method == method].groupby("step").accuracy.mean()
-                style: dict[str, Any] = {"color": COLOURS[METHODS[method].kind], "linestyle": _dash(method)}
-                axes.plot(mean.index / mean.index.max(), mean, label=METHODS[method].label, **style)
+                axes.plot(mean.index / mean.index.max(), mean, label=METHODS[method].label, **styles[method])
                 lows.append(mean[mean.index >= 0.4 * mean.index.max()].min())
             if lows:  # the first steps are steep: drawn whole, they would flatten all the rest
                 axes.set_ylim(bottom=min(lows) - 0.5)
@@ -140,21 +158,19 @@ def differences_from_none(table: pd.DataFrame, metric: str = "accuracy") -> Figu
 
 
 def draw_figures(results: Sequence[tuple[Run, dict[str, Any]]], folder: Path) -> list[Path]:
-    """Draws all of them into `folder`, as PNG."""
+    """Draws those that the results allow into `folder`, as PNG; of an earlier set of runs none is left there."""
     folder.mkdir(parents=True, exist_ok=True)
     table, trained, measured = tidy(results), curves(results), bits(results)
-    drawn = [draw(lambda: accuracy_per_epoch(trained), folder / "accuracy_per_epoch.png")]
+    figures = {"accuracy_per_epoch": lambda: accuracy_per_epoch(trained)}
     if "mi_prune" in set(measured.method):
-        drawn.append(draw(lambda: bits_per_layer(measured), folder / "bits_per_layer.png"))
+        figures["bits_per_layer"] = lambda: bits_per_layer(measured)
     if table.method.nunique() > 1 and baseline_of(table.method):
-        drawn.append(draw(lambda: differences_from_none(table), folder / "differences.png"))
-    return drawn
+        figures["differences"] = lambda: differences_from_none(table)
+    for name, *_ in FIGURES:
+        if name not in figures:
+            (folder / f"{name}.png").unlink(missing_ok=True)
+    return [draw(make, folder / f"{name}.png") for name, make in figures.items()]
 
 
 def _order(values: Any) -> list[str]:
     return list(dict.fromkeys(values))
-
-
-def _dash(method: str) -> str:
-    same_kind = [name for name in DRAWN if METHODS[name].kind == METHODS[method].kind]
-    return ("-", "--", ":", "-.")[same_kind.index(method) % 4]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -28,6 +29,8 @@ from .new_head import head_fields
 from .outcome import Outcome
 from .schedule import Schedule, chosen_rows
 
+
+logger = logging.getLogger(__name__)
 
 EVAL_BATCH_SIZE = 64
 FORMAT = 1
@@ -62,9 +65,11 @@ class FineTunings:
         outcomes = []
         for seed in seeds:
             file = self.file(method, setting, schedule, seed, compared)
-            if not file.exists():
-                write_json(file, self.fine_tune(method, setting, schedule, seed, compared).to_dict())
-            outcomes.append(Outcome(**json.loads(file.read_text(encoding="utf-8"))))
+            outcome = read_outcome(file)
+            if outcome is None:
+                outcome = self.fine_tune(method, setting, schedule, seed, compared)
+                write_json(file, outcome.to_dict())
+            outcomes.append(outcome)
         return outcomes
 
     def file(self, method: Method, setting: Setting, schedule: Schedule, seed: int, compared: bool) -> Path:
@@ -118,6 +123,20 @@ class FineTunings:
         if compared:
             outcome.test = metrics("test")
         return outcome
+
+
+def read_outcome(file: Path) -> Outcome | None:
+    """What a training left; `None` if there is nothing, or, with a warning, nothing that can be read."""
+    try:
+        outcome = Outcome(**json.loads(file.read_text(encoding="utf-8")))
+        if outcome.curve:
+            return outcome
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError):
+        pass
+    logger.warning("%s cannot be read; it is made again.", file)
+    return None
 
 
 @lru_cache(maxsize=1)

@@ -1,14 +1,13 @@
-"""Which runs a study consists of, and what each of them has given already."""
+"""Which runs a study consists of, and what each of them depends on."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..utils.files import write_json
 from .methods import METHODS, Method
 from .schedule import Schedule
 
@@ -61,8 +60,30 @@ class Suite:
         """
         if size > available:
             raise ValueError(f"size {size}: the training split has {available} rows.")
-        nearest = min(self.steps, key=lambda known: (abs(known - size), known)) if size not in self.steps else size
-        return Schedule(size or available, self.steps[nearest], self.batch_sizes[nearest], self.evaluations)
+        steps, batch_size = self.budget(size)
+        return Schedule(size or available, steps, batch_size, self.evaluations)
+
+    def budget(self, size: int) -> tuple[int, int]:
+        """Optimizer steps for a training size, and rows of a step."""
+        known = nearest(size, self.steps)
+        return self.steps[known], self.batch_sizes[known]
+
+
+def rows_label(size: int) -> str:
+    """A training size as tables have it."""
+    return str(size) if size else "all"
+
+
+def rows_order(size: int | str) -> float:
+    """By which training sizes are sorted, numbers or as tables have them: all rows are more than any number."""
+    return float("inf") if size in (ALL_ROWS, rows_label(ALL_ROWS)) else float(size)
+
+
+def nearest(size: int, known: Collection[int]) -> int:
+    """The one of the `known` training sizes whose budget `size` gets."""
+    if size in known:
+        return size
+    return min(known, key=lambda each: (abs(rows_order(each) - rows_order(size)), each))
 
 
 SUITES = {
@@ -108,7 +129,7 @@ class Run:
     @property
     def rows(self) -> str:
         """As tables have it."""
-        return str(self.size) if self.size else "all"
+        return rows_label(self.size)
 
     def path(self, folder: Path) -> Path:
         """The file of its result in a study's folder."""
@@ -120,8 +141,12 @@ class Run:
 
 def plan(datasets: Sequence[str], sizes: Sequence[int], methods: Sequence[str]) -> list[Run]:
     """All runs, small ones first, so that every table fills early."""
-    ordered = sorted(sizes, key=lambda size: size or float("inf"))
-    return [Run(dataset, size, method) for size in ordered for dataset in datasets for method in methods]
+    return [
+        Run(dataset, size, method)
+        for size in sorted(sizes, key=rows_order)
+        for dataset in datasets
+        for method in methods
+    ]
 
 
 def fingerprint(method: Method, suite: Suite, source: str) -> dict[str, Any]:
@@ -133,23 +158,11 @@ def fingerprint(method: Method, suite: Suite, source: str) -> dict[str, Any]:
     return json.loads(json.dumps({"format": FORMAT, "method": asdict(method), "budget": budget, "features": source}))
 
 
-def read_result(path: Path, expected: dict[str, Any]) -> dict[str, Any] | None:
-    """What a run wrote; `None` if there is nothing, or nothing that was made like this."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return content if isinstance(content, dict) and content.get("made_by") == expected else None
-
-
-def write_result(path: Path, made_by: dict[str, Any], content: dict[str, Any]) -> None:
-    """Atomically."""
-    write_json(path, {"made_by": made_by, **content})
-
-
-def finished(folder: Path, runs: Sequence[Run]) -> Iterator[tuple[Run, dict[str, Any]]]:
-    """The runs that have a result, with it."""
-    for run in runs:
-        path = run.path(folder)
-        if path.exists():
-            yield run, json.loads(path.read_text(encoding="utf-8"))
+def fingerprints(runs: Sequence[Run], suite: Suite, keys: Mapping[str, str]) -> dict[Run, dict[str, Any]]:
+    """
+    Args:
+        runs (`Sequence[Run]`): Of a study.
+        suite ([`Suite`]): The budget.
+        keys (`Mapping[str, str]`): The `Source.key` of each dataset.
+    """
+    return {run: fingerprint(METHODS[run.method], suite, keys[run.dataset]) for run in runs}

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import statistics
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import active_children, get_context
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
 from typing import Any
 
 import torch
 from tqdm.auto import tqdm
 
+from ..utils import interruption
 from .methods import METHODS, Setting
-from .plan import Run, Suite, fingerprint, read_result, write_result
+from .plan import ALL_ROWS, Run, Suite, fingerprints, nearest
+from .results import read_result, write_result
 from .sources import Source, Trainings
 
 
 FIRST_TUNING_SEED = 1_000
+COSTS = {200: 1.0, 2000: 2.5, ALL_ROWS: 10.0}
+"""The time that a run takes by training size, in units of its own."""
 
 
 def run_one(run: Run, suite: Suite, trainings: Trainings) -> dict[str, Any]:
@@ -53,7 +60,7 @@ def run_one(run: Run, suite: Suite, trainings: Trainings) -> dict[str, Any]:
 
 def run_all(
     runs: Sequence[Run], suite: Suite, folder: Path, sources: dict[str, Source], workers: int, progress: bool = True
-) -> int:
+) -> dict[Run, str | None]:
     """
     Args:
         runs (`Sequence[Run]`): What is to be there at the end.
@@ -64,28 +71,24 @@ def run_all(
         progress (`bool`, *optional*, defaults to `True`): Shows a progress bar with the time left.
 
     Returns:
-        `int`: how many runs were made; the others were there.
-
-    Raises:
-        `RuntimeError`: at the end, if runs failed; the others have their results.
+        `dict[Run, str | None]`: the runs that were not there; of those that failed, with the reason.
     """
-    waiting = [run for run in runs if read_result(run.path(folder), _made_by(run, suite, sources)) is None]
-    tasks = [(run, suite, folder, sources[run.dataset]) for run in waiting]
-    failed: dict[Run, str] = {}
+    interruption.check()
+    expected = fingerprints(runs, suite, {name: source.key for name, source in sources.items()})
+    waiting = [run for run in runs if read_result(run.path(folder), expected[run]) is None]
+    tasks = [(run, suite, folder, sources[run.dataset], expected[run]) for run in waiting]
+    made: dict[Run, str | None] = {}
     # Runs that were there are no part of the bar: its time left goes by those that are made.
     with tqdm(
-        total=round(sum(map(cost, waiting))), desc="Study", disable=not (progress and waiting),
+        total=sum(map(cost, waiting)), desc="Study", disable=not (progress and waiting),
         bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left{postfix}",
     ) as bar:  # fmt: skip
-        for number, (run, error) in enumerate(_made(tasks, min(workers, len(tasks))), 1):
-            if error:
-                failed[run] = error
-            bar.set_postfix_str(f"{number} of {len(tasks)}: {run}")
-            bar.update(round(cost(run)))
-    if failed:
-        run, error = next(iter(failed.items()))
-        raise RuntimeError(f"{len(failed)} of {len(tasks)} runs failed, such as {run}: {error}")
-    return len(tasks)
+        for run, error in _made(tasks, min(workers, len(tasks))):
+            interruption.check()
+            made[run] = error
+            bar.set_postfix_str(f"{len(made)} of {len(tasks)}: {run}")
+            bar.update(cost(run))
+    return made
 
 
 def _made(tasks: list[tuple], workers: int) -> Iterator[tuple[Run, str | None]]:
@@ -96,8 +99,15 @@ def _made(tasks: list[tuple], workers: int) -> Iterator[tuple[Run, str | None]]:
     threads = max(1, torch.get_num_threads() // workers)
     pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_start, initargs=(threads,))
     try:
-        for future in as_completed([pool.submit(_work, task) for task in tasks]):
-            yield future.result()
+        runs = {pool.submit(_work, task): task[0] for task in tasks}
+        for future in as_completed(runs):
+            try:
+                yield future.result()
+            except BrokenProcessPool:  # all that were waiting fail with it
+                yield (
+                    runs[future],
+                    "a process that made runs was killed, as happens without memory; try fewer workers.",
+                )
         pool.shutdown()
     finally:  # whoever stops does not wait for what is under way, which is whole or not there
         pool.shutdown(wait=False, cancel_futures=True)
@@ -106,24 +116,30 @@ def _made(tasks: list[tuple], workers: int) -> Iterator[tuple[Run, str | None]]:
 
 
 def cost(run: Run) -> float:
-    """The time that a run takes, in units of its own: what the bar counts."""
-    return {200: 1.0, 2000: 2.5}.get(run.size, 10.0)
-
-
-def _made_by(run: Run, suite: Suite, sources: dict[str, Source]) -> dict[str, Any]:
-    return fingerprint(METHODS[run.method], suite, sources[run.dataset].key)
+    """What the bar counts for a run."""
+    return COSTS[nearest(run.size, COSTS)]
 
 
 def _start(threads: int) -> None:
     torch.set_num_threads(threads)
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C reaches all processes: this one ends without a word
+    threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
-def _work(task: tuple[Run, Suite, Path, Source]) -> tuple[Run, str | None]:
-    run, suite, folder, source = task
+def _end_with_parent() -> None:
+    """A parent that is killed cannot end its workers, which would go on for good."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _work(task: tuple[Run, Suite, Path, Source, dict[str, Any]]) -> tuple[Run, str | None]:
+    run, suite, folder, source, made_by = task
     try:
-        result = run_one(run, suite, source.open())
+        write_result(run.path(folder), made_by, run_one(run, suite, source.open()))
     except (RuntimeError, ValueError) as error:
-        return run, str(error)
-    write_result(run.path(folder), _made_by(run, suite, {run.dataset: source}), result)
+        return run, str(error) or type(error).__name__
+    except Exception as error:  # no run ends the others; a reason like "'loss'" says little without its type
+        return run, f"{type(error).__name__}: {error}"
     return run, None

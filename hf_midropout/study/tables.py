@@ -13,7 +13,7 @@ from ..utils.files import write_bytes, write_text
 from .comparing import Difference, holm, paired_difference
 from .methods import KINDS, METHODS
 from .pairs import pairs
-from .plan import Run
+from .plan import Run, rows_order
 
 
 METRICS = {"accuracy": "accuracy", "loss": "loss (nats)", "expected_calibration_error": "calibration error"}
@@ -121,7 +121,7 @@ def readable(table: pd.DataFrame, metric: str) -> pd.DataFrame:
     """`summary` with text in its cells: mean ± standard deviation, * where it differs from the baseline (p < 0.05)."""
     numbers, differs = summary(table, metric), differences(table, metric)
     columns = {}
-    for size, dataset in numbers["mean"].columns:
+    for size, dataset in sorted(numbers["mean"].columns, key=lambda each: (rows_order(each[0]), each[1])):
         texts = []
         for method in numbers.index:
             mean, std = (numbers.loc[method, (each, size, dataset)] for each in ("mean", "std"))

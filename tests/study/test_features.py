@@ -1,6 +1,7 @@
 """The cache of what a frozen encoder gives."""
 
 import copy
+import shutil
 
 import pytest
 import torch
@@ -81,3 +82,31 @@ def test_no_test_split(task, tmp_path):
     rest.splits = type(data.splits)({name: data.splits[name] for name in ("train", "validation")})
     with pytest.raises(ValueError, match=r"has no test split \(train, validation\)"):
         encode(model, tokenizer, rest, 12, tmp_path, progress=False)
+
+
+def test_what_a_kill_left_is_no_obstacle(task, tmp_path, few_rows):
+    path = encode(*task, 12, tmp_path, progress=False)
+    parts = path.with_suffix("")
+    parts.mkdir()
+    shutil.copy(path, parts / "train-00000.safetensors")  # after the file, before its shards went
+    encode(*task, 12, tmp_path, progress=False)
+    assert not parts.exists()
+    path.unlink()
+    parts.mkdir()
+    (parts / ".train-00000.safetensors.01234567-4194305-01234567").write_bytes(b"half")
+    assert encode(*task, 12, tmp_path, progress=False) == path and path.exists() and not parts.exists()
+
+
+def test_what_is_damaged_is_made_again(task, tmp_path, few_rows, caplog):
+    path = encode(*task, 12, tmp_path, progress=False)
+    whole = load_features(path)
+    shard = path.with_suffix("") / "train-00001.safetensors"
+    shard.parent.mkdir()
+    shard.write_bytes(path.read_bytes()[:500])
+    path.write_bytes(path.read_bytes()[:-100])
+    encode(*task, 12, tmp_path, progress=False)
+    assert caplog.messages == [f"{each} cannot be read; it is made again." for each in (path, shard)]
+    assert torch.equal(load_features(path).train.hidden_states, whole.train.hidden_states)
+    path.write_bytes(b"")
+    encode(*task, 12, tmp_path, progress=False)
+    assert torch.equal(load_features(path).test.labels, whole.test.labels)

@@ -10,6 +10,7 @@ from hf_midropout.study import fine_tuning
 from hf_midropout.study.encoder import load_encoder
 from hf_midropout.study.fine_tuning import FineTunings, callback_config
 from hf_midropout.study.methods import METHODS
+from hf_midropout.study.outcome import Outcome
 from hf_midropout.study.schedule import Schedule
 
 
@@ -52,6 +53,18 @@ def test_a_seed_is_as_if_alone_and_its_file_is_read(trainings, monkeypatch):
     monkeypatch.setattr(fine_tuning, "Trainer", None)  # what is done is not done again
     assert outcomes(trainings, "dropout", (4,)) == [both[1]]
     assert sorted(trainings.done.iterdir()) == files and len(files) == 2
+
+
+def test_a_damaged_training_is_made_again(trainings, monkeypatch, caplog):
+    monkeypatch.setattr(FineTunings, "fine_tune", lambda self, *rest: Outcome(0, curve=[{"step": 1, "accuracy": 0.5}]))
+    (outcome,) = outcomes(trainings, "none")
+    (file,) = trainings.done.iterdir()
+    whole = file.read_bytes()
+    for damaged in (whole[:20], b"", b"[]", b'{"seeds": 1}', b"{}"):
+        caplog.clear()
+        file.write_bytes(damaged)
+        assert outcomes(trainings, "none") == [outcome] and file.read_bytes() == whole
+        assert caplog.messages == [f"{file} cannot be read; it is made again."]
 
 
 def test_a_stop_loses_the_training_under_way_alone(trainings, monkeypatch):
