@@ -90,6 +90,11 @@ def encoder_rows(runs: list[dict[str, Any]], fractions: Iterable[str], criteria:
     return rows
 
 
+def points_lost(runs: list[dict[str, Any]], key: str) -> float:
+    """Mean percentage points of accuracy that a network loses."""
+    return 100 * statistics.mean(run["dense"]["accuracy"] - run[key]["accuracy"] for run in runs)
+
+
 def encoder_short() -> str:
     """For the README."""
     criteria = ("prediction_information", "std_times_norm", "magnitude", "random")
@@ -101,9 +106,13 @@ def encoder_short() -> str:
     for row, more in zip(rows, encoder_rows(every, ("0.5",), criteria, ("bits_lost",)), strict=True):
         row += more[1:]
     half = table(["half of the neurons, chosen by", *map(DATASETS.get, encoder_datasets()), "bits lost"], rows)
-    larger = encoder_rows(of_encoder("ag_news", LARGER), ("0.25",), criteria, ("accuracy",))
-    quarter = ", ".join(f"{name.removesuffix(' (default)')} {value}" for name, value in larger)
-    return f"{half}\n\nA quarter, AG News: {quarter}."
+    fewer = [run for dataset in encoder_datasets() for run in of_encoder(dataset, FEWER)]
+    lost = {name: points_lost(fewer, f"{name}/0.25") for name in criteria}
+    quarter = ", ".join(f"{CRITERIA[name].removesuffix(' (default)')} {each:.1f}" for name, each in lost.items())
+    (seeds,) = {len(of_encoder(name)) for name in encoder_datasets()}
+    tested = f"{seeds} seeds of each, {results('encoder')['options']['test_rows']:,} test rows"
+    fewer_tested = f"1 seed, {results(FEWER)['options']['test_rows']:,} test rows"
+    return f"{half}\n\n{tested}. With a quarter ({fewer_tested}), points lost on the mean of the three: {quarter}."
 
 
 def encoder() -> str:
@@ -120,8 +129,8 @@ def encoder() -> str:
 
 
 def encoder_narrow() -> str:
-    """A quarter and an eighth of the neurons of three classifiers, and the means of what these lose."""
-    runs = {name: run for dataset in DATASETS for name in [dataset] for run in of_encoder(dataset, FEWER)}
+    """Fewer neurons of three classifiers, and the means of what these lose: criteria that all three have."""
+    runs = {name: run for name in DATASETS for run in of_encoder(name, FEWER)}
     tables = []
     for fraction in ("0.25", "0.125"):
         header = [f"{100 * float(fraction):g}% kept", *map(DATASETS.get, runs), "points lost", "bits lost"]
@@ -130,13 +139,13 @@ def encoder_narrow() -> str:
             found = [run.get(f"{criterion}/{fraction}") for run in runs.values()]
             if None in found:
                 continue
-            accuracies = [each["accuracy"] for each in found]
-            lost = [run["dense"]["accuracy"] - each for run, each in zip(runs.values(), accuracies, strict=True)]
-            cells = [*([each] for each in accuracies), lost]
-            bits = [statistics.mean(each["bits_lost"] for each in found)]
-            rows.append([label, *[f"{100 * statistics.mean(cell):.2f}" for cell in cells], spread(bits, 4)])
+            accuracies = [f"{100 * each['accuracy']:.2f}" for each in found]
+            bits = statistics.mean(each["bits_lost"] for each in found)
+            lost = points_lost(list(runs.values()), f"{criterion}/{fraction}")
+            rows.append([label, *accuracies, f"{lost:.2f}", f"{bits:.4f}"])
         dense = [f"{100 * run['dense']['accuracy']:.2f}" for run in runs.values()]
-        tables.append(table(header, [*rows, ["all neurons (dense)", *dense, "0", "0"]]))
+        if rows:
+            tables.append(table(header, [*rows, ["all neurons (dense)", *dense, "0", "0"]]))
     return "\n\n".join(tables)
 
 
