@@ -18,7 +18,8 @@ from hf_midropout.pruning.comparison.predictions import Predictions
 from hf_midropout.pruning.encoder.one_shot import EncoderPruning
 from hf_midropout.pruning.head.apply import apply_selection
 from hf_midropout.pruning.record.encoder_schema import Measured
-from hf_midropout.pruning.record.training import PruningRecord, PruningStep
+from hf_midropout.pruning.record.result import PruningResult
+from hf_midropout.pruning.record.training import PruningRecord
 from hf_midropout.pruning.selection import select
 from hf_midropout.reporting.building import environment, model_sizes, tested
 from hf_midropout.reporting.drawing import draw_figures
@@ -74,7 +75,7 @@ def save_checkpoint(
     config = MIDropoutConfig(keep=0.5)
     before = made_up_scores(widths, 1.0)
     bits = {name: layer.bits for name, layer in before.layers.items()}
-    done = PruningStep(
+    done = PruningResult(
         50, before, select(bits, keep=0.5), sweep=sweep, baselines=baselines,
         validation={"rows": 40, "before_pruning": METRICS, "after_pruning": METRICS},
         seconds={"scoring": 0.1, "total": 0.2},

@@ -13,7 +13,7 @@ from ..utils.narration import bars_are_wanted, tell
 if TYPE_CHECKING:
     from transformers import Trainer, TrainingArguments
 
-    from ..pruning.record.training import PruningStep
+    from ..pruning.record.result import PruningResult
 
 
 def bars_shown(args: TrainingArguments) -> bool:
@@ -27,7 +27,7 @@ def tell_event(trainer: Trainer, line: str) -> None:
         tell(line)
 
 
-def scored(step: PruningStep) -> str:
+def scored(step: PruningResult) -> str:
     """What happened to the neurons at one pruning step."""
     neurons = sum(len(layer.bits) for layer in step.scores.layers.values())
     line = f"step {step.step:,}: scored {neurons:,} neurons in {step.seconds.get('scoring', 0.0):.1f} s"

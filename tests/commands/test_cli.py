@@ -15,7 +15,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTok
 from hf_midropout import NeuronScores
 from hf_midropout.cli import main
 from hf_midropout.commands.train import make_parser
-from hf_midropout.commands.train.arguments import TrainArguments
+from hf_midropout.commands.train.arguments import NEWEST, TrainArguments
 from hf_midropout.commands.train.command_line import command_line
 from hf_midropout.model_types import code_files
 from hf_midropout.pruning.config import MIDropoutConfig
@@ -315,4 +315,5 @@ def test_ecosystem_names_are_options_too():
         "9",
     ]
     args, _ = make_parser().parse_args_into_dataclasses([*options, "--resume_from_checkpoint", "true"])
-    assert (args.model, args.dataset, args.dataset_config, args.max_length, args.resume) == ("a/b", "c", "d", 9, True)
+    expected = ("a/b", "c", "d", 9, NEWEST)
+    assert (args.model, args.dataset, args.dataset_config, args.max_length, args.resume) == expected

@@ -2,7 +2,8 @@ import torch
 
 from hf_midropout import MIDropoutConfig, NeuronScores
 from hf_midropout.information import MutualInformation
-from hf_midropout.pruning.record.training import PruningRecord, PruningStep
+from hf_midropout.pruning.record.result import PruningResult
+from hf_midropout.pruning.record.training import PruningRecord
 from hf_midropout.pruning.selection import select
 from hf_midropout.reporting.drawing import draw_figures
 from hf_midropout.reporting.report import Report
@@ -21,7 +22,7 @@ def made_up_record(prune: bool = True) -> PruningRecord:
     config = MIDropoutConfig(threshold=0.3)
     before = scores(1.0)
     bits = {name: layer.bits for name, layer in before.layers.items()}
-    done = PruningStep(50, before, select(bits, threshold=0.3) if prune else None)
+    done = PruningResult(50, before, select(bits, threshold=0.3) if prune else None)
     return PruningRecord(config.recorded(), max_steps=100, pruning_steps=[done], after=scores(1.5))
 
 

@@ -168,7 +168,7 @@ class Baselines:
 
 @dataclass
 class Step:
-    """[`PruningStep`] without its arrays."""
+    """[`PruningResult`] without its arrays."""
 
     step: Count
     scores: Scores

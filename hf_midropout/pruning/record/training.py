@@ -15,72 +15,9 @@ from ...utils.report_names import RECORD, json_name
 from ...utils.typed_json import from_json, to_json
 from ..selection import Selection
 from .arrays import AFTER, Arrays, named_arrays, read_arrays, save_with_arrays
-from .parts import (
-    join_scores,
-    join_selection,
-    plain,
-    split_scores,
-    split_selection,
-    typed_baselines,
-    typed_metrics,
-    typed_sweep,
-    typed_validation,
-)
-from .schema import FORMAT_VERSION, Layer, Pruning, Step, check_version, read_pruning
-
-
-@dataclass
-class PruningStep:
-    """
-    One time that neurons were scored and acted on.
-
-    Args:
-        step (`int`): Optimizer step after which it happened.
-        scores (`NeuronScores`): Scores at that step, of all neurons; those dropped before have 0 bits.
-        selection (`Selection`, *optional*): What was kept; `None` if nothing was dropped.
-        refused (`str`, *optional*): Why nothing was dropped although it was asked for.
-        sweep (`dict`, *optional*): The search of the threshold, see [`schema.Sweep`].
-        baselines (`dict`, *optional*): Other criteria at the same budget, see [`baselines.one_shot_baselines`].
-        validation (`dict`): Metrics of the validation rows `"before_pruning"` and `"after_pruning"`, and their number
-            `"rows"`; empty without validation data.
-        seconds (`dict`): Wall time: `"scoring"` and `"total"`.
-    """
-
-    step: int
-    scores: NeuronScores
-    selection: Selection | None = None
-    refused: str | None = None
-    sweep: dict[str, Any] | None = None
-    baselines: dict[str, Any] | None = None
-    validation: dict[str, Any] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    def split(self, number: int, arrays: Arrays) -> Step:
-        """What is JSON of the pruning step `number`; the rest goes into `arrays`."""
-        return Step(
-            step=self.step,
-            scores=split_scores(number, self.scores, arrays),
-            selection=split_selection(number, self.selection, arrays) if self.selection else None,
-            refused=self.refused,
-            sweep=typed_sweep(self.sweep),
-            baselines=typed_baselines(self.baselines),
-            validation=typed_validation(self.validation),
-            seconds=self.seconds,
-        )
-
-    @classmethod
-    def join(cls, number: int, step: Step, arrays: Arrays) -> PruningStep:
-        """What `split` took apart."""
-        return cls(
-            step=step.step,
-            scores=join_scores(number, step.scores, arrays),
-            selection=join_selection(number, step.selection, arrays) if step.selection else None,
-            refused=step.refused,
-            sweep=plain(step.sweep),
-            baselines=plain(step.baselines),
-            validation=plain(step.validation),
-            seconds=step.seconds,
-        )
+from .parts import join_scores, plain, split_scores, typed_metrics, typed_validation
+from .result import PruningResult
+from .schema import FORMAT_VERSION, Layer, Pruning, check_version, read_pruning
 
 
 @dataclass
@@ -89,14 +26,14 @@ class PruningRecord:
     Args:
         config (`dict`): The [`MIDropoutConfig`] as a dictionary.
         max_steps (`int`): Optimizer steps of the whole training.
-        pruning_steps (`list[PruningStep]`): In order; usually one.
+        pruning_steps (`list[PruningResult]`): In order; usually one.
         after (`NeuronScores`, *optional*): Scores at the end of training, dropped neurons at 0 bits.
         after_retraining (`dict`, *optional*): Metrics of the validation rows at the end of training.
     """
 
     config: dict[str, Any]
     max_steps: int
-    pruning_steps: list[PruningStep] = field(default_factory=list)
+    pruning_steps: list[PruningResult] = field(default_factory=list)
     after: NeuronScores | None = None
     after_retraining: dict[str, float] | None = None
 
@@ -173,7 +110,7 @@ class PruningRecord:
         return cls(
             pruning.config,
             pruning.max_steps,
-            [PruningStep.join(number, each, arrays) for number, each in enumerate(pruning.pruning_steps)],
+            [PruningResult.join(number, each, arrays) for number, each in enumerate(pruning.pruning_steps)],
             join_scores(AFTER, pruning.after, arrays) if pruning.after else None,
             plain(pruning.after_retraining),
         )

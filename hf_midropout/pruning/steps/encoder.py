@@ -23,8 +23,8 @@ from ..config import MIDropoutConfig
 from ..encoder.one_shot import Budget, measure_encoder, prune_with, set_width
 from ..encoder.width_allocation import width_for
 from ..encoder.width_search import search_width
+from ..record.result import PruningResult
 from ..record.schema import Sweep
-from ..record.training import PruningStep
 from ..selection import NothingToSelect, Selection
 
 
@@ -48,7 +48,7 @@ def prune_encoder_once(
     optimizer: torch.optim.Optimizer | None = None,
     previous: Selection | None = None,
     progress: bool = True,
-) -> PruningStep:
+) -> PruningResult:
     """
     One pruning step of the encoder, on every process. The model gets narrower in place, and the optimizer goes on with
     what it remembers of the weights that stay.
@@ -67,7 +67,7 @@ def prune_encoder_once(
     started = time.perf_counter()
     scores = score_neurons(model, training, targets="encoder", progress=progress)
     before = previous.kept if previous else {}
-    result = PruningStep(step, scores.widened(before))
+    result = PruningResult(step, scores.widened(before))
     seconds = {"scoring": scores.seconds}
 
     def decided() -> tuple[dict[str, Any], dict[str, torch.Tensor]]:

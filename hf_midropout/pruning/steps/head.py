@@ -18,7 +18,7 @@ from ..head.decision import Decision, decide_once
 from ..head.evidence import Evidence
 from ..head.inputs import HeadInputCollector, HeadInputs, collect_head_inputs
 from ..head.network import HeadNetwork
-from ..record.training import PruningStep
+from ..record.result import PruningResult
 from .data_checks import check_labelled, warn_without_validation
 
 
@@ -42,7 +42,7 @@ def prune_head(
     step: int = 0,
     optimizer=None,
     progress: bool = True,
-) -> PruningStep:
+) -> PruningResult:
     """
     One pruning step of the head, on every process.
 
@@ -59,7 +59,7 @@ def prune_head(
     collector = HeadInputCollector(model, max_batches=-(-HEAD_ROWS // getattr(training, "batch_size", 1)))
     with collector:
         scores = score_neurons(model, training, progress=progress, observe=collector.observe)
-    result = PruningStep(step, scores)
+    result = PruningResult(step, scores)
     inputs, compared = collector.gather(), head_inputs(model, validation, progress)
     head = full_module(model.classifier, model.config)
     if compared is not None:

@@ -20,7 +20,7 @@ from ..config import MIDropoutConfig
 from ..encoder.checks import check_encoder
 from ..head.apply import is_pruned
 from ..head.checks import check_head
-from ..record.training import PruningStep
+from ..record.result import PruningResult
 from ..selection import Selection
 from .data_checks import check_training, usable_validation
 from .encoder import measured_metrics, prune_encoder_once
@@ -41,7 +41,7 @@ def prune(
     collate_fn: Callable[[list], dict[str, Any]] | None = None,
     batch_size: int = 32,
     progress: bool = True,
-) -> PruningStep:
+) -> PruningResult:
     """
     Scores the neurons of a trained classifier, drops those that `config` does not keep, and refits the weights that
     read the others. The model is changed in place: neurons of the encoder (`targets="encoder"`) are gone, and what
@@ -63,7 +63,7 @@ def prune(
         progress (`bool`, *optional*, defaults to `True`): Shows progress bars.
 
     Returns:
-        [`PruningStep`]: scores, the neurons kept, metrics before and after, baselines at the same budget.
+        [`PruningResult`]: scores, the neurons kept, metrics before and after, baselines at the same budget.
 
     Raises:
         `ValueError`: for a configuration that does not fit the model or the data, before any compute.
@@ -130,7 +130,7 @@ def prune_once(
     optimizer=None,
     previous: Selection | None = None,
     progress: bool = True,
-) -> PruningStep:
+) -> PruningResult:
     """
     One pruning step of what `config.targets` names, on every process: as [`prune_head`], [`prune_encoder_once`], or
     one after the other.
@@ -151,7 +151,7 @@ def prune_once(
     return joined(encoder, head(), previous)
 
 
-def joined(encoder: PruningStep, head: PruningStep, previous: Selection | None = None) -> PruningStep:
+def joined(encoder: PruningResult, head: PruningResult, previous: Selection | None = None) -> PruningResult:
     """The steps of an encoder and, right after it, of a head, as one; what refused stays as `previous` left it."""
     selections = [each.selection for each in (encoder, head) if each.selection]
     selection = None
@@ -167,7 +167,7 @@ def joined(encoder: PruningStep, head: PruningStep, previous: Selection | None =
     if "after_pruning" in head.validation:
         validation["after_pruning"] = head.validation["after_pruning"]
     refused = [each.refused for each in (encoder, head) if each.refused]
-    return PruningStep(
+    return PruningResult(
         step=encoder.step,
         scores=replace(encoder.scores, layers={**encoder.scores.layers, **head.scores.layers}),
         selection=selection,

@@ -11,7 +11,8 @@ import torch
 
 from hf_midropout import MIDropoutConfig, NeuronScores
 from hf_midropout.information import MutualInformation
-from hf_midropout.pruning.record.training import PruningRecord, PruningStep
+from hf_midropout.pruning.record.result import PruningResult
+from hf_midropout.pruning.record.training import PruningRecord
 from hf_midropout.pruning.selection import select
 
 
@@ -28,7 +29,7 @@ def made_up_record(widths=(5, 3), steps: int = 2, seed: int = 0) -> PruningRecor
     done = []
     for number in range(steps):
         scores = made_up_scores(widths, seed + number)
-        done.append(PruningStep(number + 3, scores, select(scores.bits, keep=0.5), seconds={"scoring": 0.5}))
+        done.append(PruningResult(number + 3, scores, select(scores.bits, keep=0.5), seconds={"scoring": 0.5}))
     return PruningRecord(MIDropoutConfig(keep=0.5).to_dict(), 100, done, made_up_scores(widths, seed + 100))
 
 
